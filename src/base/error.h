@@ -1,0 +1,41 @@
+/*
+ * The results of everything that can fail: 0 or one of these negative codes, ordered by how much
+ * stops working. One function turns them into errno for the kernel.
+ */
+#ifndef BASE_ERROR_H
+#define BASE_ERROR_H
+
+enum error {
+	ERR_OK = 0,
+	/* One message. */
+	ERR_GONE = -1000,      /* expunged, or never existed */
+	ERR_UNREADABLE = -999, /* the server refuses it or sends nonsense for it */
+	/* One mailbox. */
+	ERR_NO_MAILBOX = -998,
+	ERR_STALE = -997,    /* its UIDVALIDITY changed */
+	ERR_READONLY = -996, /* it, or the whole mount, is read-only */
+	ERR_DENIED = -995,   /* the account lacks a right */
+	ERR_REFUSED = -994,  /* the server answered NO or BAD */
+	/* One connection, and with it perhaps the account. */
+	ERR_NET = -993,      /* no name, no route, refused, reset, closed by BYE */
+	ERR_TIMEOUT = -992,  /* no answer within the deadline */
+	ERR_PROTOCOL = -991, /* the octets cannot be IMAP, or framing is lost */
+	ERR_TLS = -990,      /* handshake or certificate */
+	ERR_AUTH = -989,     /* login refused */
+	ERR_THROTTLED = -988, /* the server asks for patience */
+	/* Ourselves. */
+	ERR_NOMEM = -987,
+	ERR_LIMIT = -986, /* a maximum of our own was exceeded */
+	ERR_INVALID = -985, /* what the user or the caller gave makes no sense */
+	ERR_IO = -984,    /* a local file, the cache */
+	ERR_NOT_CACHED = -983, /* only the network can tell */
+	/* Nobody's fault. */
+	ERR_CANCELED = -982,
+};
+
+/* The errno (positive) that a filesystem call ends with. */
+int error_errno(int err);
+/* A few lower-case words for logs: "timed out". Never NULL. */
+const char *error_text(int err);
+
+#endif

@@ -1,0 +1,72 @@
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <syslog.h>
+#include <time.h>
+
+static bool debugging;
+static bool use_syslog;
+
+void log_set_debug(bool on)
+{
+	debugging = on;
+}
+
+bool log_debugging(void)
+{
+	return debugging;
+}
+
+void log_to_syslog(void)
+{
+	openlog("imapfs", LOG_PID, LOG_DAEMON);
+	use_syslog = true;
+}
+
+static int syslog_priority(enum log_level level)
+{
+	switch (level) {
+	case LOG_LEVEL_ERROR:
+		return LOG_ERR;
+	case LOG_LEVEL_WARNING:
+		return LOG_WARNING;
+	case LOG_LEVEL_NOTICE:
+		return LOG_NOTICE;
+	case LOG_LEVEL_DEBUG:
+		break;
+	}
+	return LOG_DEBUG;
+}
+
+/* One write per line, so that lines of two threads never mix. */
+static void to_stderr(enum log_level level, const char *text)
+{
+	struct timespec now;
+	struct tm tm;
+
+	if (!debugging) {
+		fprintf(stderr, "imapfs: %s%s\n", level == LOG_LEVEL_WARNING ? "warning: " : "", text);
+		return;
+	}
+	clock_gettime(CLOCK_REALTIME, &now);
+	localtime_r(&now.tv_sec, &tm);
+	fprintf(stderr, "%02d:%02d:%02d.%03ld imapfs: %s%s\n", tm.tm_hour, tm.tm_min, tm.tm_sec,
+		now.tv_nsec / 1000000, level == LOG_LEVEL_WARNING ? "warning: " : "", text);
+}
+
+void log_line(enum log_level level, const char *format, ...)
+{
+	char text[2048];
+	va_list args;
+
+	if (level == LOG_LEVEL_DEBUG && !debugging)
+		return;
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	if (use_syslog)
+		syslog(syslog_priority(level), "%s", text);
+	else
+		to_stderr(level, text);
+}

@@ -1,0 +1,95 @@
+#include "base/map.h"
+
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "base/mem.h"
+
+void map_init(struct map *m)
+{
+	*m = (struct map){0};
+	if (getrandom(&m->seed, sizeof(m->seed), GRND_NONBLOCK) != sizeof(m->seed))
+		m->seed = (uint64_t)(uintptr_t)m;
+}
+
+void map_finish(struct map *m)
+{
+	free(m->slots);
+	*m = (struct map){.seed = m->seed};
+}
+
+/* The finaliser of splitmix64. */
+static size_t home(const struct map *m, uint64_t key)
+{
+	uint64_t x = key ^ m->seed;
+
+	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+	x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+	return (size_t)(x ^ (x >> 31)) & (m->cap - 1);
+}
+
+static struct map_slot *find(const struct map *m, uint64_t key)
+{
+	size_t i = home(m, key);
+
+	while (m->slots[i].value && m->slots[i].key != key)
+		i = (i + 1) & (m->cap - 1);
+	return &m->slots[i];
+}
+
+void *map_get(const struct map *m, uint64_t key)
+{
+	return m->count ? find(m, key)->value : NULL;
+}
+
+static void grow(struct map *m)
+{
+	struct map old = *m;
+
+	m->cap = old.cap ? old.cap * 2 : 16;
+	m->slots = mem_zalloc(m->cap * sizeof(*m->slots));
+	for (size_t i = 0; i < old.cap; i++)
+		if (old.slots[i].value)
+			*find(m, old.slots[i].key) = old.slots[i];
+	free(old.slots);
+}
+
+void map_put(struct map *m, uint64_t key, void *value)
+{
+	if ((m->count + 1) * 4 > m->cap * 3)
+		grow(m);
+	struct map_slot *slot = find(m, key);
+	if (!slot->value)
+		m->count++;
+	*slot = (struct map_slot){key, value};
+}
+
+/* Later members of the same run move up, so that no search stops at the hole (no tombstones). */
+void *map_remove(struct map *m, uint64_t key)
+{
+	if (m->count == 0)
+		return NULL;
+	struct map_slot *slot = find(m, key);
+	void *value = slot->value;
+	if (!value)
+		return NULL;
+	size_t mask = m->cap - 1;
+	size_t hole = (size_t)(slot - m->slots);
+	for (size_t i = (hole + 1) & mask; m->slots[i].value; i = (i + 1) & mask) {
+		size_t distance = (i - home(m, m->slots[i].key)) & mask;
+		if (distance >= ((i - hole) & mask)) {
+			m->slots[hole] = m->slots[i];
+			hole = i;
+		}
+	}
+	m->slots[hole].value = NULL;
+	m->count--;
+	return value;
+}
+
+void map_each(const struct map *m, void (*f)(void *ctx, uint64_t key, void *value), void *ctx)
+{
+	for (size_t i = 0; i < m->cap; i++)
+		if (m->slots[i].value)
+			f(ctx, m->slots[i].key, m->slots[i].value);
+}

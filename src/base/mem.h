@@ -1,0 +1,20 @@
+/*
+ * Allocation for the parts that hold the account's state together (mail, fs, main): when it fails the
+ * process says so and ends, the cache is right at any moment. The pure IMAP core, which a server
+ * feeds, reports ERR_NOMEM instead and never calls these.
+ */
+#ifndef BASE_MEM_H
+#define BASE_MEM_H
+
+#include <stddef.h>
+
+void *mem_alloc(size_t n);
+void *mem_zalloc(size_t n);
+/* As realloc, for count elements of size octets. */
+void *mem_resize(void *p, size_t count, size_t size);
+/* A copy of n octets with a NUL behind them. */
+char *mem_copy(const void *p, size_t n);
+char *mem_strdup(const char *s);
+char *mem_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif
