@@ -1,0 +1,261 @@
+/*
+ * Everything lies in one struct that lives until the resolver's thread and all handles are done
+ * with it (`references`), whether or not the caller still waits (`done`).
+ */
+#include "net/connect.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+enum {
+	ATTEMPT_DELAY = 250, /* ms, RFC 8305 section 5 */
+	MAX_ATTEMPTS = 16,   /* addresses tried of those that the resolver gave */
+	/* A dead server is noticed after 60 + 4 * 15 seconds without traffic. */
+	KEEPALIVE_IDLE = 60,
+	KEEPALIVE_INTERVAL = 15,
+	KEEPALIVE_COUNT = 4,
+};
+
+struct attempt {
+	uv_poll_t poll;
+	struct net_connect *c;
+	int fd; /* -1: ended */
+};
+
+struct net_connect {
+	uv_loop_t *loop;
+	uv_getaddrinfo_t resolve;
+	uv_timer_t timer;
+	unsigned references; /* the resolver and the handles that are not closed */
+	bool done;
+
+	char *host;
+	unsigned port;
+	struct addrinfo *addresses, *next;
+	struct attempt attempts[MAX_ATTEMPTS];
+	size_t started, running;
+	int error; /* errno of the attempt that tells most */
+
+	net_connect_cb *on_done;
+	void *ctx;
+	struct net_failure failure;
+};
+
+static void release(struct net_connect *c)
+{
+	if (--c->references > 0 || !c->done)
+		return;
+	uv_freeaddrinfo(c->addresses);
+	free(c->host);
+	free(c);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+	release(handle->data);
+}
+
+static void on_poll_closed(uv_handle_t *handle)
+{
+	struct attempt *a = handle->data;
+
+	release(a->c);
+}
+
+/* The poll handle leaves the loop before the descriptor's number can be given to anyone else. */
+static int end_attempt(struct attempt *a)
+{
+	int fd = a->fd;
+
+	uv_close((uv_handle_t *)&a->poll, on_poll_closed);
+	a->fd = -1;
+	a->c->running--;
+	return fd;
+}
+
+static void finish(struct net_connect *c)
+{
+	c->done = true;
+	for (size_t i = 0; i < c->started; i++) {
+		if (c->attempts[i].fd >= 0)
+			close(end_attempt(&c->attempts[i]));
+	}
+	uv_close((uv_handle_t *)&c->timer, on_timer_closed);
+}
+
+static void fail(struct net_connect *c)
+{
+	finish(c);
+	c->on_done(c->ctx, -1, &c->failure);
+}
+
+/* That there is no IPv6 here says nothing about the server, so it never hides another reason. */
+static void note_error(struct net_connect *c, int error)
+{
+	bool local = error == ENETUNREACH || error == EADDRNOTAVAIL || error == EAFNOSUPPORT;
+
+	if (c->error == 0 || !local)
+		c->error = error;
+}
+
+static void set_options(int fd)
+{
+	int on = 1, idle = KEEPALIVE_IDLE, interval = KEEPALIVE_INTERVAL, count = KEEPALIVE_COUNT;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
+}
+
+/* A non-blocking socket on its way to the address, or -1 and errno. */
+static int open_socket(const struct addrinfo *address)
+{
+	int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+		address->ai_protocol);
+
+	if (fd < 0)
+		return -1;
+	set_options(fd);
+	if (connect(fd, address->ai_addr, address->ai_addrlen) == 0 || errno == EINPROGRESS)
+		return fd;
+	int error = errno;
+	close(fd);
+	errno = error;
+	return -1;
+}
+
+static void start_next(struct net_connect *c);
+
+static void on_attempt(uv_poll_t *poll, int status, int events)
+{
+	struct attempt *a = poll->data;
+	struct net_connect *c = a->c;
+	int error = 0;
+	socklen_t size = sizeof(error);
+
+	if (getsockopt(a->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
+		error = errno;
+	if (error == 0 && status < 0)
+		error = -status;
+	int fd = end_attempt(a);
+	if (error == 0) {
+		finish(c);
+		c->on_done(c->ctx, fd, NULL);
+		return;
+	}
+	close(fd);
+	note_error(c, error);
+	start_next(c);
+}
+
+static bool start_attempt(struct net_connect *c, const struct addrinfo *address)
+{
+	int fd = open_socket(address);
+
+	if (fd < 0) {
+		note_error(c, errno);
+		return false;
+	}
+	struct attempt *a = &c->attempts[c->started];
+	int err = uv_poll_init(c->loop, &a->poll, fd);
+	if (err < 0) {
+		close(fd);
+		note_error(c, -err);
+		return false;
+	}
+	a->poll.data = a;
+	a->c = c;
+	a->fd = fd;
+	c->started++;
+	c->running++;
+	c->references++;
+	uv_poll_start(&a->poll, UV_WRITABLE, on_attempt);
+	return true;
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	start_next(timer->data);
+}
+
+static void start_next(struct net_connect *c)
+{
+	while (c->next && c->started < MAX_ATTEMPTS) {
+		const struct addrinfo *address = c->next;
+		c->next = address->ai_next;
+		if (start_attempt(c, address)) {
+			uv_timer_start(&c->timer, on_timer, ATTEMPT_DELAY, 0);
+			return;
+		}
+	}
+	if (c->running > 0)
+		return;
+	net_failure_set(&c->failure, c->error == ETIMEDOUT ? ERR_TIMEOUT : ERR_NET,
+		"cannot connect to %s port %u: %s", c->host, c->port, strerror(c->error));
+	fail(c);
+}
+
+static void on_resolved(uv_getaddrinfo_t *resolve, int status, struct addrinfo *addresses)
+{
+	struct net_connect *c = resolve->data;
+
+	c->addresses = c->next = addresses;
+	if (!c->done && status == 0) {
+		start_next(c);
+	} else if (!c->done) {
+		net_failure_set(&c->failure, status == UV_ENOMEM ? ERR_NOMEM : ERR_NET,
+			"cannot resolve the host name %s: %s", c->host, uv_strerror(status));
+		fail(c);
+	}
+	release(c);
+}
+
+struct net_connect *net_connect_start(uv_loop_t *loop, const char *host, uint16_t port,
+	net_connect_cb *on_done, void *ctx, struct net_failure *failure)
+{
+	struct net_connect *c = mem_zalloc(sizeof(*c));
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+	char service[8];
+
+	snprintf(service, sizeof(service), "%u", port);
+	c->resolve.data = c;
+	int err = uv_getaddrinfo(loop, &c->resolve, on_resolved, host, service, &hints);
+	if (err < 0) {
+		net_failure_set(failure, err == UV_ENOMEM ? ERR_NOMEM : ERR_NET,
+			"cannot resolve the host name %s: %s", host, uv_strerror(err));
+		free(c);
+		return NULL;
+	}
+	c->loop = loop;
+	c->host = mem_strdup(host);
+	c->port = port;
+	c->on_done = on_done;
+	c->ctx = ctx;
+	uv_timer_init(loop, &c->timer);
+	c->timer.data = c;
+	c->references = 2;
+	return c;
+}
+
+void net_connect_cancel(struct net_connect *c)
+{
+	if (!c)
+		return;
+	uv_cancel((uv_req_t *)&c->resolve);
+	finish(c);
+}
+
+bool net_connect_resolved(const struct net_connect *c)
+{
+	return c->addresses != NULL;
+}
