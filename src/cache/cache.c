@@ -1,0 +1,190 @@
+/*
+ * Opening and closing: the directory, the two connections, and what happens when one of them cannot
+ * be used. Without a directory of its own the cache is the same database in a private directory in
+ * memory, whose names are removed once it is open.
+ */
+#include "cache/cache.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "cache/internal.h"
+
+/* A cache in memory is for the moment. */
+#define MEMORY_MAX ((uint64_t)64 << 20)
+
+static void close_connections(struct cache *c)
+{
+	cache_db_close(&c->reader);
+	cache_db_close(&c->writer.db);
+}
+
+/* Opens both connections and reads the small tables. 0 or SQLite's code. */
+static int open_connections(struct cache *c, const char *path)
+{
+	int64_t id;
+	int rc;
+
+	if ((rc = cache_db_open_writer(&c->writer.db, path)) != 0 ||
+		(rc = cache_db_open_reader(&c->reader, path)) != 0 ||
+		(rc = cache_rows_verify(&c->reader)) != 0 ||
+		(rc = cache_rows_doomed(&c->reader, &c->dropped)) != 0 ||
+		(rc = cache_bodies_open(c)) != 0 ||
+		(rc = cache_db_number(c->writer.db.stmts[STMT_HIGHEST_ID], &id)) != 0)
+		return rc;
+	cache_dir_raise_id(&c->dir, (uint32_t)id + 1);
+	return 0;
+}
+
+/* SQLITE_ERROR: a statement does not fit the tables. */
+static bool should_set_aside(int code)
+{
+	return cache_db_is_damage(code) || (code & 0xff) == SQLITE_MISMATCH ||
+	       (code & 0xff) == SQLITE_ERROR || code == SQLITE_IOERR_READ ||
+	       code == SQLITE_IOERR_SHORT_READ;
+}
+
+static bool is_no_room(int code)
+{
+	return (code & 0xff) == SQLITE_FULL || code == SQLITE_IOERR_WRITE ||
+	       code == SQLITE_IOERR_SHMSIZE;
+}
+
+static bool set_aside(struct cache *c, const char *why)
+{
+	log_warning("cache: %s: %s; it is kept as cache.db.damaged, and a new one is begun",
+		c->dir.path, why);
+	return cache_dir_set_aside(&c->dir);
+}
+
+static const char *reason(int code)
+{
+	if ((code & 0xff) == SQLITE_MISMATCH)
+		return "the database is of another version";
+	return sqlite3_errstr(code);
+}
+
+/* 0 or SQLite's code; a database that is damaged is replaced once. */
+static int open_database(struct cache *c)
+{
+	char *path = mem_printf("%s/cache.db", c->dir.path);
+	bool fresh = false;
+	int rc = 0;
+
+	if (cache_dir_is_marked(&c->dir))
+		fresh = set_aside(c, "the database is damaged");
+	for (;;) {
+		rc = cache_dir_prepare_db(&c->dir) ? open_connections(c, path) : SQLITE_CANTOPEN;
+		if (rc == 0 || fresh || !should_set_aside(rc))
+			break;
+		close_connections(c);
+		fresh = true;
+		if (!set_aside(c, reason(rc)))
+			break;
+	}
+	free(path);
+	if (rc != 0)
+		close_connections(c);
+	return rc;
+}
+
+static bool open_private(struct cache *c, char *error, size_t size)
+{
+	if (cache_dir_open_private(&c->dir, error, size) != CACHE_DIR_OK)
+		return false;
+	int rc = open_database(c);
+	cache_dir_hide(&c->dir);
+	if (rc != 0) {
+		snprintf(error, size, "%s: %s", c->dir.path, sqlite3_errstr(rc));
+		cache_dir_close(&c->dir);
+		return false;
+	}
+	if (c->writer.max_bytes > MEMORY_MAX)
+		c->writer.max_bytes = MEMORY_MAX;
+	return true;
+}
+
+static bool open_in_dir(struct cache *c, const char *dir, char *error, size_t size)
+{
+	switch (cache_dir_open(&c->dir, dir, error, size)) {
+	case CACHE_DIR_UNUSABLE:
+		return false;
+	case CACHE_DIR_LOCKED:
+		log_warning("cache: %s is in use by another process; keeping mail in memory", dir);
+		return open_private(c, error, size);
+	case CACHE_DIR_OK:
+		break;
+	}
+	int rc = open_database(c);
+	c->on_disk = rc == 0;
+	if (rc == 0)
+		return true;
+	snprintf(error, size, "cache database %s/cache.db: %s", c->dir.path, sqlite3_errstr(rc));
+	cache_dir_close(&c->dir);
+	if (!is_no_room(rc))
+		return false;
+	log_warning("%s; keeping mail in memory", error);
+	return open_private(c, error, size);
+}
+
+struct cache *cache_open(
+	uv_loop_t *loop, const struct cache_options *options, char *error, size_t size)
+{
+	struct cache *c = mem_zalloc(sizeof(*c));
+
+	c->loop = loop;
+	c->writer.max_bytes = options->max_bytes;
+	map_init(&c->dropped);
+	bool ok = options->dir ? open_in_dir(c, options->dir, error, size)
+			       : open_private(c, error, size);
+	if (!ok) {
+		map_finish(&c->dropped);
+		free(c);
+		return NULL;
+	}
+	c->writer.name = c->dir.path;
+	cache_jobs_init(c);
+	return c;
+}
+
+void cache_close(struct cache *c)
+{
+	if (!c)
+		return;
+	cache_jobs_finish(c);
+	close_connections(c);
+	cache_dir_close(&c->dir);
+	map_finish(&c->dropped);
+	free(c);
+}
+
+void cache_cease(struct cache *c, int code)
+{
+	if (c->ceased)
+		return;
+	c->ceased = true;
+	log_warning("cache: %s: %s; going on without it, the next start begins a new one",
+		c->dir.path, sqlite3_errstr(code));
+	if (c->on_disk)
+		cache_dir_mark_damaged(&c->dir);
+}
+
+uint32_t cache_new_id(struct cache *c)
+{
+	return cache_dir_new_id(&c->dir);
+}
+
+void cache_counts(struct cache *c, struct cache_counts *counts)
+{
+	*counts = (struct cache_counts){
+		.bytes = c->bytes,
+		.max_bytes = c->writer.max_bytes,
+		.hits = c->hits,
+		.misses = c->misses,
+		.queued = c->queued,
+		.on_disk = c->on_disk,
+	};
+}

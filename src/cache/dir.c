@@ -1,0 +1,285 @@
+/*
+ * The cache's directory: made and checked so that nobody else can put anything into it, locked for
+ * one process, and the counter of mailbox ids, which outlives the database: an id that was given
+ * out once must never mean another mailbox, because inode numbers are made of it.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "cache/internal.h"
+
+#define DB_NAME "cache.db"
+#define WAL_NAME DB_NAME "-wal"
+#define SHM_NAME DB_NAME "-shm"
+#define DAMAGED_NAME DB_NAME ".damaged"
+#define MARK_NAME DB_NAME ".is-damaged"
+#define LOCK_NAME "cache.lock"
+#define IDS_NAME "cache.ids"
+
+/* A counter that cannot be read (next_id 0) goes on this far above the ids that are known. */
+#define ID_LEAP (1u << 16)
+/* No counter gets here by counting. */
+#define ID_MAX (UINT32_MAX - (1u << 20))
+#define BLOCK_MIN 64u
+#define BLOCK_MAX 4096u
+
+static bool make_with_parents(const char *path)
+{
+	char *copy = mem_strdup(path);
+	bool ok = true;
+
+	for (char *slash = strchr(copy + 1, '/'); ok && slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		ok = mkdir(copy, 0700) == 0 || errno == EEXIST;
+		*slash = '/';
+	}
+	ok = ok && (mkdir(copy, 0700) == 0 || errno == EEXIST);
+	free(copy);
+	return ok;
+}
+
+static bool check_owner(int fd, const char *path, char *error, size_t size)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0) {
+		snprintf(error, size, "cache directory %s: %s", path, strerror(errno));
+		return false;
+	}
+	if (st.st_uid != geteuid()) {
+		snprintf(error, size,
+			"cache directory %s belongs to another user (uid %u): change its owner or "
+			"choose another directory",
+			path, (unsigned)st.st_uid);
+		return false;
+	}
+	if (st.st_mode & (S_IWGRP | S_IWOTH)) {
+		snprintf(error, size,
+			"cache directory %s is writable by others: run 'chmod go-w' on it or "
+			"choose another directory",
+			path);
+		return false;
+	}
+	return true;
+}
+
+/* Opens a file of ours, 0600 whatever the umask is; errno says why when -1. */
+static int open_own(int dir, const char *name)
+{
+	int fd = openat(dir, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
+	struct stat st;
+
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid()) {
+		close(fd);
+		errno = EPERM;
+		return -1;
+	}
+	if ((st.st_mode & 07777) != 0600 && fchmod(fd, 0600) != 0) {
+		int saved = errno;
+
+		close(fd);
+		errno = saved;
+		return -1;
+	}
+	return fd;
+}
+
+static enum cache_dir_result lock(struct cache_dir *d, char *error, size_t size)
+{
+	d->lock = open_own(d->fd, LOCK_NAME);
+	if (d->lock < 0) {
+		snprintf(error, size, "%s/%s: %s", d->path, LOCK_NAME, strerror(errno));
+		return CACHE_DIR_UNUSABLE;
+	}
+	if (flock(d->lock, LOCK_EX | LOCK_NB) == 0)
+		return CACHE_DIR_OK;
+	snprintf(error, size, "%s/%s: %s", d->path, LOCK_NAME, strerror(errno));
+	return errno == EWOULDBLOCK ? CACHE_DIR_LOCKED : CACHE_DIR_UNUSABLE;
+}
+
+static bool read_ids(struct cache_dir *d, char *error, size_t size)
+{
+	char text[16];
+	uint64_t value;
+
+	d->ids = open_own(d->fd, IDS_NAME);
+	ssize_t n = d->ids < 0 ? -1 : pread(d->ids, text, sizeof(text), 0);
+	if (n < 0) {
+		snprintf(error, size, "%s/%s: %s", d->path, IDS_NAME, strerror(errno));
+		return false;
+	}
+	if (n == 0)
+		return true;
+	if (text[n - 1] == '\n' &&
+		text_parse_number((struct span){text, (size_t)n - 1}, ID_MAX, &value) && value) {
+		d->next_id = (uint32_t)value;
+		return true;
+	}
+	log_warning(
+		"cache: %s/%s is damaged; counting on far above what is known", d->path, IDS_NAME);
+	d->next_id = 0;
+	return true;
+}
+
+static void init(struct cache_dir *d)
+{
+	*d = (struct cache_dir){.fd = -1, .lock = -1, .ids = -1, .next_id = 1, .block = BLOCK_MIN};
+}
+
+enum cache_dir_result cache_dir_open(
+	struct cache_dir *d, const char *path, char *error, size_t size)
+{
+	enum cache_dir_result result = CACHE_DIR_UNUSABLE;
+
+	init(d);
+	if (!make_with_parents(path) ||
+		(d->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 ||
+		!(d->path = realpath(path, NULL)))
+		snprintf(error, size, "cache directory %s: %s", path, strerror(errno));
+	else if (check_owner(d->fd, path, error, size))
+		result = lock(d, error, size);
+	if (result == CACHE_DIR_OK && !read_ids(d, error, size))
+		result = CACHE_DIR_UNUSABLE;
+	if (result != CACHE_DIR_OK)
+		cache_dir_close(d);
+	return result;
+}
+
+static bool make_private(struct cache_dir *d, const char *parent)
+{
+	if (!parent || !*parent)
+		return false;
+	d->path = mem_printf("%s/imapfs-XXXXXX", parent);
+	if (mkdtemp(d->path)) {
+		d->fd = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		return d->fd >= 0;
+	}
+	free(d->path);
+	d->path = NULL;
+	return false;
+}
+
+enum cache_dir_result cache_dir_open_private(struct cache_dir *d, char *error, size_t size)
+{
+	init(d);
+	if (make_private(d, "/dev/shm") || make_private(d, getenv("TMPDIR")) ||
+		make_private(d, "/tmp"))
+		return CACHE_DIR_OK;
+	snprintf(error, size, "no directory for temporary files: %s", strerror(errno));
+	cache_dir_close(d);
+	return CACHE_DIR_UNUSABLE;
+}
+
+void cache_dir_hide(struct cache_dir *d)
+{
+	unlinkat(d->fd, DB_NAME, 0);
+	unlinkat(d->fd, WAL_NAME, 0);
+	unlinkat(d->fd, SHM_NAME, 0);
+	rmdir(d->path);
+}
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+void cache_dir_close(struct cache_dir *d)
+{
+	close_fd(&d->ids);
+	close_fd(&d->fd);
+	close_fd(&d->lock);
+	free(d->path);
+	d->path = NULL;
+}
+
+bool cache_dir_prepare_db(struct cache_dir *d)
+{
+	struct stat st;
+	int fd = open_own(d->fd, DB_NAME);
+
+	if (fd < 0)
+		return false;
+	/* The log of a database that is gone must not be played into a new one. */
+	if (fstat(fd, &st) == 0 && st.st_size == 0) {
+		unlinkat(d->fd, WAL_NAME, 0);
+		unlinkat(d->fd, SHM_NAME, 0);
+	}
+	close(fd);
+	fsync(d->fd);
+	return true;
+}
+
+void cache_dir_mark_damaged(struct cache_dir *d)
+{
+	int fd = open_own(d->fd, MARK_NAME);
+
+	if (fd >= 0)
+		close(fd);
+}
+
+bool cache_dir_is_marked(struct cache_dir *d)
+{
+	return faccessat(d->fd, MARK_NAME, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* The mark stands until all is done: killed half-way, the next open begins again. */
+bool cache_dir_set_aside(struct cache_dir *d)
+{
+	cache_dir_mark_damaged(d);
+	if (renameat(d->fd, DB_NAME, d->fd, DAMAGED_NAME) != 0 && errno != ENOENT)
+		return false;
+	unlinkat(d->fd, WAL_NAME, 0);
+	unlinkat(d->fd, SHM_NAME, 0);
+	fsync(d->fd);
+	unlinkat(d->fd, MARK_NAME, 0);
+	return true;
+}
+
+void cache_dir_raise_id(struct cache_dir *d, uint32_t at_least)
+{
+	if (d->next_id == 0)
+		d->next_id = at_least + ID_LEAP;
+	else if (d->next_id < at_least)
+		d->next_id = at_least;
+}
+
+static bool write_ids(struct cache_dir *d, uint32_t end)
+{
+	char text[16];
+	int n = snprintf(text, sizeof(text), "%010u\n", end);
+
+	return pwrite(d->ids, text, (size_t)n, 0) == n && fdatasync(d->ids) == 0;
+}
+
+/* Blocks grow so that the first listing of a large account does not wait for many flushes. */
+static void reserve(struct cache_dir *d)
+{
+	d->end_id = d->next_id + d->block;
+	if (d->block < BLOCK_MAX)
+		d->block *= 2;
+	if (d->ids < 0 || write_ids(d, d->end_id) || d->ids_failed)
+		return;
+	d->ids_failed = true;
+	log_error("cache: %s/%s: %s; inode numbers may come again after the next start", d->path,
+		IDS_NAME, strerror(errno));
+}
+
+uint32_t cache_dir_new_id(struct cache_dir *d)
+{
+	if (d->next_id >= d->end_id)
+		reserve(d);
+	return d->next_id++;
+}

@@ -1,0 +1,235 @@
+/*
+ * What the parts of the cache know of each other. The threads: everything in struct cache_writer
+ * belongs to the worker while a run is in progress and to the loop otherwise; the rest of struct
+ * cache belongs to the loop's thread. libuv's work queue orders the two, so nothing is locked.
+ */
+#ifndef CACHE_INTERNAL_H
+#define CACHE_INTERNAL_H
+
+#include <sqlite3.h>
+
+#include "base/list.h"
+#include "base/map.h"
+#include "cache/cache.h"
+
+/* --- files (dir.c) --- */
+
+struct cache_dir {
+	char *path; /* resolved and absolute */
+	int fd;
+	int lock;         /* holds the flock; -1: a private directory */
+	int ids;          /* the counter's file; -1: a private directory */
+	uint32_t next_id; /* the next to give out; 0: the counter was unreadable */
+	uint32_t end_id;  /* the first that is not reserved in the file */
+	uint32_t block;   /* how many to reserve next */
+	bool ids_failed;  /* it was said that the counter cannot be written */
+};
+
+enum cache_dir_result { CACHE_DIR_OK, CACHE_DIR_LOCKED, CACHE_DIR_UNUSABLE };
+
+/* Makes, checks and locks. error is filled unless CACHE_DIR_OK. */
+enum cache_dir_result cache_dir_open(
+	struct cache_dir *d, const char *path, char *error, size_t size);
+/* A new directory, in memory where possible, for this process alone. */
+enum cache_dir_result cache_dir_open_private(struct cache_dir *d, char *error, size_t size);
+/* Takes the names of a private directory away; what is open stays usable, and nothing is left
+ * behind however the process ends. */
+void cache_dir_hide(struct cache_dir *d);
+void cache_dir_close(struct cache_dir *d);
+
+/* Makes cache.db when there is none, and it 0600. False with errno set. */
+bool cache_dir_prepare_db(struct cache_dir *d);
+/* Remembers, for the next open, that the database is damaged. */
+void cache_dir_mark_damaged(struct cache_dir *d);
+bool cache_dir_is_marked(struct cache_dir *d);
+/* Renames cache.db to cache.db.damaged. False with errno set. */
+bool cache_dir_set_aside(struct cache_dir *d);
+
+/* Once after opening, before the first id: those below at_least are in use. */
+void cache_dir_raise_id(struct cache_dir *d, uint32_t at_least);
+uint32_t cache_dir_new_id(struct cache_dir *d);
+
+/* --- one connection (db.c) --- */
+
+enum cache_stmt {
+	STMT_BEGIN,
+	STMT_COMMIT,
+	STMT_ROLLBACK,
+	STMT_MAILBOX_ALL,
+	STMT_MAILBOX_PUT,
+	STMT_MAILBOX_DROP,
+	STMT_MESSAGES_GET,
+	STMT_MESSAGES_PUT,
+	STMT_MESSAGES_DELETE,
+	STMT_MESSAGES_DROP,
+	STMT_MESSAGES_LOAD,
+	STMT_JOURNAL_ALL,
+	STMT_JOURNAL_PUT,
+	STMT_JOURNAL_DROP,
+	STMT_DOOMED_ALL,
+	STMT_DOOMED_PUT,
+	STMT_DOOMED_DROP,
+	STMT_BODY_GET,
+	STMT_BODY_PUT,
+	STMT_BODY_DELETE,
+	STMT_BODY_USE,
+	STMT_BODY_FIND,
+	STMT_BODY_OLDEST,
+	STMT_BODY_OF_MAILBOX,
+	STMT_BODY_OF_MESSAGE,
+	STMT_DATA_PUT,
+	STMT_DATA_DELETE,
+	STMT_TOTAL_GET,
+	STMT_TOTAL_PUT,
+	STMT_NEWEST,
+	STMT_HIGHEST_ID,
+	STMT_PAGES,
+	STMT_FREE_PAGES,
+	STMT_VACUUM,
+	STMT_COUNT
+};
+
+struct cache_db {
+	sqlite3 *handle;
+	sqlite3_stmt *stmts[STMT_COUNT];
+};
+
+/* Both return SQLite's code (SQLITE_MISMATCH: the schema is of another version). After a failure
+ * cache_db_close is still due. */
+int cache_db_open_writer(struct cache_db *db, const char *path);
+int cache_db_open_reader(struct cache_db *db, const char *path);
+void cache_db_close(struct cache_db *db);
+
+/* The statement with numbers bound to ?1, ?2 ... */
+sqlite3_stmt *cache_db_bind_numbers(
+	struct cache_db *db, enum cache_stmt id, const int64_t *values, size_t n);
+#define cache_db_bind(db, id, ...)                                                                 \
+	cache_db_bind_numbers((db), (id), (const int64_t[]){__VA_ARGS__},                          \
+		sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
+/* Runs a statement that gives no rows; 0 or SQLite's code. */
+int cache_db_run(sqlite3_stmt *s);
+/* Reads one number: 0, or SQLite's code. NULL and no row are 0. */
+int cache_db_number(sqlite3_stmt *s, int64_t *value);
+
+bool cache_db_is_damage(int code);
+/* A check sum that finds what SQLite cannot: damage inside of a row. */
+uint64_t cache_db_check(uint64_t seed, const void *octets, size_t n);
+
+/* --- the writer and its jobs (jobs.c) --- */
+
+struct cache_writer {
+	struct cache_db db;
+	const char *name; /* for messages */
+	uint64_t bytes;   /* of all bodies */
+	uint64_t max_bytes;
+	int wal_pages; /* in the log after the last commit */
+	bool evicting; /* bytes was over max_bytes and is not yet well below */
+	bool vacuuming;
+	bool more;         /* house-keeping is not finished */
+	struct map frozen; /* mailboxes of which a write failed, see cache_jobs_frozen */
+	uint32_t logged;   /* bit n: failures of SQLite's primary code n were reported */
+};
+
+struct cache_job;
+
+struct cache_job_kind {
+	/* In the worker, inside a transaction; 0 or SQLite's code. */
+	int (*apply)(struct cache_writer *w, struct cache_job *job);
+	/* In the loop, job->err is set; calls back, if there is anybody to call. NULL: nobody. */
+	void (*finish)(struct cache_job *job);
+	bool metadata; /* changes what is known of a mailbox */
+	bool load;     /* somebody waits for its answer: it ends a run; canceled by closing */
+	bool durable;  /* alone in a run, and on the disk when it ends */
+};
+
+struct cache_job {
+	struct list node;
+	const struct cache_job_kind *kind;
+	size_t octets; /* that it holds in memory */
+	size_t cost;   /* about the octets that it writes */
+	int err;       /* 0 or enum error */
+	uint32_t mailbox, uid, chunk;
+	uint64_t used;            /* of a chunk */
+	struct cache_mailbox row; /* name lies in data */
+	void *data;               /* owned: messages, UIDs, the chunk's octets, the name */
+	size_t n;                 /* elements of data */
+	union {
+		void (*chunk)(void *ctx);
+		void (*journal)(void *ctx, int err);
+		void (*load)(void *ctx, int err, struct cache_message *messages, size_t n);
+	} on_done;
+	void *ctx;
+};
+
+/* A use of a chunk that the database does not know of yet. */
+struct cache_use {
+	uint32_t mailbox, uid, chunk;
+	uint64_t used;
+};
+
+struct cache_run;
+
+struct cache {
+	uv_loop_t *loop;
+	struct cache_dir dir;
+	bool on_disk;
+
+	struct cache_db reader;
+	bool ceased; /* damage was found: nothing is read or written any more */
+	bool reader_logged;
+	uint64_t hits, misses;
+	struct map dropped; /* mailboxes; nothing is kept for them any more */
+	/* How recently a chunk was used is a position on the tape of all octets ever put: reading
+	 * moves it to the end. Time would not do, it says nothing about what has to go. */
+	uint64_t tape;
+	struct cache_use *uses; /* USES_MAX, to be written by the next run */
+	size_t n_uses;
+
+	struct cache_writer writer;
+	struct list queue;
+	size_t queued;  /* octets of the jobs in the queue and in the run */
+	uint64_t bytes; /* as of the last run */
+	bool running;   /* run is in libuv's hands */
+	bool closing;
+	struct cache_run *run;
+};
+
+void cache_jobs_init(struct cache *c);
+/* Runs what is queued in this thread, and calls back. */
+void cache_jobs_finish(struct cache *c);
+struct cache_job *cache_jobs_new(const struct cache_job_kind *kind, uint32_t mailbox);
+/* Takes ownership. */
+void cache_jobs_add(struct cache *c, struct cache_job *job);
+/* Starts a run when there is none. */
+void cache_jobs_start(struct cache *c);
+/*
+ * After a failed write the rows of a mailbox are what they were before: true then, and consistent.
+ * A later write on top would make them neither (a new HIGHESTMODSEQ without the expunges before
+ * it), so for the rest of the process they stay as they are.
+ */
+bool cache_jobs_frozen(const struct cache_writer *w, uint32_t mailbox);
+/* Damage: no use of the database from now on. */
+void cache_cease(struct cache *c, int code);
+
+/* --- the small tables (rows.c) --- */
+
+/* Reads mailboxes and journal once. 0 or SQLite's code. */
+int cache_rows_verify(struct cache_db *db);
+/* Puts the mailboxes that are being dropped into m. */
+int cache_rows_doomed(struct cache_db *db, struct map *m);
+
+/* --- bodies (bodies.c) --- */
+
+#define CACHE_USES_MAX 8192u
+
+int cache_bodies_open(struct cache *c);
+/* Steps of a run, inside the transaction. */
+int cache_bodies_use(struct cache_writer *w, const struct cache_use *uses, size_t n);
+int cache_bodies_drop_message(struct cache_writer *w, uint32_t mailbox, uint32_t uid);
+/* Evicts when over the bound; put is what this run wrote. */
+int cache_bodies_evict(struct cache_writer *w, uint64_t put);
+/* A little of what can wait: bodies of dropped mailboxes, space to be given back. */
+int cache_bodies_tidy(struct cache_writer *w);
+bool cache_bodies_over(const struct cache_writer *w);
+
+#endif

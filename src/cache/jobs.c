@@ -1,0 +1,348 @@
+/*
+ * The queue of writes. One run at a time is in libuv's thread pool; what is queued meanwhile is
+ * taken together by the next run, in one transaction, so the busier it gets the less a write costs.
+ * A run is bounded to stay short. When nothing is queued, runs without jobs do the house-keeping
+ * that can wait, a little each.
+ */
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "cache/internal.h"
+
+#define RUN_COST ((size_t)8 << 20)
+#define RUN_JOBS 1024
+#define WAL_MAX_PAGES 1024 /* 16 MiB */
+
+struct cache_run {
+	uv_work_t req;
+	uv_sem_t done;   /* posted when the worker is through */
+	struct cache *c; /* NULL: the cache was closed */
+	struct cache_writer *w;
+	bool skip; /* the database is not used any more */
+	bool closing;
+	bool durable;
+	bool idle; /* no jobs: time for house-keeping */
+	int rc;    /* SQLite's, of the transaction */
+	struct list jobs;
+	struct cache_use *uses; /* CACHE_USES_MAX */
+	size_t n_uses;
+};
+
+/* --- in the worker --- */
+
+static void report(struct cache_writer *w, int code)
+{
+	uint32_t bit = (uint32_t)1 << (code & 31);
+
+	if ((w->logged & bit) || cache_db_is_damage(code))
+		return;
+	w->logged |= bit;
+	log_error("cache: %s: %s; going on without keeping mail", w->name, sqlite3_errstr(code));
+}
+
+bool cache_jobs_frozen(const struct cache_writer *w, uint32_t mailbox)
+{
+	return map_get(&w->frozen, mailbox) != NULL;
+}
+
+static int apply_jobs(struct cache_run *run, uint64_t *put)
+{
+	LIST_FOREACH (node, &run->jobs) {
+		struct cache_job *job = list_entry(node, struct cache_job, node);
+
+		if (run->closing && job->kind->load)
+			continue;
+		int rc = job->kind->apply(run->w, job);
+		if (rc != 0)
+			return rc;
+		*put += job->cost;
+	}
+	return 0;
+}
+
+static int apply_all(struct cache_run *run)
+{
+	struct cache_writer *w = run->w;
+	uint64_t bytes = w->bytes, put = 0;
+	int rc;
+
+	w->more = false;
+	if ((rc = cache_bodies_use(w, run->uses, run->n_uses)) != 0 ||
+		(rc = apply_jobs(run, &put)) != 0 || (rc = cache_bodies_evict(w, put)) != 0)
+		return rc;
+	if (run->idle && !w->more && (rc = cache_bodies_tidy(w)) != 0)
+		return rc;
+	if (w->bytes == bytes)
+		return 0;
+	return cache_db_run(cache_db_bind(&w->db, STMT_TOTAL_PUT, (int64_t)w->bytes));
+}
+
+static int transact(struct cache_run *run)
+{
+	struct cache_writer *w = run->w;
+	uint64_t bytes = w->bytes;
+	int rc = cache_db_run(w->db.stmts[STMT_BEGIN]);
+
+	if (rc == 0)
+		rc = apply_all(run);
+	if (rc == 0)
+		rc = cache_db_run(w->db.stmts[STMT_COMMIT]);
+	if (rc == 0)
+		return 0;
+	/* Some failures have rolled back already. */
+	if (!sqlite3_get_autocommit(w->db.handle))
+		cache_db_run(w->db.stmts[STMT_ROLLBACK]);
+	w->bytes = bytes;
+	return rc;
+}
+
+/* The long part goes on beside the reader; then, if it got everything, the log is cut. */
+static int checkpoint(struct cache_writer *w)
+{
+	int frames = 0, done = 0;
+	int rc = sqlite3_wal_checkpoint_v2(
+		w->db.handle, NULL, SQLITE_CHECKPOINT_PASSIVE, &frames, &done);
+
+	if (rc == 0 && frames == done)
+		rc = sqlite3_wal_checkpoint_v2(
+			w->db.handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	w->wal_pages = 0;
+	return rc;
+}
+
+static void fail_jobs(struct cache_run *run)
+{
+	LIST_FOREACH (node, &run->jobs) {
+		struct cache_job *job = list_entry(node, struct cache_job, node);
+
+		job->err = ERR_IO;
+		if (job->kind->metadata)
+			map_put(&run->w->frozen, job->mailbox, run->w);
+	}
+}
+
+static void set_synchronous(struct cache_writer *w, bool full)
+{
+	sqlite3_exec(w->db.handle, full ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL",
+		NULL, NULL, NULL);
+}
+
+static void execute(struct cache_run *run)
+{
+	struct cache_writer *w = run->w;
+
+	if (run->skip) {
+		fail_jobs(run);
+		return;
+	}
+	if (run->durable)
+		set_synchronous(w, true);
+	run->rc = transact(run);
+	if (run->durable)
+		set_synchronous(w, false);
+	if (run->rc != 0) {
+		report(w, run->rc);
+		fail_jobs(run);
+		/* Without jobs there may be room for what makes room. */
+		w->more = !run->idle && cache_bodies_over(w);
+	}
+	if (w->wal_pages > WAL_MAX_PAGES || (run->rc & 0xff) == SQLITE_FULL) {
+		int rc = checkpoint(w);
+
+		if (rc != 0 && (rc & 0xff) != SQLITE_BUSY)
+			report(w, rc);
+	}
+}
+
+static void work(uv_work_t *req)
+{
+	struct cache_run *run = req->data;
+
+	execute(run);
+	uv_sem_post(&run->done);
+}
+
+static int on_wal(void *ctx, sqlite3 *handle, const char *name, int pages)
+{
+	struct cache_writer *w = ctx;
+
+	w->wal_pages = pages;
+	return SQLITE_OK;
+}
+
+/* --- in the loop --- */
+
+static struct cache_run *run_new(struct cache *c)
+{
+	struct cache_run *run = mem_zalloc(sizeof(*run));
+
+	run->c = c;
+	run->w = &c->writer;
+	run->req.data = run;
+	run->uses = mem_alloc(CACHE_USES_MAX * sizeof(*run->uses));
+	list_init(&run->jobs);
+	uv_sem_init(&run->done, 0);
+	return run;
+}
+
+static void run_free(struct cache_run *run)
+{
+	uv_sem_destroy(&run->done);
+	free(run->uses);
+	free(run);
+}
+
+void cache_jobs_init(struct cache *c)
+{
+	list_init(&c->queue);
+	map_init(&c->writer.frozen);
+	c->uses = mem_alloc(CACHE_USES_MAX * sizeof(*c->uses));
+	c->run = run_new(c);
+	sqlite3_wal_hook(c->writer.db.handle, on_wal, &c->writer);
+}
+
+static void take_uses(struct cache *c, struct cache_run *run)
+{
+	struct cache_use *empty = run->uses;
+
+	run->uses = c->uses;
+	run->n_uses = c->n_uses;
+	c->uses = empty;
+	c->n_uses = 0;
+}
+
+/* Moves as many jobs to the run as one transaction should hold, at least one if there are any. */
+static void take_jobs(struct cache *c, struct cache_run *run)
+{
+	size_t cost = 0;
+
+	run->durable = false;
+	for (int n = 0; n < RUN_JOBS && cost < RUN_COST && !list_empty(&c->queue); n++) {
+		struct cache_job *job = list_entry(c->queue.next, struct cache_job, node);
+
+		if (job->kind->durable && n > 0)
+			break;
+		list_remove(&job->node);
+		list_append(&run->jobs, &job->node);
+		cost += job->cost;
+		run->durable = job->kind->durable;
+		if (job->kind->durable || job->kind->load)
+			break;
+	}
+}
+
+static void prepare(struct cache *c)
+{
+	struct cache_run *run = c->run;
+
+	run->skip = c->ceased;
+	run->closing = c->closing;
+	run->rc = 0;
+	take_uses(c, run);
+	take_jobs(c, run);
+	run->idle = list_empty(&run->jobs);
+}
+
+/* The last that is done with a job: frees it, having called back. */
+static void finish_job(struct cache *c, struct cache_job *job)
+{
+	list_remove(&job->node);
+	c->queued -= job->octets;
+	if (c->closing && job->kind->load)
+		job->err = ERR_CANCELED;
+	if (job->kind->finish)
+		job->kind->finish(job);
+	free(job->data);
+	free(job);
+}
+
+/* What the worker has done becomes visible. The callbacks may queue more. */
+static void deliver(struct cache *c, struct cache_run *run)
+{
+	struct list jobs;
+
+	list_init(&jobs);
+	list_splice(&jobs, &run->jobs);
+	c->running = false;
+	c->bytes = c->writer.bytes;
+	if (cache_db_is_damage(run->rc))
+		cache_cease(c, run->rc);
+	while (!list_empty(&jobs))
+		finish_job(c, list_entry(jobs.next, struct cache_job, node));
+}
+
+static void after_work(uv_work_t *req, int status)
+{
+	struct cache_run *run = req->data;
+	struct cache *c = run->c;
+
+	if (!c) {
+		run_free(run);
+		return;
+	}
+	uv_sem_wait(&run->done);
+	bool more = c->writer.more && !c->ceased;
+	deliver(c, run);
+	if (more || !list_empty(&c->queue))
+		cache_jobs_start(c);
+}
+
+void cache_jobs_start(struct cache *c)
+{
+	if (c->running || c->closing)
+		return;
+	prepare(c);
+	c->running = true;
+	uv_queue_work(c->loop, &c->run->req, work, after_work);
+}
+
+struct cache_job *cache_jobs_new(const struct cache_job_kind *kind, uint32_t mailbox)
+{
+	struct cache_job *job = mem_zalloc(sizeof(*job));
+
+	list_init(&job->node);
+	job->kind = kind;
+	job->mailbox = mailbox;
+	return job;
+}
+
+void cache_jobs_add(struct cache *c, struct cache_job *job)
+{
+	list_append(&c->queue, &job->node);
+	c->queued += job->octets;
+	cache_jobs_start(c);
+}
+
+/* Takes the run back from libuv, which goes on to hold its request and frees it in its time. */
+static void recall(struct cache *c)
+{
+	struct cache_run *run = c->run;
+
+	if (!c->running)
+		return;
+	if (uv_cancel((uv_req_t *)&run->req) == 0)
+		execute(run);
+	else
+		uv_sem_wait(&run->done);
+	c->run = run_new(c);
+	deliver(c, run);
+	run->c = NULL;
+}
+
+void cache_jobs_finish(struct cache *c)
+{
+	c->closing = true;
+	recall(c);
+	while (!list_empty(&c->queue) || c->n_uses > 0) {
+		prepare(c);
+		execute(c->run);
+		deliver(c, c->run);
+	}
+	if (!c->ceased)
+		checkpoint(&c->writer);
+	run_free(c->run);
+	free(c->uses);
+	map_finish(&c->writer.frozen);
+}
