@@ -119,10 +119,17 @@ int buf_printf(struct buf *b, const char *format, ...)
 
 void buf_consume(struct buf *b, size_t n)
 {
+	if (n == 0)
+		return;
 	b->data += n;
 	b->len -= n;
 	if (b->len == 0)
 		b->data = b->memory;
+}
+
+void buf_truncate(struct buf *b, size_t len)
+{
+	b->len = len;
 }
 
 void buf_clear(struct buf *b)

@@ -40,6 +40,8 @@ void buf_commit(struct buf *b, size_t n);
 
 /* Drops n octets (at most len) at the front. */
 void buf_consume(struct buf *b, size_t n);
+/* Drops what is behind the first len octets (len at most b->len). */
+void buf_truncate(struct buf *b, size_t len);
 /* Drops all octets, keeps the memory. */
 void buf_clear(struct buf *b);
 /* The contents as a C string (a NUL stands behind data[len], not counted); NULL when out of memory. */

@@ -142,7 +142,7 @@ struct imap_status_data {
 };
 
 struct imap_quota {
-	struct span root;
+	struct span root; /* of IMAP_QUOTAROOT: the first, empty when there is none */
 	bool has_storage;
 	uint64_t storage_used, storage_limit; /* units of 1024 octets */
 	bool has_message;

@@ -1,0 +1,50 @@
+#include "imap/capability.h"
+
+#include "imap/response.h"
+
+static const struct {
+	struct span word;
+	uint32_t set;
+} table[] = {
+	{{"ACL", 3}, IMAP_CAP_ACL},
+	{{"AUTH=PLAIN", 10}, IMAP_CAP_AUTH_PLAIN},
+	{{"AUTH=SCRAM-SHA-1", 16}, IMAP_CAP_AUTH_SCRAM_SHA_1},
+	{{"AUTH=SCRAM-SHA-256", 18}, IMAP_CAP_AUTH_SCRAM_SHA_256},
+	{{"COMPRESS=DEFLATE", 16}, IMAP_CAP_COMPRESS_DEFLATE},
+	{{"CONDSTORE", 9}, IMAP_CAP_CONDSTORE},
+	{{"ENABLE", 6}, IMAP_CAP_ENABLE},
+	{{"ESEARCH", 7}, IMAP_CAP_ESEARCH},
+	{{"ID", 2}, IMAP_CAP_ID},
+	{{"IDLE", 4}, IMAP_CAP_IDLE},
+	{{"IMAP4REV1", 9}, IMAP_CAP_IMAP4REV1},
+	{{"IMAP4REV2", 9}, IMAP_CAP_IMAP4REV2 | IMAP_CAP_ENABLE | IMAP_CAP_ESEARCH | IMAP_CAP_IDLE |
+			IMAP_CAP_LIST_STATUS | IMAP_CAP_LITERAL_MINUS | IMAP_CAP_NAMESPACE |
+			IMAP_CAP_SASL_IR | IMAP_CAP_UIDPLUS},
+	{{"LIST-EXTENDED", 13}, IMAP_CAP_LIST_EXTENDED},
+	{{"LIST-STATUS", 11}, IMAP_CAP_LIST_STATUS},
+	{{"LITERAL+", 8}, IMAP_CAP_LITERAL_PLUS},
+	{{"LITERAL-", 8}, IMAP_CAP_LITERAL_MINUS},
+	{{"LOGINDISABLED", 13}, IMAP_CAP_LOGINDISABLED},
+	{{"NAMESPACE", 9}, IMAP_CAP_NAMESPACE},
+	{{"NOTIFY", 6}, IMAP_CAP_NOTIFY},
+	{{"QRESYNC", 7}, IMAP_CAP_QRESYNC | IMAP_CAP_CONDSTORE | IMAP_CAP_ENABLE},
+	{{"QUOTA", 5}, IMAP_CAP_QUOTA},
+	{{"SASL-IR", 7}, IMAP_CAP_SASL_IR},
+	{{"SPECIAL-USE", 11}, IMAP_CAP_SPECIAL_USE},
+	{{"STARTTLS", 8}, IMAP_CAP_STARTTLS},
+	{{"UIDPLUS", 7}, IMAP_CAP_UIDPLUS},
+	{{"UTF8=ACCEPT", 11}, IMAP_CAP_UTF8_ACCEPT},
+	{{"UTF8=ONLY", 9}, IMAP_CAP_UTF8_ACCEPT},
+};
+
+uint32_t imap_capability_parse(struct span words)
+{
+	struct span word;
+	uint32_t set = 0;
+
+	while (imap_word_next(&words, &word))
+		for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+			if (span_equal_nocase(word, table[i].word))
+				set |= table[i].set;
+	return set;
+}

@@ -1,0 +1,262 @@
+/*
+ * FETCH rows: items in any order, each read by the handler that the table names, unknown ones
+ * skipped. What is wrong with one value costs that value; the cursor stays where the next item can
+ * be found. Only a BODY[] that stands inline is given up when the rest of the row makes no sense,
+ * because then it is not sure where its octets ended.
+ */
+#include "imap/parse.h"
+
+#include "base/text.h"
+#include "imap/date.h"
+#include "imap/framer.h"
+
+struct item {
+	struct span name;
+	void (*take)(struct lexer *l, struct imap_fetch *f);
+};
+
+static void take_uid(struct lexer *l, struct imap_fetch *f);
+static void take_size(struct lexer *l, struct imap_fetch *f);
+static void take_date(struct lexer *l, struct imap_fetch *f);
+static void take_flags(struct lexer *l, struct imap_fetch *f);
+static void take_modseq(struct lexer *l, struct imap_fetch *f);
+static void skip_item(struct lexer *l, struct imap_fetch *f);
+
+/* In the order in which servers mostly send them. */
+static const struct item items[] = {
+	{{"UID", 3}, take_uid},
+	{{"RFC822.SIZE", 11}, take_size},
+	{{"INTERNALDATE", 12}, take_date},
+	{{"FLAGS", 5}, take_flags},
+	{{"MODSEQ", 6}, take_modseq},
+	{{"BODY", 4}, skip_item},
+};
+#define ITEM_COUNT (sizeof(items) / sizeof(items[0]))
+
+static bool is_key_char(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       c == '.' || c == '-' || c == '_' || c == '/';
+}
+
+static struct span take_key(struct lexer *l)
+{
+	const char *start = l->p;
+
+	while (l->p < l->end && is_key_char(*l->p))
+		l->p++;
+	return (struct span){start, (size_t)(l->p - start)};
+}
+
+static const struct item *find_item(struct span key)
+{
+	for (size_t i = 0; i < ITEM_COUNT; i++)
+		if (span_equal_nocase(key, items[i].name))
+			return &items[i];
+	return NULL;
+}
+
+/* Is the next thing the name of an item, so that the value before it is missing? */
+static bool at_item(const struct lexer *l)
+{
+	struct lexer ahead = *l;
+
+	return find_item(take_key(&ahead)) != NULL;
+}
+
+static bool take_nil(struct lexer *l)
+{
+	struct lexer ahead = *l;
+
+	if (!span_equal_nocase(lexer_take_atom(&ahead), SPAN("NIL")))
+		return false;
+	l->p = ahead.p;
+	return true;
+}
+
+/* Skips a value that cannot be used, unless it is missing. */
+static void skip_bad(struct lexer *l)
+{
+	if (!lexer_at_close(l) && !at_item(l))
+		lexer_skip_value(l);
+}
+
+/* A plain decimal. "4MODSEQ" is a number and the next item without a space between them, "4k" is
+ * neither. */
+static bool take_decimal(struct lexer *l, uint64_t max, uint64_t *value)
+{
+	const char *start = l->p;
+	struct span s;
+
+	if (lexer_at(l, '"'))
+		return lexer_take_string(l, &s) && text_parse_number(s, max, value);
+	if (lexer_take_number(l, max, value)) {
+		if (lexer_at_close(l) || lexer_at(l, ' ') || at_item(l))
+			return true;
+		l->p = start;
+	}
+	skip_bad(l);
+	return false;
+}
+
+static void take_uid(struct lexer *l, struct imap_fetch *f)
+{
+	uint64_t uid;
+
+	/* The first stays: it is the one that was known when a body began. */
+	if (take_decimal(l, UINT32_MAX, &uid) && f->uid == 0)
+		f->uid = (uint32_t)uid;
+}
+
+static void take_size(struct lexer *l, struct imap_fetch *f)
+{
+	f->has_size = take_decimal(l, INT64_MAX, &f->size);
+	if (!f->has_size)
+		f->size = 0;
+}
+
+static void take_date(struct lexer *l, struct imap_fetch *f)
+{
+	struct span s;
+
+	if (lexer_take_string(l, &s))
+		f->has_date = imap_date_parse(s, &f->date);
+	else
+		skip_bad(l);
+}
+
+static void take_flags(struct lexer *l, struct imap_fetch *f)
+{
+	if (!lexer_at(l, '('))
+		skip_bad(l);
+	else
+		f->has_flags = parse_message_flags(l, &f->flags);
+}
+
+static void take_modseq(struct lexer *l, struct imap_fetch *f)
+{
+	struct lexer inner = *l;
+	uint64_t value;
+
+	if (!lexer_at(l, '(')) {
+		if (take_decimal(l, INT64_MAX, &value))
+			f->modseq = value;
+		return;
+	}
+	inner.p++;
+	lexer_skip_spaces(&inner);
+	if (lexer_take_number(&inner, INT64_MAX, &value)) {
+		lexer_skip_spaces(&inner);
+		f->modseq = lexer_at_close(&inner) ? value : 0;
+	}
+	lexer_skip_value(l);
+}
+
+static void skip_item(struct lexer *l, struct imap_fetch *f)
+{
+	(void)f;
+	skip_bad(l);
+}
+
+/* "<0>", or "<0.1024>" from servers that repeat the command. */
+static void take_origin(struct lexer *l, struct imap_fetch *f)
+{
+	f->origin = 0;
+	f->has_origin = false;
+	if (!lexer_take_char(l, '<'))
+		return;
+	f->has_origin = lexer_take_number(l, INT64_MAX, &f->origin);
+	while (l->p < l->end && *l->p != '>' && *l->p != ' ' && *l->p != ')')
+		l->p++;
+	lexer_take_char(l, '>');
+}
+
+static void take_body(struct lexer *l, struct imap_fetch *f)
+{
+	take_origin(l, f);
+	lexer_skip_spaces(l);
+	f->body = (struct span){0};
+	f->body_kind = IMAP_BODY_NIL;
+	if (lexer_take_char(l, IMAP_STREAMED))
+		f->body_kind = IMAP_BODY_STREAMED;
+	else if (lexer_at_close(l) || take_nil(l) || at_item(l))
+		return;
+	else if (lexer_take_astring(l, &f->body))
+		f->body_kind = IMAP_BODY_INLINE;
+	else
+		f->body_kind = IMAP_BODY_ABSENT;
+}
+
+/* An item's name and value. False when what is there is no item, or, behind an inline body, not one
+ * that was asked for: it may as well be the body's text behind a quote that was not escaped. */
+static bool take_item(struct lexer *l, struct imap_fetch *f)
+{
+	struct span key = take_key(l);
+	bool section = lexer_at(l, '['), empty = false;
+
+	if (key.n == 0) {
+		lexer_skip_value(l);
+		return false;
+	}
+	if (section && !lexer_skip_section(l, &empty))
+		return false;
+	if (section && empty && span_equal_nocase(key, SPAN("BODY"))) {
+		take_body(l, f);
+		return true;
+	}
+	if (section && lexer_at(l, '<'))
+		lexer_take_atom(l);
+	lexer_skip_spaces(l);
+	const struct item *item = section ? NULL : find_item(key);
+	if (item)
+		item->take(l, f);
+	else if (!lexer_at_close(l))
+		return lexer_skip_value(l) && f->body_kind != IMAP_BODY_INLINE;
+	return true;
+}
+
+/* The items up to the closing parenthesis. Returns whether all of them made sense. */
+static bool take_items(struct lexer *l, struct imap_fetch *f)
+{
+	bool clean = true;
+
+	for (;;) {
+		lexer_skip_spaces(l);
+		if (lexer_at_close(l))
+			break;
+		const char *before = l->p;
+		if (!take_item(l, f))
+			clean = false;
+		if (l->err || l->p == before)
+			return false;
+	}
+	if (!lexer_take_char(l, ')'))
+		return false;
+	return clean && lexer_take_rest(l).n == 0;
+}
+
+bool parse_fetch(struct lexer *l, struct imap_response *r)
+{
+	struct imap_fetch *f = &r->fetch;
+
+	f->seq = r->seq;
+	lexer_skip_spaces(l);
+	if (!lexer_take_char(l, '('))
+		return false;
+	if (!take_items(l, f) && f->body_kind == IMAP_BODY_INLINE) {
+		f->body_kind = IMAP_BODY_ABSENT;
+		f->body = (struct span){0};
+	}
+	return l->err == 0;
+}
+
+bool parse_fetch_prefix(struct lexer *l, struct imap_fetch *f)
+{
+	lexer_skip_spaces(l);
+	if (!lexer_take_char(l, '('))
+		return false;
+	take_items(l, f);
+	f->body = (struct span){0};
+	f->body_kind = IMAP_BODY_STREAMED;
+	return l->err == 0;
+}

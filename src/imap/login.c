@@ -1,0 +1,338 @@
+/*
+ * Greeting -> [CAPABILITY -> STARTTLS -> TLS] -> [CAPABILITY] -> AUTHENTICATE or LOGIN -> [CAPABILITY] -> ID and
+ * ENABLE in one turn -> [COMPRESS] -> READY. What was learnt before TLS is forgotten (RFC 3501 section 6.2.1), what was said before login
+ * is asked again after it unless the OK brought it along (iCloud corrupts the stream otherwise).
+ */
+#include "imap/login.h"
+
+#include <stdio.h>
+
+#include "base/error.h"
+#include "imap/session_private.h"
+
+static void next(struct imap_session *s);
+
+void imap_login_init(struct imap_session *s)
+{
+	imap_command_init(&s->login.command, false, NULL);
+	imap_command_init(&s->login.id, false, NULL);
+	imap_command_init(&s->login.enable, false, NULL);
+}
+
+static void forget_secrets(struct imap_session *s)
+{
+	imap_sasl_destroy(s->login.sasl);
+	s->login.sasl = NULL;
+	imap_command_finish(&s->login.command);
+}
+
+void imap_login_finish(struct imap_session *s)
+{
+	forget_secrets(s);
+	imap_command_finish(&s->login.id);
+	imap_command_finish(&s->login.enable);
+}
+
+static void renew(struct imap_session *s, struct imap_command *c,
+	void (*on_done)(struct imap_command *, const struct imap_result *))
+{
+	imap_command_finish(c);
+	imap_command_init(c, s->capabilities & IMAP_CAP_LITERAL_PLUS, on_done);
+}
+
+static struct imap_session *owner(struct imap_command *c)
+{
+	return list_entry(c, struct imap_session, login.command);
+}
+
+static struct span server_text(const struct imap_result *result)
+{
+	return result->response ? result->response->text : (struct span){0};
+}
+
+void imap_login_on_capability(struct imap_session *s, struct span words)
+{
+	s->capabilities = imap_capability_parse(words);
+	s->has_capabilities = true;
+}
+
+static void forget_capabilities(struct imap_session *s)
+{
+	s->capabilities = 0;
+	s->has_capabilities = false;
+	s->login.asked = false;
+}
+
+/* --- CAPABILITY --- */
+
+static void on_capability_done(struct imap_command *c, const struct imap_result *result)
+{
+	struct imap_session *s = owner(c);
+
+	if (s->state == IMAP_DEAD)
+		return;
+	if (result->err < 0 || !s->has_capabilities)
+		imap_session_fail_with(s, ERR_PROTOCOL, "no answer to CAPABILITY", server_text(result));
+	else
+		next(s);
+}
+
+static void ask_capabilities(struct imap_session *s)
+{
+	s->login.asked = true;
+	renew(s, &s->login.command, on_capability_done);
+	imap_command_add(&s->login.command, "CAPABILITY\r\n");
+	imap_session_submit(s, &s->login.command, s->now);
+}
+
+/* --- STARTTLS --- */
+
+static void on_starttls_done(struct imap_command *c, const struct imap_result *result)
+{
+	struct imap_session *s = owner(c);
+
+	if (s->state == IMAP_DEAD)
+		return;
+	if (result->err < 0) {
+		imap_session_fail_with(s, ERR_TLS, "the server refused STARTTLS", server_text(result));
+		return;
+	}
+	size_t buffered = s->rest.n;
+	s->rest.n = 0;
+	forget_capabilities(s);
+	imap_session_set_state(s, IMAP_TLS);
+	s->events.on_starttls(s->ctx, buffered);
+}
+
+static void start_tls(struct imap_session *s)
+{
+	if (!(s->capabilities & IMAP_CAP_STARTTLS)) {
+		imap_session_fail(s, ERR_TLS, "the server does not offer STARTTLS, and login in the clear is not "
+			"allowed; use imaps:// or, knowing the risk, -o tls=none");
+		return;
+	}
+	imap_session_set_state(s, IMAP_STARTTLS);
+	renew(s, &s->login.command, on_starttls_done);
+	imap_command_add(&s->login.command, "STARTTLS\r\n");
+	imap_session_submit(s, &s->login.command, s->now);
+}
+
+void imap_login_on_tls(struct imap_session *s)
+{
+	/* With implicit TLS the greeting is still to come. */
+	if (s->state != IMAP_TLS)
+		return;
+	s->options.starttls = false;
+	imap_session_set_state(s, IMAP_CAPABILITIES);
+	next(s);
+}
+
+/* --- AUTHENTICATE and LOGIN --- */
+
+static void on_login_done(struct imap_command *c, const struct imap_result *result)
+{
+	struct imap_session *s = owner(c);
+	bool proved = !s->login.sasl || imap_sasl_complete(s->login.sasl);
+
+	if (s->state == IMAP_DEAD)
+		return;
+	if (result->err < 0) {
+		int err = result->err == ERR_THROTTLED ? ERR_THROTTLED : ERR_AUTH;
+		char code[64] = "login refused";
+		if (result->response->code == IMAP_CODE_AUTHENTICATIONFAILED)
+			snprintf(code, sizeof(code), "login refused: [AUTHENTICATIONFAILED]");
+		imap_session_fail_with(s, err, code, server_text(result));
+		return;
+	}
+	if (!proved) {
+		imap_session_fail(s, ERR_AUTH, "the server did not prove that it knows the password");
+		return;
+	}
+	forget_secrets(s);
+	/* Capabilities that came with this OK were read before it completed the command. */
+	if (result->response->code != IMAP_CODE_CAPABILITY)
+		forget_capabilities(s);
+	else
+		imap_login_on_capability(s, result->response->code_args);
+	imap_session_set_state(s, IMAP_INTRODUCTION);
+	next(s);
+}
+
+static void send_login(struct imap_session *s)
+{
+	s->login.shown = "LOGIN ...";
+	imap_command_add(&s->login.command, "LOGIN ");
+	imap_command_add_string(&s->login.command, span_of(s->options.user));
+	imap_command_add(&s->login.command, " ");
+	imap_command_add_string(&s->login.command, span_of(s->options.password));
+	imap_command_add(&s->login.command, "\r\n");
+	imap_session_submit(s, &s->login.command, s->now);
+}
+
+static void send_authenticate(struct imap_session *s)
+{
+	struct imap_command *c = &s->login.command;
+
+	s->login.shown = "AUTHENTICATE ...";
+	imap_command_add(c, "AUTHENTICATE %s", imap_sasl_mechanism(s->login.sasl));
+	if (s->capabilities & IMAP_CAP_SASL_IR) {
+		imap_command_add(c, " ");
+		int err = imap_sasl_step(s->login.sasl, (struct span){0}, &c->text);
+		if (err < 0) {
+			imap_session_fail(s, err, "SASL failed");
+			return;
+		}
+	}
+	imap_command_add(c, "\r\n");
+	imap_session_submit(s, c, s->now);
+}
+
+static void log_in(struct imap_session *s)
+{
+	struct imap_sasl_options options = {
+		.user = s->options.user, .password = s->options.password, .host = s->options.host};
+
+	imap_session_set_state(s, IMAP_LOGIN);
+	renew(s, &s->login.command, on_login_done);
+	s->login.command.text.secret = true;
+	int err = imap_sasl_create(&s->login.sasl, s->capabilities, &options);
+	if (err == 0)
+		send_authenticate(s);
+	else if (err != ERR_AUTH)
+		imap_session_fail(s, err, error_text(err));
+	else if (s->capabilities & IMAP_CAP_LOGINDISABLED)
+		imap_session_fail(s, ERR_AUTH, "login refused: the server offers no way to log in that is known here");
+	else
+		send_login(s);
+}
+
+void imap_login_on_challenge(struct imap_session *s, struct span challenge)
+{
+	struct buf reply;
+
+	buf_init_secret(&reply, IMAP_COMMAND_MAX);
+	int err = s->login.sasl ? imap_sasl_step(s->login.sasl, challenge, &reply) : ERR_AUTH;
+	/* "*" cancels (RFC 3501 section 6.2.2); the tagged BAD that follows ends the login. */
+	if (err < 0)
+		s->events.send(s->ctx, SPAN("*"));
+	else
+		s->events.send(s->ctx, buf_span(&reply));
+	s->events.send(s->ctx, SPAN("\r\n"));
+	buf_finish(&reply);
+}
+
+/* --- ID, ENABLE, COMPRESS --- */
+
+static void on_compress_done(struct imap_command *c, const struct imap_result *result)
+{
+	struct imap_session *s = owner(c);
+
+	if (s->state == IMAP_DEAD)
+		return;
+	if (result->err == 0) {
+		struct span rest = s->rest;
+		s->rest.n = 0;
+		s->events.on_compress(s->ctx, rest);
+	}
+	s->options.compress = false;
+	next(s);
+}
+
+static void start_compress(struct imap_session *s)
+{
+	renew(s, &s->login.command, on_compress_done);
+	imap_command_add(&s->login.command, "COMPRESS DEFLATE\r\n");
+	imap_session_submit(s, &s->login.command, s->now);
+}
+
+static void introduced(struct imap_session *s)
+{
+	if (s->state != IMAP_DEAD && --s->login.pending == 0)
+		next(s);
+}
+
+static void on_id_done(struct imap_command *c, const struct imap_result *result)
+{
+	introduced(list_entry(c, struct imap_session, login.id));
+}
+
+static void on_enable_done(struct imap_command *c, const struct imap_result *result)
+{
+	introduced(list_entry(c, struct imap_session, login.enable));
+}
+
+/* True when something was sent that must be waited for. Neither's refusal matters. */
+static bool introduce(struct imap_session *s)
+{
+	bool id = s->capabilities & IMAP_CAP_ID;
+	bool enable = (s->capabilities & IMAP_CAP_ENABLE) &&
+		(s->capabilities & (IMAP_CAP_QRESYNC | IMAP_CAP_UTF8_ACCEPT));
+
+	s->login.introduced = true;
+	s->login.pending = (unsigned)id + (unsigned)enable;
+	if (id) {
+		renew(s, &s->login.id, on_id_done);
+		imap_command_add(&s->login.id, "ID (\"name\" \"imapfs\")\r\n");
+		imap_session_submit(s, &s->login.id, s->now);
+	}
+	if (enable) {
+		renew(s, &s->login.enable, on_enable_done);
+		imap_command_add(&s->login.enable, "ENABLE%s%s\r\n",
+			s->capabilities & IMAP_CAP_QRESYNC ? " QRESYNC" : "",
+			s->capabilities & IMAP_CAP_UTF8_ACCEPT ? " UTF8=ACCEPT" : "");
+		imap_session_submit(s, &s->login.enable, s->now);
+	}
+	return s->login.pending > 0;
+}
+
+/* --- the order of things --- */
+
+static void next_introduction(struct imap_session *s)
+{
+	if (!s->has_capabilities && !s->login.asked) {
+		ask_capabilities(s);
+		return;
+	}
+	if (!s->login.introduced && introduce(s))
+		return;
+	if (s->options.compress && (s->capabilities & IMAP_CAP_COMPRESS_DEFLATE)) {
+		start_compress(s);
+		return;
+	}
+	imap_session_set_state(s, IMAP_READY);
+	s->events.on_ready(s->ctx);
+}
+
+static void next(struct imap_session *s)
+{
+	if (s->state == IMAP_INTRODUCTION)
+		next_introduction(s);
+	else if (!s->has_capabilities)
+		ask_capabilities(s);
+	else if (s->options.starttls)
+		start_tls(s);
+	else
+		log_in(s);
+}
+
+void imap_login_on_greeting(struct imap_session *s, const struct imap_response *r)
+{
+	if (r->kind != IMAP_CONDITION) {
+		imap_session_fail(s, ERR_PROTOCOL, "the server's greeting is not IMAP");
+		return;
+	}
+	if (r->condition == IMAP_BYE || r->condition == IMAP_NO || r->condition == IMAP_BAD) {
+		int err = imap_condition_error(r) == ERR_THROTTLED ? ERR_THROTTLED : ERR_NET;
+		imap_session_fail_with(s, err, "the server refused the connection", r->text);
+		return;
+	}
+	if (r->code == IMAP_CODE_CAPABILITY)
+		imap_login_on_capability(s, r->code_args);
+	if (r->condition == IMAP_PREAUTH && s->options.starttls) {
+		imap_session_fail(s, ERR_TLS, "the server logged us in before TLS (PREAUTH), which an attacker "
+			"could do to read along");
+		return;
+	}
+	imap_session_set_state(s, r->condition == IMAP_PREAUTH ? IMAP_INTRODUCTION : IMAP_CAPABILITIES);
+	next(s);
+}

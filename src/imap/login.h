@@ -1,0 +1,15 @@
+/* The part of a session between the greeting and READY: capabilities, STARTTLS, login, introduction. */
+#ifndef IMAP_LOGIN_H
+#define IMAP_LOGIN_H
+
+#include "imap/session.h"
+
+void imap_login_init(struct imap_session *s);
+void imap_login_finish(struct imap_session *s);
+
+void imap_login_on_greeting(struct imap_session *s, const struct imap_response *r);
+void imap_login_on_capability(struct imap_session *s, struct span words);
+void imap_login_on_challenge(struct imap_session *s, struct span challenge);
+void imap_login_on_tls(struct imap_session *s);
+
+#endif

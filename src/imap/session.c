@@ -1,0 +1,427 @@
+/*
+ * Commands go through two lists: `queue` holds what was not (wholly) sent because a synchronizing literal
+ * waits for its "+", `flight` what was sent, in order. The session's own commands (login and introduction)
+ * are submitted like any other. While a literal waits nothing else is sent, so a "+" always
+ * belongs to the first command of the queue, or, during AUTHENTICATE, to the SASL exchange.
+ */
+#include "imap/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "imap/framer.h"
+#include "imap/login.h"
+#include "imap/seqmap.h"
+#include "imap/session_private.h"
+
+#define TEXT_MAX 512
+
+static const char *state_name(enum imap_session_state state)
+{
+	static const char *const names[] = {
+		[IMAP_GREETING] = "greeting",
+		[IMAP_CAPABILITIES] = "capabilities",
+		[IMAP_STARTTLS] = "starttls",
+		[IMAP_TLS] = "tls",
+		[IMAP_LOGIN] = "login",
+		[IMAP_INTRODUCTION] = "introduction",
+		[IMAP_READY] = "ready",
+		[IMAP_LOGOUT] = "logout",
+		[IMAP_DEAD] = "dead",
+	};
+
+	return names[state];
+}
+
+void imap_session_set_state(struct imap_session *s, enum imap_session_state state)
+{
+	log_debug("%s: %s -> %s", s->options.name, state_name(s->state), state_name(state));
+	s->state = state;
+}
+
+struct imap_session *imap_session_create(const struct imap_session_options *options,
+	const struct imap_session_events *events, void *ctx, uint64_t now)
+{
+	struct imap_session *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->options = *options;
+	s->events = *events;
+	s->ctx = ctx;
+	s->active = now;
+	list_init(&s->queue);
+	list_init(&s->flight);
+	imap_login_init(s);
+	s->framer = imap_framer_create();
+	s->parser = imap_parser_create();
+	s->seqmap = imap_seqmap_create();
+	if (!s->framer || !s->parser || !s->seqmap) {
+		imap_session_destroy(s);
+		return NULL;
+	}
+	return s;
+}
+
+static void forget_all(struct list *commands)
+{
+	while (!list_empty(commands))
+		list_remove(commands->next);
+}
+
+void imap_session_destroy(struct imap_session *s)
+{
+	if (!s)
+		return;
+	forget_all(&s->queue);
+	forget_all(&s->flight);
+	imap_login_finish(s);
+	imap_framer_destroy(s->framer);
+	imap_parser_destroy(s->parser);
+	imap_seqmap_destroy(s->seqmap);
+	free(s);
+}
+
+/* --- sending --- */
+
+static void log_sent(struct imap_session *s, const struct imap_command *c)
+{
+	char text[TEXT_MAX];
+	size_t n = c->text.len >= 2 ? c->text.len - 2 : 0;
+
+	if (!log_debugging())
+		return;
+	if (c == &s->login.command && s->state == IMAP_LOGIN)
+		log_debug("%s: C: A%u %s", s->options.name, c->tag, s->login.shown);
+	else
+		log_debug("%s: C: A%u %s", s->options.name, c->tag,
+			text_printable((struct span){c->text.data, n}, text, sizeof(text)));
+}
+
+/* Sends the first command of the queue up to its next synchronizing literal. True when it is all sent. */
+static bool send_some(struct imap_session *s, struct imap_command *c)
+{
+	char tag[16];
+
+	if (s->sent == 0) {
+		int n = snprintf(tag, sizeof(tag), "A%u ", c->tag);
+		s->events.send(s->ctx, (struct span){tag, (size_t)n});
+		log_sent(s, c);
+	}
+	size_t end = s->literals_sent < c->literal_count ? c->literals[s->literals_sent] : c->text.len;
+	s->events.send(s->ctx, (struct span){c->text.data + s->sent, end - s->sent});
+	s->sent = end;
+	return end == c->text.len && s->literals_sent == c->literal_count;
+}
+
+static void pump(struct imap_session *s)
+{
+	while (!s->literal_wait && !list_empty(&s->queue)) {
+		struct imap_command *c = list_entry(s->queue.next, struct imap_command, link);
+		if (!send_some(s, c)) {
+			s->literal_wait = true;
+			return;
+		}
+		s->sent = 0;
+		s->literals_sent = 0;
+		list_remove(&c->link);
+		list_append(&s->flight, &c->link);
+	}
+}
+
+void imap_session_submit(struct imap_session *s, struct imap_command *c, uint64_t now)
+{
+	if (s->pending == 0)
+		s->active = now;
+	c->tag = ++s->last_tag;
+	s->pending++;
+	list_append(&s->queue, &c->link);
+	pump(s);
+}
+
+void imap_session_logout(struct imap_session *s)
+{
+	if (s->state == IMAP_DEAD || s->state == IMAP_LOGOUT)
+		return;
+	if (s->state == IMAP_READY && !s->literal_wait)
+		s->events.send(s->ctx, SPAN("A0 LOGOUT\r\n"));
+	imap_session_set_state(s, IMAP_LOGOUT);
+}
+
+void imap_session_forget_mailbox(struct imap_session *s)
+{
+	imap_seqmap_clear(s->seqmap);
+}
+
+/* --- the end --- */
+
+static void complete(struct imap_session *s, struct imap_command *c, int err,
+	const struct imap_response *response)
+{
+	struct imap_result result = {.err = err, .response = response};
+
+	list_remove(&c->link);
+	s->pending--;
+	c->on_done(c, &result);
+}
+
+static void complete_all(struct imap_session *s, struct list *commands, int err)
+{
+	while (!list_empty(commands))
+		complete(s, list_entry(commands->next, struct imap_command, link), err, NULL);
+}
+
+void imap_session_fail(struct imap_session *s, int err, const char *text)
+{
+	if (s->state == IMAP_DEAD)
+		return;
+	imap_session_set_state(s, IMAP_DEAD);
+	complete_all(s, &s->flight, err);
+	complete_all(s, &s->queue, err);
+	s->events.on_closed(s->ctx, err, text);
+}
+
+void imap_session_fail_with(struct imap_session *s, int err, const char *what, struct span server_text)
+{
+	char printable[TEXT_MAX / 2], text[TEXT_MAX];
+
+	text_printable(server_text, printable, sizeof(printable));
+	snprintf(text, sizeof(text), "%s%s%s", what, printable[0] ? ": " : "", printable);
+	imap_session_fail(s, err, text);
+}
+
+void imap_session_tick(struct imap_session *s, uint64_t now)
+{
+	char text[64];
+	bool due = s->pending > 0 || s->state < IMAP_READY;
+
+	if (!due || s->state == IMAP_DEAD || s->state == IMAP_TLS || now < s->active + s->options.timeout)
+		return;
+	snprintf(text, sizeof(text), "no answer for %llu seconds",
+		(unsigned long long)(s->options.timeout / 1000));
+	imap_session_fail(s, ERR_TIMEOUT, text);
+}
+
+/* --- receiving --- */
+
+static void log_received(struct imap_session *s, struct span line)
+{
+	char text[TEXT_MAX];
+
+	if (log_debugging())
+		log_debug("%s: S: %s", s->options.name, text_printable(line, text, sizeof(text)));
+}
+
+static void on_bye(struct imap_session *s, const struct imap_response *r)
+{
+	if (s->state == IMAP_LOGOUT)
+		return;
+	int err = imap_condition_error(r) == ERR_THROTTLED ? ERR_THROTTLED : ERR_NET;
+	imap_session_fail_with(s, err, "the server said BYE", r->text);
+}
+
+/* The session keeps what it must know of untagged data, its owner sees all of it afterwards. */
+static void on_untagged(struct imap_session *s, const struct imap_response *r)
+{
+	uint32_t uid = 0;
+	bool valid = true;
+
+	switch ((int)r->kind) {
+	case IMAP_CONDITION:
+		if (r->condition == IMAP_BYE) {
+			on_bye(s, r);
+			return;
+		}
+		if (r->code == IMAP_CODE_CAPABILITY)
+			imap_login_on_capability(s, r->code_args);
+		break;
+	case IMAP_CAPABILITY:
+		imap_login_on_capability(s, r->words);
+		break;
+	case IMAP_ENABLED:
+		s->enabled |= imap_capability_parse(r->words);
+		break;
+	case IMAP_EXISTS:
+		imap_seqmap_set_exists(s->seqmap, r->seq);
+		break;
+	case IMAP_EXPUNGE:
+		uid = imap_seqmap_expunge(s->seqmap, r->seq, &valid);
+		break;
+	case IMAP_FETCH:
+		if (r->fetch.uid && imap_seqmap_learn(s->seqmap, r->fetch.seq, r->fetch.uid) < 0) {
+			imap_session_fail(s, ERR_NOMEM, error_text(ERR_NOMEM));
+			return;
+		}
+		uid = r->fetch.uid ? r->fetch.uid : imap_seqmap_uid(s->seqmap, r->fetch.seq);
+		break;
+	case IMAP_VANISHED: {
+		struct span set = r->words;
+		uint32_t first, last;
+		while (!r->earlier && imap_set_next(&set, &first, &last))
+			imap_seqmap_vanish(s->seqmap, first, last);
+		break;
+	}
+	}
+	if (valid && s->state == IMAP_READY)
+		s->events.on_untagged(s->ctx, r, uid);
+}
+
+static void on_tagged(struct imap_session *s, const struct imap_response *r)
+{
+	uint64_t tag;
+
+	if (r->tag.n < 2 || r->tag.p[0] != 'A' ||
+		!text_parse_number((struct span){r->tag.p + 1, r->tag.n - 1}, UINT32_MAX, &tag)) {
+		imap_session_fail_with(s, ERR_PROTOCOL, "the server answered a tag that was never sent", r->tag);
+		return;
+	}
+	if (tag == 0 && s->state == IMAP_LOGOUT)
+		return;
+	LIST_FOREACH(pos, &s->flight) {
+		struct imap_command *c = list_entry(pos, struct imap_command, link);
+		if (c->tag == tag) {
+			complete(s, c, imap_condition_error(r), r);
+			return;
+		}
+	}
+	/* A command that waits for its literal may be refused by NO or BAD in place of "+". */
+	struct imap_command *first = list_empty(&s->queue)
+		? NULL : list_entry(s->queue.next, struct imap_command, link);
+	if (s->literal_wait && first && first->tag == tag && r->condition != IMAP_OK) {
+		s->literal_wait = false;
+		s->sent = 0;
+		s->literals_sent = 0;
+		complete(s, first, imap_condition_error(r), r);
+		if (s->state != IMAP_DEAD)
+			pump(s);
+		return;
+	}
+	imap_session_fail_with(s, ERR_PROTOCOL, "the server answered a tag that was never sent", r->tag);
+}
+
+static void on_continue(struct imap_session *s, const struct imap_response *r)
+{
+	if (s->literal_wait) {
+		s->literal_wait = false;
+		s->literals_sent++;
+		pump(s);
+	} else if (s->state == IMAP_LOGIN) {
+		imap_login_on_challenge(s, r->text);
+	}
+}
+
+static void on_line(struct imap_session *s, struct span line)
+{
+	struct imap_response r;
+
+	log_received(s, line);
+	int err = imap_response_parse(s->parser, line, &r);
+	if (err < 0) {
+		imap_session_fail_with(s, err, "not an IMAP response", line);
+		return;
+	}
+	if (s->state == IMAP_GREETING)
+		imap_login_on_greeting(s, &r);
+	else if (r.kind == IMAP_TAGGED)
+		on_tagged(s, &r);
+	else if (r.kind == IMAP_CONTINUE)
+		on_continue(s, &r);
+	else
+		on_untagged(s, &r);
+}
+
+static void on_body_begin(struct imap_session *s, const struct imap_frame *frame)
+{
+	struct imap_fetch prefix;
+
+	log_received(s, frame->text);
+	int err = imap_response_parse_prefix(s->parser, frame->text, &prefix);
+	if (err < 0) {
+		imap_session_fail(s, err, "a body that belongs to no FETCH");
+		return;
+	}
+	uint32_t uid = prefix.uid ? prefix.uid : imap_seqmap_uid(s->seqmap, prefix.seq);
+	if (s->state == IMAP_READY)
+		s->events.on_body_begin(s->ctx, &prefix, uid, frame->size);
+}
+
+static void on_frame(struct imap_session *s, const struct imap_frame *frame)
+{
+	switch (frame->kind) {
+	case IMAP_FRAME_MORE:
+		break;
+	case IMAP_FRAME_LINE:
+		on_line(s, frame->text);
+		break;
+	case IMAP_FRAME_BODY_BEGIN:
+		on_body_begin(s, frame);
+		break;
+	case IMAP_FRAME_BODY_DATA:
+		if (s->state == IMAP_READY)
+			s->events.on_body_data(s->ctx, frame->text);
+		break;
+	case IMAP_FRAME_BODY_END:
+		if (s->state == IMAP_READY)
+			s->events.on_body_end(s->ctx);
+		break;
+	}
+}
+
+void imap_session_feed(struct imap_session *s, struct span octets, uint64_t now)
+{
+	struct imap_frame frame = {.kind = IMAP_FRAME_MORE};
+
+	s->active = now;
+	s->now = now;
+	do {
+		size_t used = 0;
+		int err = imap_framer_feed(s->framer, octets.p, octets.n, &used, &frame);
+		if (err < 0) {
+			imap_session_fail(s, err, "the server's octets make no sense");
+			return;
+		}
+		octets.p += used;
+		octets.n -= used;
+		s->rest = octets;
+		on_frame(s, &frame);
+		/* Whoever switched the stream took the rest. */
+		octets = s->rest;
+	} while (s->state != IMAP_DEAD && (octets.n > 0 || frame.kind != IMAP_FRAME_MORE));
+}
+
+void imap_session_tls_done(struct imap_session *s, uint64_t now)
+{
+	s->active = s->now = now;
+	imap_login_on_tls(s);
+}
+
+/* --- questions --- */
+
+enum imap_session_state imap_session_state(const struct imap_session *s)
+{
+	return s->state;
+}
+
+uint32_t imap_session_capabilities(const struct imap_session *s)
+{
+	return s->capabilities;
+}
+
+bool imap_session_enabled(const struct imap_session *s, uint32_t capability)
+{
+	return (s->enabled & capability) == capability;
+}
+
+uint32_t imap_session_exists(const struct imap_session *s)
+{
+	return imap_seqmap_exists(s->seqmap);
+}
+
+unsigned imap_session_pending(const struct imap_session *s)
+{
+	return s->pending;
+}

@@ -1,0 +1,49 @@
+/* What session.c and login.c share: the session's insides. No other file includes this. */
+#ifndef IMAP_SESSION_PRIVATE_H
+#define IMAP_SESSION_PRIVATE_H
+
+#include "imap/framer.h"
+#include "imap/sasl.h"
+#include "imap/seqmap.h"
+#include "imap/session.h"
+
+struct imap_login {
+	struct imap_command command; /* the one of the current step */
+	struct imap_command id, enable;
+	struct imap_sasl *sasl;
+	const char *shown;  /* of the command in logs, without its secrets */
+	unsigned pending;   /* introductory commands under way */
+	bool asked;         /* CAPABILITY, since TLS or login */
+	bool introduced;
+};
+
+struct imap_session {
+	struct imap_session_options options;
+	struct imap_session_events events;
+	void *ctx;
+	struct imap_framer *framer;
+	struct imap_parser *parser;
+
+	enum imap_session_state state;
+	uint64_t active; /* when the server last said something, or was first asked something */
+	uint64_t now;    /* of the event under way */
+	struct span rest; /* received behind the frame under way */
+
+	struct list queue, flight;
+	unsigned pending;
+	uint32_t last_tag;
+	size_t sent;            /* octets of the queue's first command */
+	unsigned literals_sent; /* of it */
+	bool literal_wait;
+
+	bool has_capabilities;
+	uint32_t capabilities, enabled;
+	struct imap_seqmap *seqmap; /* of the selected mailbox */
+	struct imap_login login;
+};
+
+void imap_session_set_state(struct imap_session *s, enum imap_session_state state);
+/* imap_session_fail with the server's words behind ours. */
+void imap_session_fail_with(struct imap_session *s, int err, const char *what, struct span server_text);
+
+#endif
