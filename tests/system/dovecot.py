@@ -319,7 +319,8 @@ class Dovecot:
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
                 start_new_session=True)
         self.pid = self.process.pid
-        atexit.register(self.stop) if not detached else None
+        if not detached:
+            atexit.register(self.stop)
         self._save()
         self._wait_until_up()
 
@@ -417,7 +418,8 @@ class Dovecot:
                     text += source.read()
         return text
 
-    def _is_ours(self):
+    def running(self):
+        """True when the process of that number is this server, not another's."""
         try:
             with open(f"/proc/{self.pid}/cmdline", "rb") as source:
                 return os.fsencode(self.path("dovecot.conf")) in source.read().split(b"\0")
@@ -429,7 +431,7 @@ class Dovecot:
         if self.pid is None:
             return
         session = self.pid
-        if self._is_ours():
+        if self.running():
             os.kill(self.pid, signal.SIGTERM)
         elif self.process is None:
             session = None  # a number from a file that may be another's by now
@@ -693,6 +695,9 @@ def main():
     options = parser.parse_args()
     if options.action == "start":
         os.makedirs(options.directory, exist_ok=True)
+        if os.path.exists(os.path.join(options.directory, "server.json")):
+            if Dovecot.attach(options.directory).running():
+                raise ServerError(f"already running in {options.directory}")
         server = Dovecot(options.directory, mail_format=options.format, imap_port=options.imap_port,
                          imaps_port=options.imaps_port, user=options.user, quota=options.quota,
                          hide=[name for name in options.hide.split(",") if name],
