@@ -1,0 +1,61 @@
+/*
+ * The command line: imapfs [options] SOURCE MOUNTPOINT, options before, between or behind the
+ * arguments, as mount(8) and fstab write them.
+ */
+#ifndef OPTIONS_H
+#define OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "source.h"
+
+/* The process's exit status; the manual lists them. */
+enum exit_status {
+	EXIT_STATUS_OK = 0,
+	EXIT_STATUS_USAGE = 1,    /* the command line */
+	EXIT_STATUS_CONNECT = 2,  /* name, network, timeout */
+	EXIT_STATUS_TLS = 3,      /* handshake or certificate */
+	EXIT_STATUS_LOGIN = 4,    /* refused, or no password to be had */
+	EXIT_STATUS_MOUNT = 5,    /* the mountpoint, or mounting itself */
+	EXIT_STATUS_CACHE = 6,    /* the cache directory cannot be used */
+	EXIT_STATUS_INTERNAL = 7, /* out of memory and the like */
+};
+
+struct options {
+	bool help, version; /* -h, -V: nothing but these is set */
+	bool foreground;    /* -f or -d */
+	bool debug;
+	bool ro;
+	bool subscribed;
+	bool has_uid, has_gid;
+	uid_t uid;
+	gid_t gid;
+	mode_t fmask, dmask; /* bits taken from the mode of files and of directories */
+
+	struct source source; /* user is always set */
+	char *account;        /* user@host, for people */
+	char *mountpoint;     /* this and the other paths are absolute */
+	char *passfile;       /* these three may be NULL; passfile and passcmd are never both set */
+	char *passcmd;        /* words_split takes it */
+	char *cafile;
+	char *cache;         /* the account's directory; need not exist */
+	uint64_t cache_size; /* octets */
+	unsigned timeout;    /* seconds */
+	unsigned connections;
+	char *suffix;        /* of messages' names; "" for none */
+	char *mount_options; /* for -o of libfuse: separated by commas, escaped; never empty */
+};
+
+/* Returns 0, or ERR_INVALID and one line in error. On success o is to be options_finish'ed. Reads
+ * the environment, the user database and the current directory. */
+int options_parse(int argc, char **argv, struct options *o, char *error, size_t size);
+void options_finish(struct options *o);
+
+void options_print_help(FILE *out);
+void options_print_version(FILE *out);
+
+#endif

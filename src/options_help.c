@@ -1,0 +1,55 @@
+/* -h and -V. Short: the manual explains. */
+#include "options.h"
+
+void options_print_version(FILE *out)
+{
+	fputs("imapfs " IMAPFS_VERSION "\n", out);
+}
+
+static const char help[] =
+	"usage: imapfs [options] SOURCE MOUNTPOINT\n"
+	"\n"
+	"Mounts an IMAP account: folders are directories, messages are files.\n"
+	"\n"
+	"SOURCE\n"
+	"    [user@]host[:mailbox]             TLS, port 993\n"
+	"    imaps://user@host:port/mailbox    TLS, port 993\n"
+	"    imap://user@host:port/mailbox     STARTTLS, port 143\n"
+	"\n"
+	"Options\n"
+	"    -o opt[,opt...]   see below\n"
+	"    -f                stay in the foreground\n"
+	"    -d                the same, and show the protocol (without secrets)\n"
+	"    -s                accepted: one thread is all there is\n"
+	"    -h                this help\n"
+	"    -V                the version\n"
+	"\n"
+	"    -o ro             nothing can be deleted\n"
+	"    -o subscribed     only the mailboxes that are subscribed\n"
+	"    -o suffix=.EXT    behind the name of each message, as .eml\n"
+	"\n"
+	"    -o passfile=FILE  the password is its first line; nobody else may read it\n"
+	"    -o passcmd=CMD    the password is the first line that it prints\n"
+	"                      (without either: asked for on the terminal)\n"
+	"\n"
+	"    -o tls=MODE       implicit, starttls, or none: plain text\n"
+	"    -o cafile=FILE    trust these certificates (PEM) instead of the system's\n"
+	"    -o timeout=SEC    for each answer of the server (default 30)\n"
+	"    -o connections=N  at most this many for data (default 3)\n"
+	"\n"
+	"    -o cache=DIR      of this account (default $XDG_CACHE_HOME/imapfs/USER@HOST)\n"
+	"    -o cache_size=N   for its messages, with K, M or G (default 2G)\n"
+	"\n"
+	"    -o uid=N,gid=N    the owner of the files (default: you)\n"
+	"    -o umask=OCTAL    permissions to take away; fmask= of files, dmask= of directories\n"
+	"    -o allow_other, allow_root, default_permissions, auto_unmount, fsname=, subtype=\n"
+	"                      as mount.fuse3(8) has them\n"
+	"\n"
+	"Words of fstab (noauto, _netdev, x-*, ...) are accepted. Unmount: fusermount3 -u "
+	"MOUNTPOINT\n"
+	"The manual, imapfs(1), has the exit statuses and examples.\n";
+
+void options_print_help(FILE *out)
+{
+	fputs(help, out);
+}

@@ -1,0 +1,46 @@
+/*
+ * SOURCE, the first argument: which account, and what of it, is mounted. Pure.
+ *
+ *   [user@]host[:mailbox]                        implicit TLS
+ *   imaps://[user[;AUTH=*]@]host[:port][/mailbox]   implicit TLS
+ *   imap://[user[;AUTH=*]@]host[:port][/mailbox]    STARTTLS required
+ *
+ * A URL is percent-decoded (RFC 5092); the first form is taken as it stands. host is a name, an
+ * IPv4 address or an IPv6 address in brackets. The user may hold an '@': the last one before the
+ * host counts. A password is refused wherever one could stand, and never repeated in the error.
+ */
+#ifndef SOURCE_H
+#define SOURCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum source_tls {
+	SOURCE_TLS_IMPLICIT,
+	SOURCE_TLS_STARTTLS,
+	SOURCE_TLS_NONE,
+};
+
+struct source {
+	char *user;    /* UTF-8; NULL: none given */
+	char *host;    /* lower case, an IPv6 address without its brackets */
+	char *mailbox; /* UTF-8, without a slash at its end; NULL: the whole account */
+	uint16_t port;
+	enum source_tls tls;
+	bool port_given;
+	bool tls_given; /* by the URL's scheme */
+};
+
+/* Returns 0, or ERR_INVALID and one line in error. On success source is to be source_finish'ed. */
+int source_parse(const char *text, struct source *source, char *error, size_t size);
+void source_finish(struct source *source);
+
+/* Applies -o tls=, with its port where the source names none. ERR_INVALID when that contradicts the
+ * URL's scheme. */
+int source_set_tls(struct source *source, enum source_tls tls, char *error, size_t size);
+
+/* Whether the port is the one that the TLS mode implies. */
+bool source_port_is_default(const struct source *source);
+
+#endif
