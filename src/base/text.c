@@ -47,22 +47,31 @@ size_t text_utf8_sequence(struct span s)
 	return 4;
 }
 
+/* The length of the character at the start of s, 1 for an octet that is none; *plain says whether a
+ * terminal may have it. */
+static size_t look_at(struct span s, bool *plain)
+{
+	size_t n = text_utf8_sequence(s);
+
+	*plain = n > 1 || (n == 1 && (unsigned char)s.p[0] >= 0x20 && s.p[0] != 0x7f);
+	/* C1 control characters, U+0080 to U+009F. */
+	if (n == 2 && (unsigned char)s.p[0] == 0xc2 && (unsigned char)s.p[1] < 0xa0)
+		*plain = false;
+	return n ? n : 1;
+}
+
 const char *text_printable(struct span s, char *out, size_t size)
 {
 	size_t used = 0;
+	size_t cut = 0; /* where "..." still fits */
 
 	while (s.n > 0) {
-		size_t n = text_utf8_sequence(s);
-		bool plain = n > 1 || (n == 1 && (unsigned char)s.p[0] >= 0x20 && s.p[0] != 0x7f);
-		/* C1 control characters, U+0080 to U+009F. */
-		if (n == 2 && (unsigned char)s.p[0] == 0xc2 && (unsigned char)s.p[1] < 0xa0)
-			plain = false;
-		if (n == 0)
-			n = 1;
+		bool plain;
+		size_t n = look_at(s, &plain);
 		size_t width = plain ? n : 1;
-		if (used + width + 4 > size) {
-			memcpy(out + used, "...", 3);
-			used += 3;
+		if (used + width + 1 > size) {
+			memcpy(out + cut, "...", 3);
+			used = cut + 3;
 			break;
 		}
 		if (plain)
@@ -70,6 +79,8 @@ const char *text_printable(struct span s, char *out, size_t size)
 		else
 			out[used] = '?';
 		used += width;
+		if (used + 4 <= size)
+			cut = used;
 		s.p += n;
 		s.n -= n;
 	}
