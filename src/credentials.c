@@ -1,0 +1,218 @@
+#include "credentials.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "credentials_command.h"
+#include "prompt.h"
+
+struct report {
+	char *error;
+	size_t size;
+};
+
+__attribute__((format(printf, 3, 4))) static int fail(
+	const struct report *r, int err, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(r->error, r->size, format, args);
+	va_end(args);
+	return err;
+}
+
+/* --- passfile --- */
+
+static int check_file(int fd, const char *path, const struct report *r)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return fail(r, ERR_IO, "passfile %s: %s", path, strerror(errno));
+	if (!S_ISREG(st.st_mode) && !S_ISFIFO(st.st_mode))
+		return fail(r, ERR_INVALID, "passfile %s is neither a file nor a pipe", path);
+	if (st.st_uid != geteuid() && st.st_uid != 0)
+		return fail(r, ERR_INVALID,
+			"passfile %s belongs to another user (uid %u); make a copy of your own",
+			path, (unsigned)st.st_uid);
+	if (st.st_mode & (S_IRGRP | S_IWGRP | S_IROTH | S_IWOTH))
+		return fail(r, ERR_INVALID,
+			"others can read or write passfile %s (mode %04o); run: chmod 600 '%s'",
+			path, (unsigned)(st.st_mode & 07777), path);
+	return 0;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Waits until a pipe has something to read, or its end. Files always have. */
+static int wait_readable(int fd, const char *path, int64_t deadline, const struct report *r)
+{
+	struct pollfd readable = {.fd = fd, .events = POLLIN};
+	int ready;
+
+	do {
+		int64_t left = deadline - now_ms();
+		ready = poll(&readable, 1, left > 0 ? (int)left : 0);
+	} while (ready < 0 && errno == EINTR);
+	if (ready < 0)
+		return fail(r, ERR_IO, "passfile %s: %s", path, strerror(errno));
+	return ready ? 0 : fail(r, ERR_TIMEOUT, "nobody writes to passfile %s, a pipe", path);
+}
+
+/* Reads until there is a line in `line`, or the end. One octet more than a password shows that it
+ * is too long. */
+static int read_line(
+	int fd, const char *path, int64_t deadline, struct buf *line, const struct report *r)
+{
+	while (!memchr(line->len ? line->data : "", '\n', line->len)) {
+		if (line->len == line->max)
+			return fail(r, ERR_LIMIT,
+				"the first line of passfile %s is longer than %d octets", path,
+				CREDENTIALS_MAX);
+		int err = wait_readable(fd, path, deadline, r);
+		if (err < 0)
+			return err;
+		size_t room = line->max - line->len;
+		char *to = buf_reserve(line, room);
+		if (!to)
+			return fail(r, ERR_NOMEM, "out of memory");
+		ssize_t n = read(fd, to, room);
+		if (n < 0 && errno != EINTR && errno != EAGAIN)
+			return fail(r, ERR_IO, "passfile %s: %s", path, strerror(errno));
+		if (n == 0)
+			break;
+		if (n > 0)
+			buf_commit(line, (size_t)n);
+	}
+	return 0;
+}
+
+static struct span first_line(const struct buf *b)
+{
+	struct span s = buf_span(b);
+	const char *end = s.n ? memchr(s.p, '\n', s.n) : NULL;
+
+	if (end)
+		s.n = (size_t)(end - s.p);
+	if (s.n > 0 && s.p[s.n - 1] == '\r')
+		s.n--;
+	return s;
+}
+
+static int take_line(
+	const struct buf *line, const char *path, struct buf *password, const struct report *r)
+{
+	struct span s = first_line(line);
+
+	if (s.n == 0)
+		return fail(r, ERR_INVALID, "the first line of passfile %s is empty", path);
+	if (memchr(s.p, '\0', s.n))
+		return fail(r, ERR_INVALID, "the first line of passfile %s has a NUL octet", path);
+	int err = s.n > CREDENTIALS_MAX ? ERR_LIMIT : buf_append_span(password, s);
+	if (err < 0)
+		return fail(r, err, "the first line of passfile %s is too long", path);
+	return 0;
+}
+
+int credentials_read_file(
+	const char *path, int wait, struct buf *password, char *error, size_t size)
+{
+	const struct report r = {error, size};
+	/* Not to wait here for who writes to a pipe: that is bounded below. */
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct buf line;
+
+	if (fd < 0)
+		return fail(&r, ERR_IO, "passfile %s: %s", path, strerror(errno));
+	buf_init_secret(&line, CREDENTIALS_MAX + 2);
+	int err = check_file(fd, path, &r);
+	if (err == 0)
+		err = read_line(fd, path, now_ms() + wait, &line, &r);
+	if (err == 0)
+		err = take_line(&line, path, password, &r);
+	buf_finish(&line);
+	close(fd);
+	return err;
+}
+
+/* --- passcmd --- */
+
+struct waiting {
+	int err;
+	struct buf *password;
+	struct report report;
+};
+
+static void on_done(void *ctx, int err, struct span password, const char *error)
+{
+	struct waiting *w = ctx;
+
+	w->err = err < 0 ? fail(&w->report, err, "%s", error)
+			 : buf_append_span(w->password, password);
+	if (w->err < 0 && err == 0)
+		fail(&w->report, w->err, "the password is too long");
+}
+
+/* There is no other loop yet that could be kept waiting. */
+static int run_command(const char *command, struct buf *password, char *error, size_t size)
+{
+	struct waiting w = {.password = password, .report = {error, size}};
+	uv_loop_t loop;
+
+	int failed = uv_loop_init(&loop);
+	if (failed < 0)
+		return fail(&w.report, ERR_NOMEM, "%s", uv_strerror(failed));
+	credentials_command_start(&loop, command, CREDENTIALS_TIMEOUT, on_done, &w);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	uv_loop_close(&loop);
+	return w.err;
+}
+
+/* --- prompt --- */
+
+static int prompt(const struct options *o, struct buf *password, char *error, size_t size)
+{
+	const struct report r = {error, size};
+	char *question = mem_printf("Password for %s: ", o->account);
+	struct buf line;
+
+	buf_init_secret(&line, CREDENTIALS_MAX);
+	int err = prompt_secret(question, &line, error, size);
+	if (err == 0 && line.len == 0)
+		err = fail(&r, ERR_CANCELED, "no password was given");
+	else if (err == 0 && memchr(line.data, '\0', line.len))
+		err = fail(&r, ERR_INVALID, "the password has a NUL octet");
+	else if (err == 0 && (err = buf_append_span(password, buf_span(&line))) < 0)
+		fail(&r, err, "the password is too long");
+	buf_finish(&line);
+	free(question);
+	return err;
+}
+
+int credentials_get(const struct options *o, struct buf *password, char *error, size_t size)
+{
+	if (o->passfile)
+		return credentials_read_file(
+			o->passfile, CREDENTIALS_TIMEOUT, password, error, size);
+	if (o->passcmd)
+		return run_command(o->passcmd, password, error, size);
+	return prompt(o, password, error, size);
+}

@@ -1,0 +1,228 @@
+/*
+ * Three handles: the process, the pipe of its output, and a timer. The result is known when the
+ * process has ended and either its first line or the end of its output was read: something that it
+ * left behind (an agent) may hold the pipe open for ever. All handles are then closed, and the last
+ * one to close frees the command and calls out.
+ */
+#include "credentials_command.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "credentials.h"
+#include "words.h"
+
+/* How long a killed process may take to go, in milliseconds. */
+enum { KILL_WAIT = 1000 };
+
+struct credentials_command {
+	uv_process_t process;
+	uv_pipe_t output;
+	uv_timer_t timer;
+	int handles; /* not closed yet */
+
+	bool spawned; /* process is a handle */
+	bool running, killed, output_ended, line_ended, closing;
+	struct buf line;
+	char chunk[512];
+
+	char name[128]; /* printable */
+	int err;
+	char error[256];
+
+	credentials_command_done *on_done; /* NULL: cancelled */
+	void *ctx;
+};
+
+__attribute__((format(printf, 3, 4))) static void set_error(
+	struct credentials_command *c, int err, const char *format, ...)
+{
+	va_list args;
+
+	if (c->err < 0)
+		return;
+	c->err = err;
+	va_start(args, format);
+	vsnprintf(c->error, sizeof(c->error), format, args);
+	va_end(args);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+	struct credentials_command *c = handle->data;
+
+	if (--c->handles > 0)
+		return;
+	credentials_command_done *on_done = c->on_done;
+	void *ctx = c->ctx;
+	struct buf line = c->line;
+	int err = c->err;
+	char error[sizeof(c->error)];
+	memcpy(error, c->error, sizeof(error));
+	explicit_bzero(c, sizeof(*c));
+	free(c);
+	if (on_done)
+		on_done(ctx, err, err < 0 ? (struct span){NULL, 0} : buf_span(&line), error);
+	buf_finish(&line);
+}
+
+static void finish(struct credentials_command *c)
+{
+	if (c->closing)
+		return;
+	c->closing = true;
+	if (c->spawned)
+		uv_close((uv_handle_t *)&c->process, on_closed);
+	uv_close((uv_handle_t *)&c->output, on_closed);
+	uv_close((uv_handle_t *)&c->timer, on_closed);
+}
+
+static void finish_if_ended(struct credentials_command *c)
+{
+	if (c->running || !(c->line_ended || c->output_ended || c->err < 0 || !c->on_done))
+		return;
+	if (c->line.len > 0 && c->line.data[c->line.len - 1] == '\r')
+		c->line.len--;
+	if (c->line.len == 0)
+		set_error(c, ERR_IO, "passcmd (%s) printed no password", c->name);
+	else if (memchr(c->line.data, '\0', c->line.len))
+		set_error(c, ERR_IO, "passcmd (%s) printed a NUL octet", c->name);
+	finish(c);
+}
+
+static void on_exit_status(uv_process_t *process, int64_t status, int signal_number)
+{
+	struct credentials_command *c = process->data;
+
+	c->running = false;
+	if (signal_number)
+		set_error(c, ERR_IO, "passcmd (%s) was ended by signal %d (%s)", c->name,
+			signal_number, strsignal(signal_number));
+	else if (status != 0)
+		set_error(
+			c, ERR_IO, "passcmd (%s) failed with exit status %d", c->name, (int)status);
+	finish_if_ended(c);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	struct credentials_command *c = timer->data;
+
+	if (!c->running)
+		set_error(c, ERR_TIMEOUT,
+			"passcmd (%s) ended without a line, and its output stays open", c->name);
+	if (!c->running || c->killed) {
+		finish(c);
+		return;
+	}
+	set_error(c, ERR_TIMEOUT, "passcmd (%s) took too long", c->name);
+	c->killed = true;
+	uv_process_kill(&c->process, SIGKILL);
+	uv_timer_start(&c->timer, on_timer, KILL_WAIT, 0);
+}
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
+{
+	struct credentials_command *c = handle->data;
+
+	*out = uv_buf_init(c->chunk, sizeof(c->chunk));
+}
+
+/* What follows the first line is read and dropped: closing the pipe could make the command fail. */
+static void on_output(uv_stream_t *stream, ssize_t n, const uv_buf_t *chunk)
+{
+	struct credentials_command *c = stream->data;
+
+	if (n < 0) {
+		uv_read_stop(stream);
+		c->output_ended = true;
+	} else if (!c->line_ended) {
+		const char *end = memchr(c->chunk, '\n', (size_t)n);
+		size_t length = end ? (size_t)(end - c->chunk) : (size_t)n;
+		c->line_ended = end != NULL;
+		int err = buf_append(&c->line, c->chunk, length);
+		if (err == ERR_LIMIT)
+			set_error(c, err, "passcmd (%s) printed a line of more than %d octets",
+				c->name, CREDENTIALS_MAX);
+		else if (err < 0)
+			set_error(c, err, "out of memory");
+	}
+	explicit_bzero(c->chunk, sizeof(c->chunk));
+	finish_if_ended(c);
+}
+
+static int spawn(struct credentials_command *c, char **argv)
+{
+	uv_stdio_container_t stdio[] = {
+		{.flags = UV_IGNORE},
+		{.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE,
+			.data.stream = (uv_stream_t *)&c->output},
+		{.flags = UV_INHERIT_FD, .data.fd = STDERR_FILENO},
+	};
+	const uv_process_options_t options = {
+		.file = argv[0],
+		.args = argv,
+		.exit_cb = on_exit_status,
+		.stdio_count = 3,
+		.stdio = stdio,
+	};
+	/* Also when it fails there is a handle to close. */
+	c->spawned = true;
+	c->handles++;
+	int err = uv_spawn(c->timer.loop, &c->process, &options);
+	if (err == 0) {
+		c->running = true;
+		err = uv_read_start((uv_stream_t *)&c->output, on_alloc, on_output);
+	}
+	return err;
+}
+
+static void run(struct credentials_command *c, const char *command, uint64_t timeout)
+{
+	const char *reason;
+	char **argv = NULL;
+
+	if (words_split(command, &argv, &reason) < 0) {
+		set_error(c, ERR_INVALID, "passcmd is no command: %s", reason);
+	} else {
+		text_printable(span_of(argv[0]), c->name, sizeof(c->name));
+		int err = spawn(c, argv);
+		if (err < 0)
+			set_error(c, ERR_IO, "passcmd (%s) cannot be run: %s", c->name,
+				uv_strerror(err));
+	}
+	words_free(argv);
+	uv_timer_start(&c->timer, on_timer, c->err < 0 ? 0 : timeout, 0);
+}
+
+struct credentials_command *credentials_command_start(uv_loop_t *loop, const char *command,
+	uint64_t timeout, credentials_command_done *on_done, void *ctx)
+{
+	struct credentials_command *c = mem_zalloc(sizeof(*c));
+
+	buf_init_secret(&c->line, CREDENTIALS_MAX);
+	c->on_done = on_done;
+	c->ctx = ctx;
+	uv_timer_init(loop, &c->timer);
+	uv_pipe_init(loop, &c->output, 0);
+	c->process.data = c->output.data = c->timer.data = c;
+	c->handles = 2;
+	run(c, command, timeout);
+	return c;
+}
+
+void credentials_command_cancel(struct credentials_command *c)
+{
+	c->on_done = NULL;
+	if (c->running)
+		uv_process_kill(&c->process, SIGKILL);
+	finish_if_ended(c);
+}
