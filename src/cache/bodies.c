@@ -2,8 +2,9 @@
  * Bodies: chunks put by the worker and read by the loop, and what keeps them within their bound.
  *
  * Reading goes through a connection of its own and is one short transaction, so it neither waits
- * for the writer nor keeps it from resetting the WAL. It uses no memory map: one would save a
- * tenth of the time and turn a bad disk block into a SIGBUS that takes the mount down.
+ * for the writer nor keeps it from resetting the WAL. It uses no memory map: measured, one is
+ * slower for small bodies (88,000 against 228,000 of 4 KiB a second), and a bad block of the disk
+ * would be a SIGBUS that takes the mount down instead of a miss.
  */
 #include <stdlib.h>
 
@@ -122,6 +123,7 @@ static int remove_body(struct cache_writer *w, const struct body *b)
 	if (rc == 0 && sqlite3_changes(w->db.handle) != 1)
 		return SQLITE_CORRUPT; /* an index that leads nowhere: going on would not end */
 	w->bytes -= b->n < w->bytes ? b->n : w->bytes;
+	w->untidy = true;
 	return rc;
 }
 
@@ -235,7 +237,6 @@ int cache_bodies_evict(struct cache_writer *w, uint64_t put)
 			evicted += b.n;
 		}
 	}
-	w->more = w->more || w->evicting;
 	if (rc != SQLITE_DONE)
 		return rc;
 	/* The total was wrong: nothing is left. */
@@ -255,7 +256,6 @@ static int tidy_doomed(struct cache_writer *w)
 		return rc;
 	if (mailbox == 0)
 		return SQLITE_DONE;
-	w->more = true;
 	for (int i = 0; i < TIDY_STEP && rc == 0; i++) {
 		rc = find_body(cache_db_bind(&w->db, STMT_BODY_OF_MAILBOX, mailbox), &b);
 		if (rc == 0)
@@ -278,9 +278,9 @@ static int tidy_pages(struct cache_writer *w)
 		return rc;
 	w->vacuuming = free_pages > VACUUM_MIN_PAGES &&
 		       free_pages > pages / (w->vacuuming ? 16 : 8);
+	w->untidy = w->vacuuming;
 	if (!w->vacuuming)
 		return 0;
-	w->more = true;
 	return cache_db_run(w->db.stmts[STMT_VACUUM]);
 }
 
@@ -301,5 +301,6 @@ int cache_bodies_open(struct cache *c)
 		return rc;
 	c->bytes = c->writer.bytes = (uint64_t)bytes;
 	c->tape = (uint64_t)newest;
+	c->writer.untidy = true;
 	return 0;
 }

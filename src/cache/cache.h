@@ -36,8 +36,9 @@ struct cache_options {
  * returned, with one warning that names the directory. NULL, and a line in error, when dir cannot be used at all.
  */
 struct cache *cache_open(uv_loop_t *loop, const struct cache_options *options, char *error, size_t size);
-/* Waits for queued writes (blocking), checkpoints, closes. Loads in progress end with ERR_CANCELED, without a callback after
- * this returned. NULL is fine. */
+/* Waits for queued writes (blocking), checkpoints, closes. Callbacks still due are called during this call, those of loads with
+ * ERR_CANCELED, and none after it returned. Not from a callback of the cache. The loop may still hold a request of libuv's,
+ * so run it once more before uv_loop_close. NULL is fine. */
 void cache_close(struct cache *c);
 
 /* --- mailboxes --- */
@@ -62,10 +63,15 @@ uint32_t cache_new_id(struct cache *c);
 void cache_each_mailbox(struct cache *c, void (*f)(void *ctx, const struct cache_mailbox *m), void *ctx);
 /* Inserts or replaces the row of m->id. m is copied. */
 void cache_put_mailbox(struct cache *c, const struct cache_mailbox *m);
-/* Drops the mailbox, its messages and bodies. */
+/* Drops the mailbox, its messages and bodies. What is put for this id later is not kept. */
 void cache_drop_mailbox(struct cache *c, uint32_t id);
 
 /* --- messages --- */
+
+/*
+ * When a write of a mailbox or its messages failed, what is known of that mailbox stays as it was before, which was true then: later
+ * writes of its row and messages are not kept in this process, and its loads give ERR_IO.
+ */
 
 enum cache_message_flag {
 	CACHE_SIZE_PROVED = 1 << 0, /* size is the octet count, not RFC822.SIZE's promise */
@@ -103,7 +109,7 @@ void cache_put_chunk(struct cache *c, uint32_t mailbox, uint32_t uid, uint32_t c
 /* --- the journal of the expunge without UIDPLUS (mail/) --- */
 
 /* Remembers that UIDs of a mailbox must get their \Deleted flag back; durable (synchronous=FULL, committed) before on_done is called with 0, or ERR_IO.
- * An entry of the same mailbox is replaced. n 0 clears it. */
+ * An entry of the same mailbox is replaced. n 0 clears it. A cache in memory keeps it no longer than itself. */
 void cache_put_journal(struct cache *c, uint32_t mailbox, const uint32_t *uids, size_t n,
 	void (*on_done)(void *ctx, int err), void *ctx);
 /* Calls f for each entry, blocking; before the loop runs. */

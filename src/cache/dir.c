@@ -3,13 +3,13 @@
  * one process, and the counter of mailbox ids, which outlives the database: an id that was given
  * out once must never mean another mailbox, because inode numbers are made of it.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -29,6 +29,7 @@
 #define ID_LEAP (1u << 16)
 /* No counter gets here by counting. */
 #define ID_MAX (UINT32_MAX - (1u << 20))
+#define PRIVATE_ROOM ((uint64_t)160 << 20)
 #define BLOCK_MIN 64u
 #define BLOCK_MAX 4096u
 
@@ -156,6 +157,14 @@ enum cache_dir_result cache_dir_open(
 	return result;
 }
 
+/* Containers often have 64 MiB there, less than the bodies and the log may need. */
+static bool has_room(const char *parent)
+{
+	struct statvfs st;
+
+	return statvfs(parent, &st) == 0 && (uint64_t)st.f_bavail * st.f_frsize >= PRIVATE_ROOM;
+}
+
 static bool make_private(struct cache_dir *d, const char *parent)
 {
 	if (!parent || !*parent)
@@ -173,8 +182,8 @@ static bool make_private(struct cache_dir *d, const char *parent)
 enum cache_dir_result cache_dir_open_private(struct cache_dir *d, char *error, size_t size)
 {
 	init(d);
-	if (make_private(d, "/dev/shm") || make_private(d, getenv("TMPDIR")) ||
-		make_private(d, "/tmp"))
+	if ((has_room("/dev/shm") && make_private(d, "/dev/shm")) ||
+		make_private(d, getenv("TMPDIR")) || make_private(d, "/tmp"))
 		return CACHE_DIR_OK;
 	snprintf(error, size, "no directory for temporary files: %s", strerror(errno));
 	cache_dir_close(d);
@@ -216,9 +225,9 @@ bool cache_dir_prepare_db(struct cache_dir *d)
 	if (fstat(fd, &st) == 0 && st.st_size == 0) {
 		unlinkat(d->fd, WAL_NAME, 0);
 		unlinkat(d->fd, SHM_NAME, 0);
+		fsync(d->fd);
 	}
 	close(fd);
-	fsync(d->fd);
 	return true;
 }
 

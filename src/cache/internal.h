@@ -122,10 +122,11 @@ struct cache_writer {
 	const char *name; /* for messages */
 	uint64_t bytes;   /* of all bodies */
 	uint64_t max_bytes;
-	int wal_pages; /* in the log after the last commit */
-	bool evicting; /* bytes was over max_bytes and is not yet well below */
-	bool vacuuming;
-	bool more;         /* house-keeping is not finished */
+	int wal_pages;     /* in the log after the last commit */
+	bool evicting;     /* bytes was over max_bytes and is not yet well below */
+	bool untidy;       /* there may be something to do for cache_bodies_tidy */
+	bool vacuuming;    /* giving space back, until little is left to give */
+	bool more;         /* a run without jobs has something to do */
 	struct map frozen; /* mailboxes of which a write failed, see cache_jobs_frozen */
 	uint32_t logged;   /* bit n: failures of SQLite's primary code n were reported */
 };
@@ -228,7 +229,8 @@ int cache_bodies_use(struct cache_writer *w, const struct cache_use *uses, size_
 int cache_bodies_drop_message(struct cache_writer *w, uint32_t mailbox, uint32_t uid);
 /* Evicts when over the bound; put is what this run wrote. */
 int cache_bodies_evict(struct cache_writer *w, uint64_t put);
-/* A little of what can wait: bodies of dropped mailboxes, space to be given back. */
+/* A little of what can wait: bodies of dropped mailboxes, space to be given back. Clears untidy
+ * when there is nothing. */
 int cache_bodies_tidy(struct cache_writer *w);
 bool cache_bodies_over(const struct cache_writer *w);
 

@@ -68,11 +68,10 @@ static int apply_all(struct cache_run *run)
 	uint64_t bytes = w->bytes, put = 0;
 	int rc;
 
-	w->more = false;
 	if ((rc = cache_bodies_use(w, run->uses, run->n_uses)) != 0 ||
 		(rc = apply_jobs(run, &put)) != 0 || (rc = cache_bodies_evict(w, put)) != 0)
 		return rc;
-	if (run->idle && !w->more && (rc = cache_bodies_tidy(w)) != 0)
+	if (run->idle && !w->evicting && (rc = cache_bodies_tidy(w)) != 0)
 		return rc;
 	if (w->bytes == bytes)
 		return 0;
@@ -142,6 +141,7 @@ static void execute(struct cache_run *run)
 	run->rc = transact(run);
 	if (run->durable)
 		set_synchronous(w, false);
+	w->more = w->evicting || w->untidy;
 	if (run->rc != 0) {
 		report(w, run->rc);
 		fail_jobs(run);

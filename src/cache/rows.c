@@ -300,7 +300,7 @@ static int apply_drop_mailbox(struct cache_writer *w, struct cache_job *job)
 			&w->db, STMT_MESSAGES_DROP, block_id(id, 0), last_block_id(id)));
 	if (rc == 0)
 		rc = cache_db_run(cache_db_bind(&w->db, STMT_DOOMED_PUT, id));
-	w->more = true;
+	w->untidy = true;
 	return rc;
 }
 
