@@ -6,6 +6,7 @@
  */
 #include "imap/parse.h"
 
+#include "base/error.h"
 #include "base/text.h"
 #include "imap/date.h"
 #include "imap/framer.h"
@@ -171,20 +172,33 @@ static void take_origin(struct lexer *l, struct imap_fetch *f)
 	lexer_take_char(l, '>');
 }
 
+/* The octets were handed out already. Where the announced length was wrong, the rest of the body is
+ * what stands here, or the end of the row is missing. */
+static void take_streamed(struct lexer *l, struct imap_fetch *f)
+{
+	f->body_kind = IMAP_BODY_STREAMED;
+	if (l->p < l->end && *l->p != ' ' && *l->p != ')')
+		l->err = ERR_PROTOCOL;
+}
+
+static void take_inline(struct lexer *l, struct imap_fetch *f)
+{
+	f->body_kind = IMAP_BODY_NIL;
+	if (lexer_at_close(l) || take_nil(l) || at_item(l))
+		return;
+	f->body_kind = lexer_take_astring(l, &f->body) ? IMAP_BODY_INLINE : IMAP_BODY_ABSENT;
+}
+
 static void take_body(struct lexer *l, struct imap_fetch *f)
 {
+	struct imap_fetch other = {0};
+
 	take_origin(l, f);
 	lexer_skip_spaces(l);
-	f->body = (struct span){0};
-	f->body_kind = IMAP_BODY_NIL;
 	if (lexer_take_char(l, IMAP_STREAMED))
-		f->body_kind = IMAP_BODY_STREAMED;
-	else if (lexer_at_close(l) || take_nil(l) || at_item(l))
-		return;
-	else if (lexer_take_astring(l, &f->body))
-		f->body_kind = IMAP_BODY_INLINE;
+		take_streamed(l, f);
 	else
-		f->body_kind = IMAP_BODY_ABSENT;
+		take_inline(l, f->body_kind == IMAP_BODY_STREAMED ? &other : f);
 }
 
 /* An item's name and value. False when what is there is no item, or, behind an inline body, not one
@@ -215,11 +229,13 @@ static bool take_item(struct lexer *l, struct imap_fetch *f)
 	return true;
 }
 
-/* The items up to the closing parenthesis. Returns whether all of them made sense. */
-static bool take_items(struct lexer *l, struct imap_fetch *f)
+/* The items up to the closing parenthesis. Returns whether all of them made sense; *closed: the
+ * parenthesis was there, and nothing behind it. */
+static bool take_items(struct lexer *l, struct imap_fetch *f, bool *closed)
 {
 	bool clean = true;
 
+	*closed = false;
 	for (;;) {
 		lexer_skip_spaces(l);
 		if (lexer_at_close(l))
@@ -230,32 +246,37 @@ static bool take_items(struct lexer *l, struct imap_fetch *f)
 		if (l->err || l->p == before)
 			return false;
 	}
-	if (!lexer_take_char(l, ')'))
-		return false;
-	return clean && lexer_take_rest(l).n == 0;
+	*closed = lexer_take_char(l, ')') && lexer_take_rest(l).n == 0;
+	return clean;
 }
 
 bool parse_fetch(struct lexer *l, struct imap_response *r)
 {
 	struct imap_fetch *f = &r->fetch;
+	bool closed;
 
 	f->seq = r->seq;
 	lexer_skip_spaces(l);
 	if (!lexer_take_char(l, '('))
 		return false;
-	if (!take_items(l, f) && f->body_kind == IMAP_BODY_INLINE) {
+	bool clean = take_items(l, f, &closed);
+	if (f->body_kind == IMAP_BODY_INLINE && !(clean && closed)) {
 		f->body_kind = IMAP_BODY_ABSENT;
 		f->body = (struct span){0};
 	}
+	if (f->body_kind == IMAP_BODY_STREAMED && !closed && l->err == 0)
+		l->err = ERR_PROTOCOL;
 	return l->err == 0;
 }
 
 bool parse_fetch_prefix(struct lexer *l, struct imap_fetch *f)
 {
+	bool closed;
+
 	lexer_skip_spaces(l);
 	if (!lexer_take_char(l, '('))
 		return false;
-	take_items(l, f);
+	take_items(l, f, &closed);
 	f->body = (struct span){0};
 	f->body_kind = IMAP_BODY_STREAMED;
 	return l->err == 0;

@@ -192,7 +192,9 @@ void imap_parser_destroy(struct imap_parser *p);
 /*
  * Parses one response (a IMAP_FRAME_LINE). Untagged data that cannot be understood gives IMAP_UNKNOWN, a FETCH
  * row with one bad attribute keeps the others. Returns 0, ERR_NOMEM, or ERR_PROTOCOL when the text is
- * not a response at all (no tag, no "*", no "+"; lists nested over 100 deep).
+ * not a response at all (no tag, no "*", no "+"; lists nested over 100 deep), or when a row with a streamed
+ * body does not go on and end as it must: the literal's length was wrong, and what was handed out is not the
+ * body. So a streamed body is only certain when its row has been parsed.
  */
 int imap_response_parse(struct imap_parser *p, struct span text, struct imap_response *r);
 

@@ -1,0 +1,213 @@
+/* The sequence map against an array that does the same, slowly. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "../support/oom.h"
+#include "../support/random.h"
+#include "base/error.h"
+#include "imap/seqmap.h"
+
+#define MODEL_MAX 3000
+
+struct model {
+	uint32_t exists;
+	uint32_t uids[MODEL_MAX + 1]; /* by number, 0: unknown */
+};
+
+static void model_set_exists(struct model *m, uint32_t n)
+{
+	for (uint32_t seq = n + 1; seq <= m->exists; seq++)
+		m->uids[seq] = 0;
+	m->exists = n;
+}
+
+static uint32_t model_expunge(struct model *m, uint32_t seq)
+{
+	if (seq == 0 || seq > m->exists)
+		return 0;
+	uint32_t uid = m->uids[seq];
+	for (uint32_t s = seq; s < m->exists; s++)
+		m->uids[s] = m->uids[s + 1];
+	m->uids[m->exists--] = 0;
+	return uid;
+}
+
+static void model_vanish(struct model *m, uint32_t uid)
+{
+	uint32_t below = 0;
+
+	if (uid == 0 || m->exists == 0)
+		return;
+	for (uint32_t seq = 1; seq <= m->exists; seq++) {
+		if (m->uids[seq] == uid) {
+			model_expunge(m, seq);
+			return;
+		}
+		if (m->uids[seq] != 0 && m->uids[seq] < uid)
+			below = seq;
+	}
+	uint32_t exists = m->exists - 1;
+	model_set_exists(m, below);
+	m->exists = exists;
+	m->uids[exists + 1] = 0;
+}
+
+static void check_all(const struct imap_seqmap *map, const struct model *m)
+{
+	assert_int_equal(imap_seqmap_exists(map), m->exists);
+	for (uint32_t seq = 0; seq <= MODEL_MAX; seq++)
+		if (imap_seqmap_uid(map, seq) != m->uids[seq])
+			fail_msg("%u: %u, not %u", seq, imap_seqmap_uid(map, seq), m->uids[seq]);
+}
+
+/* How a sane server numbers: rising, with gaps. A liar sends anything. */
+static uint32_t some_uid(uint64_t *random, uint32_t seq, bool liar)
+{
+	return liar ? random_below(random, 500) : seq * 3 + random_below(random, 3);
+}
+
+static void step(struct imap_seqmap *map, struct model *m, uint64_t *random, bool liar)
+{
+	uint32_t seq = random_below(random, m->exists + 2);
+	uint32_t uid = some_uid(random, seq, liar);
+	uint32_t what = random_below(random, 1000);
+
+	if (what < 700) {
+		/* A run of rows, forwards or backwards. */
+		for (uint32_t i = random_below(random, 20); i-- > 0; seq += what % 2 ? 1 : -1u) {
+			uid = some_uid(random, seq, liar);
+			assert_int_equal(imap_seqmap_learn(map, seq, uid), 0);
+			if (seq > 0 && seq <= m->exists && uid > 0)
+				m->uids[seq] = uid;
+		}
+	} else if (what < 900) {
+		bool valid, expected = seq > 0 && seq <= m->exists;
+		assert_int_equal(imap_seqmap_expunge(map, seq, &valid), model_expunge(m, seq));
+		assert_int_equal(valid, expected);
+	} else if (what < 950) {
+		/* Mostly one that is there: an unknown one forgets much. */
+		if (random_below(random, 10) > 0 && seq <= m->exists && m->uids[seq])
+			uid = m->uids[seq];
+		imap_seqmap_vanish(map, uid);
+		model_vanish(m, uid);
+	} else if (what < 998) {
+		uint32_t n = m->exists + random_below(random, 30);
+		n = n > MODEL_MAX ? MODEL_MAX : n;
+		imap_seqmap_set_exists(map, n);
+		model_set_exists(m, n);
+	} else if (what < 999) {
+		uint32_t n = random_below(random, m->exists + 1);
+		imap_seqmap_set_exists(map, n);
+		model_set_exists(m, n);
+	} else if (random_below(random, 10) == 0) {
+		imap_seqmap_clear(map);
+		*m = (struct model){0};
+	}
+}
+
+static void agrees_with_a_model(void **state)
+{
+	static struct model m;
+	uint64_t random = 1;
+
+	for (int round = 0; round < 40; round++) {
+		struct imap_seqmap *map = imap_seqmap_create();
+		uint32_t n = random_below(&random, MODEL_MAX + 1);
+		m = (struct model){.exists = n};
+		assert_non_null(map);
+		imap_seqmap_set_exists(map, n);
+		for (int i = 0; i < 2000; i++) {
+			step(map, &m, &random, round % 2);
+			if (i % 20 == 0)
+				check_all(map, &m);
+		}
+		check_all(map, &m);
+		imap_seqmap_destroy(map);
+	}
+	imap_seqmap_destroy(NULL);
+}
+
+static void ignores_what_cannot_be(void **state)
+{
+	struct imap_seqmap *map = imap_seqmap_create();
+	bool valid = true;
+
+	assert_int_equal(imap_seqmap_learn(map, 1, 5), 0);
+	assert_int_equal(imap_seqmap_uid(map, 1), 0);
+	assert_int_equal(imap_seqmap_expunge(map, 1, &valid), 0);
+	assert_false(valid);
+	imap_seqmap_vanish(map, 5);
+	assert_int_equal(imap_seqmap_exists(map), 0);
+	imap_seqmap_set_exists(map, UINT32_MAX);
+	assert_int_equal(imap_seqmap_learn(map, 0, 5), 0);
+	assert_int_equal(imap_seqmap_learn(map, UINT32_MAX, UINT32_MAX), 0);
+	assert_int_equal(imap_seqmap_uid(map, UINT32_MAX), UINT32_MAX);
+	assert_int_equal(imap_seqmap_uid(map, 0), 0);
+	assert_int_equal(imap_seqmap_expunge(map, 1, &valid), 0);
+	assert_true(valid);
+	assert_int_equal(imap_seqmap_uid(map, UINT32_MAX - 1), UINT32_MAX);
+	assert_int_equal(imap_seqmap_exists(map), UINT32_MAX - 1);
+	imap_seqmap_destroy(map);
+}
+
+/* What is announced costs nothing; what is learnt costs a few octets each, in whatever order. */
+static void memory_follows_what_was_learnt(void **state)
+{
+	struct imap_seqmap *map = imap_seqmap_create();
+
+	oom_arm(SIZE_MAX);
+	imap_seqmap_set_exists(map, UINT32_MAX);
+	assert_int_equal(oom_allocated(), 0);
+	for (uint32_t seq = 100000; seq > 0; seq--)
+		assert_int_equal(imap_seqmap_learn(map, seq, seq + 7), 0);
+	for (uint32_t seq = 100001; seq <= 200000; seq++)
+		assert_int_equal(imap_seqmap_learn(map, seq, seq + 7), 0);
+	assert_true(oom_allocated() < 200000 * 6);
+	oom_disarm();
+	for (uint32_t seq = 1; seq <= 200000; seq++)
+		assert_int_equal(imap_seqmap_uid(map, seq), seq + 7);
+	imap_seqmap_destroy(map);
+}
+
+static void out_of_memory(void **state)
+{
+	for (size_t n = 1;; n++) {
+		oom_arm(n);
+		struct imap_seqmap *map = imap_seqmap_create();
+		int failures = map == NULL;
+		if (map)
+			imap_seqmap_set_exists(map, 100000);
+		for (uint32_t seq = 1; map && seq <= 100000; seq += 997) {
+			int err = imap_seqmap_learn(map, seq, seq);
+			assert_true(err == 0 || err == ERR_NOMEM);
+			failures += err != 0;
+			assert_int_equal(imap_seqmap_uid(map, seq), err ? 0 : seq);
+			if (err)
+				assert_int_equal(imap_seqmap_learn(map, seq, seq), 0);
+		}
+		for (uint32_t seq = 1; map && seq <= 100000; seq += 997)
+			assert_int_equal(imap_seqmap_uid(map, seq), seq);
+		imap_seqmap_destroy(map);
+		bool failed = oom_disarm();
+		assert_int_equal(failures, failed);
+		if (!failed)
+			break;
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(agrees_with_a_model),
+		cmocka_unit_test(ignores_what_cannot_be),
+		cmocka_unit_test(memory_follows_what_was_learnt),
+		cmocka_unit_test(out_of_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
