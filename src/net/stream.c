@@ -9,9 +9,11 @@
  * announce: the idle handle `again` does. Output is pushed once a turn by the prepare handle, which
  * runs just before the loop goes to sleep.
  *
- * Callbacks are made from handle callbacks only; what fails elsewhere is deferred to `again`.
- * After each callback the stream may be closed or destroyed, so wants_input and alive are asked
- * again. The memory stays until the last handle is closed, which is after all of our own frames.
+ * Callbacks are made from handle callbacks only, and never from the prepare handle: what they
+ * write, to any stream, could miss the last flush before the sleep. What drains or fails there, or
+ * fails in a function that was called from outside, is deferred to `again`. After each callback the
+ * stream may be closed or destroyed, so wants_input and alive are asked again. The memory stays
+ * until the last handle is closed, which is after all of our own frames.
  */
 #include "net/stream.h"
 
@@ -70,6 +72,8 @@ struct net_stream {
 	bool blocked;   /* the kernel took less than we had */
 	bool broken;    /* nothing can be sent any more; reading will tell why */
 	bool undrained; /* something was written since the last on_drain */
+	bool drained;   /* on_drain is due */
+	bool more;      /* the layers may hold input */
 	struct buf out, packed;
 	struct net_wire wire;
 	struct tls_session *tls;
@@ -167,6 +171,12 @@ static void on_again(uv_idle_t *again);
 static void run_again(struct net_stream *s)
 {
 	uv_idle_start(&s->again, on_again);
+}
+
+static void read_again(struct net_stream *s)
+{
+	s->more = true;
+	run_again(s);
 }
 
 void net_stream_destroy(struct net_stream *s)
@@ -280,13 +290,15 @@ static int push_out(struct net_stream *s)
 
 static void drained(struct net_stream *s)
 {
-	if (s->state != OPEN || !s->undrained)
+	if (s->state != OPEN || !(s->undrained || s->drained))
 		return;
 	s->undrained = false;
 	/* A large upload's memory is not kept for ever. */
 	if (s->out.cap > TURN_MAX)
 		buf_finish(&s->out);
-	s->events.on_drain(s->ctx);
+	s->drained = true;
+	if (s->events.on_drain)
+		run_again(s);
 }
 
 static void flush_out(struct net_stream *s)
@@ -295,7 +307,7 @@ static void flush_out(struct net_stream *s)
 		return;
 	int r = push_out(s);
 	if (r < 0) {
-		end(s);
+		run_again(s);
 		return;
 	}
 	s->blocked = r == 0 && !s->broken;
@@ -433,7 +445,7 @@ static void pump_in(struct net_stream *s)
 
 	while (wants_input(s)) {
 		if (handed >= TURN_MAX) {
-			run_again(s);
+			read_again(s);
 			break;
 		}
 		int r = s->state == HANDSHAKE ? step_handshake(s) : step_data(s, &handed);
@@ -481,10 +493,18 @@ static void on_again(uv_idle_t *again)
 	struct net_stream *s = again->data;
 
 	uv_idle_stop(again);
-	if (s->failure.err != 0)
+	if (s->failure.err != 0) {
 		end(s);
-	else
+		return;
+	}
+	if (s->drained && net_stream_unsent(s) == 0) {
+		s->drained = false;
+		s->events.on_drain(s->ctx);
+	}
+	if (alive(s) && s->more) {
+		s->more = false;
 		pump_in(s);
+	}
 }
 
 void net_stream_pause(struct net_stream *s, bool paused)
@@ -495,7 +515,7 @@ void net_stream_pause(struct net_stream *s, bool paused)
 	if (!alive(s) || s->state == CONNECTING)
 		return;
 	if (!paused)
-		run_again(s);
+		read_again(s);
 	update_poll(s);
 }
 
@@ -627,7 +647,7 @@ void net_stream_start_tls(struct net_stream *s, size_t buffered)
 		return;
 	if (may_start_tls(s, buffered) == 0 && begin_tls(s) == 0)
 		start_deadline(s);
-	run_again(s);
+	read_again(s);
 }
 
 void net_stream_start_deflate(struct net_stream *s, struct span rest)
@@ -644,7 +664,7 @@ void net_stream_start_deflate(struct net_stream *s, struct span rest)
 		s->packed = s->out;
 		buf_init(&s->out, OUT_MAX);
 	}
-	run_again(s);
+	read_again(s);
 }
 
 void net_stream_counts(const struct net_stream *s, struct net_stream_counts *counts)

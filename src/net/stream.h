@@ -30,9 +30,9 @@ struct net_stream_events {
 	/* Connected, and with implicit TLS the handshake is done and the certificate verified. Also after
 	 * net_stream_start_tls. */
 	void (*on_open)(void *ctx);
-	/* Octets of the server, decrypted and inflated, at most 64 KiB each time. */
+	/* Octets of the server, decrypted and inflated, at most 64 KiB each time. Valid until it returns. */
 	void (*on_data)(void *ctx, struct span data);
-	/* All that was written has been handed to the kernel. */
+	/* All that was written has been handed to the kernel. May be NULL. */
 	void (*on_drain)(void *ctx);
 	/* The end, once: err is ERR_NET, ERR_TLS, ERR_TIMEOUT, ERR_PROTOCOL (deflate) or ERR_NOMEM. text is one line for people
 	 * that says what was wrong and, where the user can do something, what: "certificate is for mail.example.org, not imap.example.org".
@@ -57,7 +57,8 @@ struct net_stream *net_stream_create(uv_loop_t *loop, const struct net_stream_op
 void net_stream_destroy(struct net_stream *s);
 
 /* Queues octets (copied) for sending; they are sent from the loop at the end of this turn, together (one TLS record where
- * they fit). Errors arrive as on_closed. */
+ * they fit). Errors arrive as on_closed. Not to be called from a uv_prepare callback: it may miss the turn. At most 64 MiB
+ * are queued; more ends the stream. */
 void net_stream_write(struct net_stream *s, struct span data);
 /* Octets queued and not yet taken by the kernel. */
 size_t net_stream_unsent(const struct net_stream *s);

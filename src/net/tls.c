@@ -269,6 +269,7 @@ static int handshake_failed(struct tls_session *t, int code, struct net_failure 
 	case GNUTLS_E_FATAL_ALERT_RECEIVED:
 		return net_failure_set(
 			f, ERR_TLS, "the server refused the TLS handshake: %s", alert_text(t));
+	case GNUTLS_E_UNEXPECTED_PACKET:
 	case GNUTLS_E_UNEXPECTED_PACKET_LENGTH:
 	case GNUTLS_E_UNSUPPORTED_VERSION_PACKET:
 	case GNUTLS_E_RECORD_OVERFLOW:

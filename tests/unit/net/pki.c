@@ -1,0 +1,127 @@
+#include "pki.h"
+
+#include <arpa/inet.h>
+#include <gnutls/x509.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+struct authority {
+	gnutls_x509_privkey_t key;
+	gnutls_x509_crt_t certificate;
+	char file[64];
+};
+
+static struct authority trusted, other;
+
+static void must(int code)
+{
+	if (code < 0) {
+		fprintf(stderr, "pki: %s\n", gnutls_strerror(code));
+		abort();
+	}
+}
+
+static gnutls_x509_privkey_t make_key(void)
+{
+	gnutls_x509_privkey_t key;
+
+	must(gnutls_x509_privkey_init(&key));
+	must(gnutls_x509_privkey_generate(
+		key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0));
+	return key;
+}
+
+static gnutls_x509_crt_t make_certificate(
+	gnutls_x509_privkey_t key, const char *name, int from_days, int to_days)
+{
+	static unsigned char serial;
+	gnutls_x509_crt_t c;
+	time_t now = time(NULL);
+
+	must(gnutls_x509_crt_init(&c));
+	must(gnutls_x509_crt_set_version(c, 3));
+	serial++;
+	must(gnutls_x509_crt_set_serial(c, &serial, 1));
+	must(gnutls_x509_crt_set_key(c, key));
+	must(gnutls_x509_crt_set_activation_time(c, now + from_days * (time_t)86400));
+	must(gnutls_x509_crt_set_expiration_time(c, now + to_days * (time_t)86400));
+	must(gnutls_x509_crt_set_dn_by_oid(
+		c, GNUTLS_OID_X520_COMMON_NAME, 0, name, (unsigned)strlen(name)));
+	return c;
+}
+
+static void make_authority(struct authority *a, const char *name)
+{
+	gnutls_datum_t pem;
+
+	a->key = make_key();
+	a->certificate = make_certificate(a->key, name, -10, 10);
+	must(gnutls_x509_crt_set_basic_constraints(a->certificate, 1, -1));
+	must(gnutls_x509_crt_set_key_usage(a->certificate, GNUTLS_KEY_KEY_CERT_SIGN));
+	must(gnutls_x509_crt_sign2(a->certificate, a->certificate, a->key, GNUTLS_DIG_SHA256, 0));
+	must(gnutls_x509_crt_export2(a->certificate, GNUTLS_X509_FMT_PEM, &pem));
+	snprintf(a->file, sizeof(a->file), "/tmp/imapfs-test-ca-XXXXXX");
+	int fd = mkstemp(a->file);
+	if (fd < 0 || write(fd, pem.data, pem.size) != (ssize_t)pem.size)
+		abort();
+	close(fd);
+	gnutls_free(pem.data);
+}
+
+static void free_authority(struct authority *a)
+{
+	unlink(a->file);
+	gnutls_x509_privkey_deinit(a->key);
+	gnutls_x509_crt_deinit(a->certificate);
+}
+
+void pki_init(void)
+{
+	make_authority(&trusted, "Trusted authority");
+	make_authority(&other, "Other authority");
+}
+
+void pki_finish(void)
+{
+	free_authority(&trusted);
+	free_authority(&other);
+}
+
+const char *pki_cafile(void)
+{
+	return trusted.file;
+}
+
+const char *pki_other_cafile(void)
+{
+	return other.file;
+}
+
+gnutls_certificate_credentials_t pki_server(const struct pki_certificate *certificate)
+{
+	gnutls_certificate_credentials_t credentials;
+	gnutls_x509_privkey_t key = make_key();
+	const char *name = certificate->common_name;
+	gnutls_x509_crt_t c = make_certificate(
+		key, name ? name : "A common name", certificate->from_days, certificate->to_days);
+
+	if (certificate->name)
+		must(gnutls_x509_crt_set_subject_alt_name(c, GNUTLS_SAN_DNSNAME, certificate->name,
+			(unsigned)strlen(certificate->name), GNUTLS_FSAN_APPEND));
+	if (certificate->address) {
+		struct in_addr address;
+		if (inet_pton(AF_INET, certificate->address, &address) != 1)
+			abort();
+		must(gnutls_x509_crt_set_subject_alt_name(
+			c, GNUTLS_SAN_IPADDRESS, &address, 4, GNUTLS_FSAN_APPEND));
+	}
+	must(gnutls_x509_crt_sign2(c, trusted.certificate, trusted.key, GNUTLS_DIG_SHA256, 0));
+	must(gnutls_certificate_allocate_credentials(&credentials));
+	must(gnutls_certificate_set_x509_key(credentials, &c, 1, key));
+	gnutls_x509_crt_deinit(c);
+	gnutls_x509_privkey_deinit(key);
+	return credentials;
+}

@@ -1,0 +1,24 @@
+/* Certificates made for one test run: two authorities and server certificates of any fault. */
+#ifndef TEST_PKI_H
+#define TEST_PKI_H
+
+#include <gnutls/gnutls.h>
+#include <stdbool.h>
+
+struct pki_certificate {
+	const char *common_name; /* of the subject, NULL: some words */
+	const char *name;        /* subjectAltName DNS, or NULL */
+	const char *address;     /* subjectAltName IPv4 address, or NULL */
+	int from_days, to_days;  /* validity from now on */
+};
+
+void pki_init(void);
+void pki_finish(void);
+/* PEM files with one authority's certificate each. The servers' are signed by the first. */
+const char *pki_cafile(void);
+const char *pki_other_cafile(void);
+
+/* For the server's side; the caller frees it. */
+gnutls_certificate_credentials_t pki_server(const struct pki_certificate *certificate);
+
+#endif
