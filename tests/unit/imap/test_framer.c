@@ -43,7 +43,7 @@ static void assert_feeds(struct imap_framer *f, const char *text, enum imap_fram
 static void nothing_in_nothing_out(void **state)
 {
 	struct imap_framer *f = imap_framer_create();
-	struct span in = {NULL, 0};
+	struct span in = SPAN("");
 
 	assert_frame(f, &in, IMAP_FRAME_MORE);
 	assert_feeds(f, "* OK", IMAP_FRAME_MORE);

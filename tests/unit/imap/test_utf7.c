@@ -46,7 +46,7 @@ static const struct {
 };
 
 /* Each breaks one rule. */
-static const char *const bad[] = {"&", "a&", "&AOk", "&AO-", "&A-", "&AOkA-", "&AOl-", "&AOkAAA-",
+static const char *const bad[] = {"&", "a&", "&AOk", "&AO-", "&A-", "&AOkA-", "&AOl-", "&AOkAA-",
 	"&AO=-", "&AO/-", "&AO k-", "&AOk=-", "&AOk-&AOk-", "&AGE-", "&ACY-", "&AH4-", "&ACA-",
 	"&AOkAYQ-", "&2D0-", "&3gA-", "&3gDYPQ-", "&2D3YPQ-", "&2D0AYQ-", "&2D0-&3gA-", "\xc3\xbc",
 	"a\x01", "\x7f", "\n", "\xff", "&\xff-", "&-&", "&&-", "&--&AOk"};
