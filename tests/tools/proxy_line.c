@@ -27,11 +27,10 @@
 
 #include "base/list.h"
 #include "base/mem.h"
+#include "proxy_chunk.h"
 
 #define MS UINT64_C(1000000)
 #define NEVER UINT64_MAX
-#define CHUNK_SIZE ((size_t)256 << 10)
-#define CHUNKS_SPARE 256              /* 64 MiB kept for reuse */
 #define QUEUE_MAX ((size_t)512 << 20) /* octets under way in one flow */
 #define LATE_MAX                                                                                   \
 	(20 * MS)      /* a receiver that lags so much stops the sender, as a TCP window would */
@@ -41,17 +40,6 @@
 #define SLACK (20 * UINT64_C(1000)) /* due so soon is due now */
 #define CUT_WAIT (1000 * MS)        /* for the kernel to deliver what precedes an RST */
 #define IOV_COUNT 16
-
-enum chunk_kind { CHUNK_DATA, CHUNK_FIN, CHUNK_RST };
-
-struct chunk {
-	struct list node;
-	uint64_t due;
-	enum chunk_kind kind;
-	size_t start, end;
-	char *data; /* CHUNK_SIZE octets, or just what is needed */
-	bool large;
-};
 
 enum side { CLIENT, SERVER };
 
@@ -103,8 +91,7 @@ struct line {
 	uint64_t limit;
 	bool limit_reached;
 	struct line_stats stats;
-	struct list spare;
-	unsigned spares;
+	struct chunk_pool pool;
 	int timer_fd;
 	uv_poll_t timer;
 	uint64_t armed;
@@ -112,54 +99,10 @@ struct line {
 
 static void line_wake(struct line *l);
 
-static struct chunk *chunk_take(struct line *l)
-{
-	struct chunk *c;
-
-	if (!list_empty(&l->spare)) {
-		c = list_entry(l->spare.next, struct chunk, node);
-		list_remove(&c->node);
-		l->spares--;
-	} else {
-		c = mem_alloc(sizeof(*c));
-		c->data = mem_alloc(CHUNK_SIZE);
-	}
-	c->large = true;
-	c->kind = CHUNK_DATA;
-	c->start = c->end = 0;
-	list_init(&c->node);
-	return c;
-}
-
-/* A chunk without room for octets (n 0), or with a copy of n of them. */
-static struct chunk *chunk_small(enum chunk_kind kind, const char *data, size_t n)
-{
-	struct chunk *c = mem_zalloc(sizeof(*c));
-
-	c->kind = kind;
-	c->end = n;
-	if (n > 0)
-		c->data = mem_copy(data, n);
-	list_init(&c->node);
-	return c;
-}
-
-static void chunk_release(struct line *l, struct chunk *c)
-{
-	list_remove(&c->node);
-	if (c->large && l->spares < CHUNKS_SPARE) {
-		list_prepend(&l->spare, &c->node);
-		l->spares++;
-		return;
-	}
-	free(c->data);
-	free(c);
-}
-
 static void flow_clear(struct line *l, struct flow *f)
 {
 	while (!list_empty(&f->chunks))
-		chunk_release(l, list_entry(f->chunks.next, struct chunk, node));
+		chunk_release(&l->pool, list_entry(f->chunks.next, struct chunk, node));
 	f->queued = 0;
 }
 
@@ -307,11 +250,11 @@ static size_t flow_read_size(const struct line *l)
 static void flow_read(struct conn *c, enum side d, uint64_t now)
 {
 	struct line *l = c->line;
-	struct chunk *chunk = chunk_take(l);
+	struct chunk *chunk = chunk_take(&l->pool);
 	ssize_t n = read(c->fd[d], chunk->data, flow_read_size(l));
 
 	if (n <= 0) {
-		chunk_release(l, chunk);
+		chunk_release(&l->pool, chunk);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
 		flow_end(c, d, n == 0 ? CHUNK_FIN : CHUNK_RST, now);
@@ -323,7 +266,7 @@ static void flow_read(struct conn *c, enum side d, uint64_t now)
 	if (chunk->end < CHUNK_SIZE / 8) {
 		struct chunk *small = chunk_small(CHUNK_DATA, chunk->data, chunk->end);
 
-		chunk_release(l, chunk);
+		chunk_release(&l->pool, chunk);
 		chunk = small;
 	}
 	flow_push(c, d, chunk, now);
@@ -407,7 +350,7 @@ static void flow_consume(struct line *l, struct flow *f, size_t n)
 			return;
 		}
 		n -= part;
-		chunk_release(l, c);
+		chunk_release(&l->pool, c);
 	}
 }
 
@@ -443,7 +386,7 @@ static bool flow_finish(struct conn *c, enum side d, uint64_t now)
 		conn_close(c, true);
 		return false;
 	}
-	chunk_release(c->line, head);
+	chunk_release(&c->line->pool, head);
 	shutdown(c->fd[1 - d], SHUT_WR);
 	f->done = true;
 	if (!c->flow[1 - d].done)
@@ -674,7 +617,7 @@ struct line *line_create(uv_loop_t *loop, const struct sockaddr *server, socklen
 	l->server_size = size;
 	l->armed = NEVER;
 	list_init(&l->conns);
-	list_init(&l->spare);
+	list_init(&l->pool.spare);
 	l->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	if (l->timer_fd < 0 || uv_poll_init(loop, &l->timer, l->timer_fd) != 0) {
 		free(l);
@@ -719,13 +662,7 @@ void line_shutdown(struct line *l)
 
 void line_destroy(struct line *l)
 {
-	while (!list_empty(&l->spare)) {
-		struct chunk *c = list_entry(l->spare.next, struct chunk, node);
-
-		list_remove(&c->node);
-		free(c->data);
-		free(c);
-	}
+	chunk_pool_finish(&l->pool);
 	close(l->timer_fd);
 	free(l);
 }
