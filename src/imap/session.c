@@ -224,6 +224,22 @@ static void on_bye(struct imap_session *s, const struct imap_response *r)
 	imap_session_fail_with(s, err, "the server said BYE", r->text);
 }
 
+/* Each UID is a message less (RFC 7162 section 3.2.10). More than there are make no sense: then nothing is
+ * known of the numbers any more. */
+static void on_vanished(struct imap_session *s, struct span set)
+{
+	uint32_t first, last;
+
+	while (imap_set_next(&set, &first, &last)) {
+		if (last - first >= imap_seqmap_exists(s->seqmap)) {
+			imap_seqmap_clear(s->seqmap);
+			return;
+		}
+		for (uint64_t uid = first; uid <= last; uid++)
+			imap_seqmap_vanish(s->seqmap, (uint32_t)uid);
+	}
+}
+
 /* The session keeps what it must know of untagged data, its owner sees all of it afterwards. */
 static void on_untagged(struct imap_session *s, const struct imap_response *r)
 {
@@ -258,13 +274,10 @@ static void on_untagged(struct imap_session *s, const struct imap_response *r)
 		}
 		uid = r->fetch.uid ? r->fetch.uid : imap_seqmap_uid(s->seqmap, r->fetch.seq);
 		break;
-	case IMAP_VANISHED: {
-		struct span set = r->words;
-		uint32_t first, last;
-		while (!r->earlier && imap_set_next(&set, &first, &last))
-			imap_seqmap_vanish(s->seqmap, first, last);
+	case IMAP_VANISHED:
+		if (!r->earlier)
+			on_vanished(s, r->words);
 		break;
-	}
 	}
 	if (valid && s->state == IMAP_READY)
 		s->events.on_untagged(s->ctx, r, uid);
