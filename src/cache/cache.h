@@ -54,6 +54,8 @@ struct cache_mailbox {
 	uint64_t highestmodseq;
 	uint32_t exists;      /* as the server said when the rows were last complete */
 	bool complete;        /* the rows were the whole mailbox at that time */
+	bool listed;          /* LIST named it; else it is only a parent of others */
+	int64_t changed;      /* when its names last changed, seconds since 1970 */
 };
 
 /* Ids start at 1 and are unique for the life of the cache, also across deletion of mailboxes, remounts and rebuilds of a damaged

@@ -14,7 +14,8 @@ static uint64_t mailbox_check(const struct cache_mailbox *m)
 {
 	const uint64_t fields[] = {m->id, m->list_flags, m->uidvalidity, m->uidnext,
 		m->highestmodseq, m->exists, m->complete, m->has_delimiter,
-		m->has_delimiter ? (unsigned char)m->delimiter : 0};
+		m->has_delimiter ? (unsigned char)m->delimiter : 0, m->listed,
+		(uint64_t)m->changed};
 
 	return cache_db_check(cache_db_check(0, fields, sizeof(fields)), m->name.p, m->name.n);
 }
@@ -33,6 +34,8 @@ static int apply_put_mailbox(struct cache_writer *w, struct cache_job *job)
 		sqlite3_bind_null(s, 8);
 	sqlite3_bind_blob64(s, 9, m->name.p, m->name.n, SQLITE_STATIC);
 	sqlite3_bind_int64(s, 10, (int64_t)mailbox_check(m));
+	sqlite3_bind_int(s, 11, m->listed);
+	sqlite3_bind_int64(s, 12, m->changed);
 	return cache_db_run(s);
 }
 
@@ -375,6 +378,8 @@ static int read_mailbox(sqlite3_stmt *s, struct cache_mailbox *m)
 		.has_delimiter = sqlite3_column_type(s, 7) != SQLITE_NULL,
 		.delimiter = (char)sqlite3_column_int(s, 7),
 		.name = {sqlite3_column_blob(s, 8), (size_t)sqlite3_column_bytes(s, 8)},
+		.listed = sqlite3_column_int(s, 10),
+		.changed = sqlite3_column_int64(s, 11),
 	};
 	return (uint64_t)sqlite3_column_int64(s, 9) == mailbox_check(m) ? 0 : SQLITE_CORRUPT;
 }

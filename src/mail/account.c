@@ -1,0 +1,212 @@
+#include "mail/account.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "mail/body.h"
+#include "mail/expunge.h"
+#include "mail/quota.h"
+#include "mail/sync.h"
+
+/* Milliseconds for which the tree counts as fresh without asking again. */
+#define LIST_FRESH 2000
+
+/* --- the pool's events --- */
+
+static void on_listed_first(struct account_wait *w, int err);
+
+struct starter {
+	struct account_wait wait;
+	struct account *account;
+};
+
+static void started(struct account *a, int err, const char *text)
+{
+	void (*on_started)(void *, int, const char *) = a->on_started;
+
+	a->on_started = NULL;
+	if (on_started)
+		on_started(a->ctx, err, text);
+}
+
+static void on_first(void *ctx, int err, const char *text)
+{
+	struct account *a = ctx;
+
+	if (err < 0) {
+		started(a, err, text);
+		return;
+	}
+	struct starter *s = mem_zalloc(sizeof(*s));
+	s->account = a;
+	s->wait.on_wake = on_listed_first;
+	list_append(&a->list_waiters, &s->wait.link);
+	lister_start(a);
+}
+
+static int on_selected(void *ctx, struct mailbox *mb, struct conn *conn)
+{
+	return sync_on_selected(mb, conn);
+}
+
+static bool name_of(void *ctx, const struct mailbox *mb, struct span *name)
+{
+	*name = mb->name;
+	return mailbox_selectable(mb);
+}
+
+static void on_untagged(void *ctx, struct mailbox *mb, struct conn *conn, const struct imap_response *r,
+	uint32_t uid)
+{
+	sync_on_untagged(mb, conn, r, uid);
+}
+
+static void on_batch(void *ctx, struct mailbox *mb)
+{
+	sync_on_batch(mb);
+}
+
+/* --- the mounted subtree --- */
+
+/* The child whose component begins path, up to a delimiter or the end; *rest is what follows. */
+static struct mailbox *step(struct account *a, struct mailbox *mb, struct span path, struct span *rest)
+{
+	LIST_FOREACH(pos, &mb->children) {
+		struct mailbox *child = list_entry(pos, struct mailbox, sibling);
+		struct span c = span_of(child->component);
+		if (c.n > path.n || !span_equal(c, (struct span){path.p, c.n}))
+			continue;
+		*rest = (struct span){path.p + c.n, path.n - c.n};
+		if (rest->n == 0)
+			return child;
+		if (rest->p[0] == '/' || rest->p[0] == (child->has_delimiter ? child->delimiter : '/')) {
+			rest->p++;
+			rest->n--;
+			return child;
+		}
+	}
+	return NULL;
+}
+
+static struct mailbox *resolve(struct account *a, struct span path)
+{
+	struct mailbox *mb = a->root;
+
+	while (mb && path.n > 0)
+		mb = step(a, mb, path, &path);
+	return mb;
+}
+
+static int choose_top(struct account *a)
+{
+	struct mailbox *top = resolve(a, span_of(a->options.mailbox));
+
+	if (!top)
+		return ERR_NO_MAILBOX;
+	a->top = top;
+	return 0;
+}
+
+static void on_listed_first(struct account_wait *w, int err)
+{
+	struct starter *s = list_entry(w, struct starter, wait);
+	struct account *a = s->account;
+	char text[512] = "";
+
+	free(s);
+	if (err < 0)
+		snprintf(text, sizeof(text), "cannot list the mailboxes: %s", error_text(err));
+	else if ((err = choose_top(a)) < 0)
+		snprintf(text, sizeof(text), "there is no mailbox %s", a->options.mailbox);
+	if (err == 0) {
+		quota_start(a);
+		expunge_restore_start(a);
+	}
+	started(a, err, text);
+}
+
+/* --- */
+
+struct account *account_create(uv_loop_t *loop, const struct account_options *options, struct cache *cache,
+	const struct account_observer *observer, void *ctx)
+{
+	static const struct pool_events events = {on_first, on_selected, name_of, on_untagged, on_batch};
+	struct account *a = mem_zalloc(sizeof(*a));
+
+	a->loop = loop;
+	a->options = *options;
+	a->observer = *observer;
+	a->ctx = ctx;
+	a->cache = cache;
+	list_init(&a->list_waiters);
+	map_init(&a->by_id);
+	a->pool = pool_create(loop, &a->options.pool, &events, a);
+	a->bodies = body_pool_create(a);
+	a->quota = mem_zalloc(sizeof(*a->quota));
+	a->root = a->top = mailbox_create(a, 0, SPAN(""));
+	a->root->loaded = a->root->complete = true;
+	map_put(&a->by_id, 0, a->root);
+	account_load_tree(a);
+	return a;
+}
+
+void account_start(struct account *a, void (*on_started)(void *ctx, int err, const char *text))
+{
+	a->on_started = on_started;
+	pool_connect(a->pool);
+}
+
+static void on_pool_shut_down(void *ctx)
+{
+	struct account *a = ctx;
+	void (*on_stopped)(void *) = a->on_stopped;
+
+	on_stopped(a->ctx);
+}
+
+void account_stop(struct account *a, void (*on_done)(void *ctx))
+{
+	a->on_stopped = on_done;
+	pool_shutdown(a->pool, on_pool_shut_down);
+}
+
+void account_destroy(struct account *a)
+{
+	if (!a)
+		return;
+	account_free_tree(a);
+	body_pool_destroy(a->bodies);
+	pool_destroy(a->pool);
+	free(a->quota);
+	free(a);
+}
+
+struct mailbox *account_mailbox(struct account *a, uint32_t id)
+{
+	return map_get(&a->by_id, id);
+}
+
+uint64_t account_deadline(const struct account *a)
+{
+	return uv_now(a->loop) + a->options.pool.timeout;
+}
+
+bool account_fresh_try(struct account *a, struct account_wait *w)
+{
+	if (a->listed && uv_now(a->loop) < a->listed + LIST_FRESH)
+		return true;
+	if (pool_is_down(a->pool))
+		return true;
+	list_append(&a->list_waiters, &w->link);
+	if (!a->lister)
+		lister_start(a);
+	return false;
+}
+
+void account_unwait(struct account_wait *w)
+{
+	list_remove(&w->link);
+}

@@ -1,0 +1,110 @@
+/*
+ * An account: its connections, its tree of mailboxes, and what the filesystem may ask of them. All of mail/ hangs
+ * on a struct account; it lives in the loop's thread.
+ */
+#ifndef MAIL_ACCOUNT_H
+#define MAIL_ACCOUNT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/list.h"
+#include "base/map.h"
+#include "cache/cache.h"
+#include "mail/mailbox.h"
+#include "mail/pool.h"
+
+struct body_pool;
+struct lister;
+struct quota;
+
+struct account_options {
+	struct pool_options pool;
+	const char *mailbox; /* UTF-8, as a path from the root; NULL or "": all. That subtree is mounted */
+	bool subscribed;     /* only subscribed mailboxes */
+	bool readonly;
+	const char *suffix;  /* of message names; NULL: none */
+};
+
+/* What the account tells the filesystem; from the loop. Each is a change that the kernel may have cached otherwise. */
+struct account_observer {
+	/* Names came, or the listing changed otherwise. */
+	void (*on_directory_changed)(void *ctx, struct mailbox *mb);
+	void (*on_message_gone)(void *ctx, struct mailbox *mb, uint32_t uid);
+	/* The size was corrected. */
+	void (*on_size_changed)(void *ctx, struct mailbox *mb, uint32_t uid);
+	/* The directory is no more under this name; `component` in `parent` is to be forgotten. */
+	void (*on_directory_gone)(void *ctx, struct mailbox *parent, struct mailbox *mb);
+};
+
+struct account {
+	uv_loop_t *loop;
+	struct account_options options;
+	struct account_observer observer;
+	void *ctx;
+	struct cache *cache;
+	struct pool *pool;
+
+	struct mailbox *root; /* of the tree: no mailbox itself, id 0 */
+	struct mailbox *top;  /* what is mounted: the root, or the mailbox that was asked for */
+	void *by_name;        /* tsearch tree of living mailboxes */
+	struct map by_id;     /* living and dead */
+	uint32_t generation;  /* of LIST */
+	uint64_t listed;      /* uv_now of the last LIST; 0: never */
+	struct lister *lister; /* LIST under way */
+	struct list list_waiters; /* struct account_wait */
+	bool utf8;            /* UTF8=ACCEPT is enabled */
+	bool uidplus_broken;  /* advertised, but UID EXPUNGE was refused (Proton Bridge) */
+	char delimiter;       /* of the personal namespace; 0: none */
+
+	struct body_pool *bodies;
+	struct quota *quota;
+
+	void (*on_started)(void *ctx, int err, const char *text); /* while starting */
+	void (*on_stopped)(void *ctx);                            /* while stopping */
+};
+
+/* The cache and what options points at must outlive the account. */
+struct account *account_create(uv_loop_t *loop, const struct account_options *options, struct cache *cache,
+	const struct account_observer *observer, void *ctx);
+/* Connects, logs in, lists. on_started is called once, from the loop; text is one line for people unless err is 0. */
+void account_start(struct account *a, void (*on_started)(void *ctx, int err, const char *text));
+/* Logs out; on_done from the loop. Everything that waits ends with ERR_CANCELED first. */
+void account_stop(struct account *a, void (*on_done)(void *ctx));
+void account_destroy(struct account *a);
+
+struct mailbox *account_mailbox(struct account *a, uint32_t id);
+
+/* uv_now plus the timeout: when an operation that starts now must have ended. */
+uint64_t account_deadline(const struct account *a);
+
+/* Someone who waits for the tree. */
+struct account_wait {
+	struct list link;
+	void (*on_wake)(struct account_wait *w, int err);
+};
+/* Makes sure that the tree is fresh. True: it is, now. False: w will be woken. */
+bool account_fresh_try(struct account *a, struct account_wait *w);
+void account_unwait(struct account_wait *w);
+
+/* Puts a new mailbox in the place of one whose UIDVALIDITY changed. */
+struct mailbox *account_replace(struct account *a, struct mailbox *old);
+
+/* --- tree.c --- */
+
+/* The mailbox with this raw name, NULL when none lives. */
+struct mailbox *account_by_name(struct account *a, struct span name);
+/* One line of LIST: makes the mailbox and the directories above it. */
+void account_on_list(struct account *a, struct span name, bool has_delimiter, char delimiter, uint32_t flags);
+/* LIST is over: what it did not mention is gone. */
+void account_on_listed(struct account *a);
+/* Fills the tree with what the cache knows. */
+void account_load_tree(struct account *a);
+void account_free_tree(struct account *a);
+
+/* --- lister.c --- */
+
+void lister_start(struct account *a);
+
+#endif

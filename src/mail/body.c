@@ -1,0 +1,447 @@
+#include "mail/body.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "mail/body_private.h"
+
+/* Octets of bodies in memory; beyond it those that are in the cache, or that nobody waits for, go. */
+#define MEMORY_MAX (16u << 20)
+/* A window is 1 to 4 chunks; a sequential reader is kept ahead of by at most this many octets. */
+#define WINDOW_CHUNKS 4u
+#define AHEAD_MAX (8u << 20)
+
+struct body_pool *body_pool_create(struct account *a)
+{
+	struct body_pool *p = mem_zalloc(sizeof(*p));
+
+	p->account = a;
+	list_init(&p->lru);
+	return p;
+}
+
+static void free_chunk(struct body *b, struct chunk *c)
+{
+	b->pool->memory -= c->cap;
+	free(c->data);
+	free(c);
+}
+
+static void free_chunk_of(void *ctx, uint64_t key, void *value)
+{
+	free_chunk(ctx, value);
+}
+
+static void body_free(struct body *b)
+{
+	list_remove(&b->lru);
+	map_each(&b->chunks, free_chunk_of, b);
+	map_finish(&b->chunks);
+	if (b->mb)
+		map_remove(&b->mb->bodies, b->uid);
+	free(b);
+}
+
+void body_pool_destroy(struct body_pool *p)
+{
+	if (!p)
+		return;
+	LIST_FOREACH_SAFE(pos, &p->lru)
+		body_free(list_entry(pos, struct body, lru));
+	free(p);
+}
+
+uint64_t body_memory(const struct body_pool *p)
+{
+	return p->memory;
+}
+
+static struct body *get_body(struct mailbox *mb, uint32_t uid)
+{
+	struct body_pool *p = mb->account->bodies;
+	struct body *b = map_get(&mb->bodies, uid);
+
+	if (!b) {
+		b = mem_zalloc(sizeof(*b));
+		b->pool = p;
+		b->mb = mb;
+		b->uid = uid;
+		list_init(&b->lru);
+		list_init(&b->readers);
+		map_init(&b->chunks);
+		map_put(&mb->bodies, uid, b);
+	}
+	list_remove(&b->lru);
+	list_append(&p->lru, &b->lru);
+	return b;
+}
+
+/* --- chunks --- */
+
+struct chunk *body_chunk(struct body *b, uint32_t index)
+{
+	struct chunk *c = map_get(&b->chunks, index);
+
+	if (!c) {
+		c = mem_zalloc(sizeof(*c));
+		c->index = index;
+		map_put(&b->chunks, index, c);
+	}
+	return c;
+}
+
+void body_chunk_reserve(struct body *b, struct chunk *c, uint32_t n)
+{
+	if (n <= c->cap)
+		return;
+	b->pool->memory += n - c->cap;
+	c->data = mem_resize(c->data, n, 1);
+	c->cap = n;
+}
+
+/* The chunk if it has octets or is known to be whole, from memory or the cache. */
+static struct chunk *find_chunk(struct body *b, uint32_t index)
+{
+	struct chunk *c = map_get(&b->chunks, index);
+	char *data;
+	size_t n;
+
+	if (c && (c->whole || c->fetching))
+		return c;
+	if (b->mb->uidvalidity == 0 ||
+		!cache_get_chunk(b->pool->account->cache, b->mb->id, b->uid, index, &data, &n))
+		return NULL;
+	c = body_chunk(b, index);
+	b->pool->memory -= c->cap;
+	free(c->data);
+	c->data = data;
+	c->n = c->cap = (uint32_t)n;
+	c->whole = true;
+	b->pool->memory += n;
+	if (n < CACHE_CHUNK)
+		body_set_end(b, (uint64_t)index * CACHE_CHUNK + n);
+	return c;
+}
+
+struct chunk_save {
+	struct body *body;
+	uint32_t index;
+};
+
+static void on_saved(void *ctx)
+{
+	struct chunk_save *save = ctx;
+	struct body *b = save->body;
+	struct chunk *c = map_get(&b->chunks, save->index);
+
+	if (c)
+		c->saving = false;
+	b->saves--;
+	free(save);
+	body_release(b);
+}
+
+void body_save_chunk(struct body *b, struct chunk *c)
+{
+	c->whole = true;
+	c->fetching = false;
+	if (!b->mb || b->mb->uidvalidity == 0)
+		return;
+	struct chunk_save *save = mem_alloc(sizeof(*save));
+	*save = (struct chunk_save){b, c->index};
+	c->saving = true;
+	b->saves++;
+	cache_put_chunk(b->pool->account->cache, b->mb->id, b->uid, c->index, mem_copy(c->data, c->n), c->n,
+		on_saved, save);
+}
+
+/* --- the end of a message --- */
+
+void body_set_end(struct body *b, uint64_t end)
+{
+	struct mailbox *mb = b->mb;
+
+	if (b->end_known)
+		return;
+	b->end_known = true;
+	b->end = end;
+	struct cache_message *m = mb ? mailbox_find(mb, b->uid) : NULL;
+	if (!m)
+		return;
+	bool wrong = m->size != end || (m->flags & CACHE_SIZE_UNKNOWN);
+	m->flags = (m->flags & ~(uint32_t)CACHE_SIZE_UNKNOWN) | CACHE_SIZE_PROVED;
+	if (!wrong)
+		return;
+	log_debug("message %u of %s has %llu octets, not %llu", b->uid, mb->component,
+		(unsigned long long)end, (unsigned long long)m->size);
+	m->size = end;
+	if (mb->uidvalidity != 0)
+		cache_put_messages(b->pool->account->cache, mb->id, m, 1);
+	b->pool->account->observer.on_size_changed(b->pool->account->ctx, mb, b->uid);
+}
+
+/* --- reading --- */
+
+/* Gathers the octets of a read. 0, or ERR_NOT_CACHED when some are missing. */
+static int gather(struct body *b, uint64_t offset, size_t size, struct body_parts *parts)
+{
+	parts->count = 0;
+	parts->total = 0;
+	while (parts->total < size) {
+		uint64_t at = offset + parts->total;
+		if (b->end_known && at >= b->end)
+			return 0;
+		struct chunk *c = find_chunk(b, (uint32_t)(at / CACHE_CHUNK));
+		uint32_t from = (uint32_t)(at % CACHE_CHUNK);
+		if (!c || (from >= c->n && !c->whole))
+			return ERR_NOT_CACHED;
+		if (from >= c->n)
+			return 0;
+		size_t n = c->n - from;
+		if (n > size - parts->total)
+			n = size - parts->total;
+		else if (!c->whole && n < size - parts->total)
+			return ERR_NOT_CACHED;
+		parts->iov[parts->count++] = (struct iovec){c->data + from, n};
+		parts->total += n;
+		if (c->whole && c->n < CACHE_CHUNK && parts->total < size)
+			return 0;
+	}
+	return 0;
+}
+
+static int check(const struct body_read *r)
+{
+	if (r->mb->dead)
+		return ERR_STALE;
+	return mailbox_find(r->mb, r->uid) ? 0 : ERR_GONE;
+}
+
+/* A kernel reads ahead with a few requests that may pass each other. */
+static void note_position(struct body *b, uint64_t offset, size_t size)
+{
+	bool sequential = offset + CACHE_CHUNK >= b->next && offset <= b->next + CACHE_CHUNK;
+
+	if (offset == 0 || !sequential)
+		b->run = 0;
+	else if (offset / CACHE_CHUNK != b->next / CACHE_CHUNK || offset % CACHE_CHUNK == 0)
+		b->run += b->run < 16;
+	b->next = offset + size;
+}
+
+/* The chunk that holds the end of the message, as far as is known: what lies behind it need not be asked for. */
+static uint64_t last_chunk(struct body *b)
+{
+	const struct cache_message *m = mailbox_find(b->mb, b->uid);
+
+	if (b->end_known)
+		return b->end / CACHE_CHUNK;
+	return m && !(m->flags & CACHE_SIZE_UNKNOWN) ? m->size / CACHE_CHUNK : 0;
+}
+
+static bool missing(struct body *b, uint32_t index)
+{
+	const struct chunk *c = map_get(&b->chunks, index);
+
+	return !c || (!c->whole && !c->fetching);
+}
+
+/* Starts windows for what is missing from first to last (chunks). */
+static void fetch_range(struct body *b, uint64_t first, uint64_t last, uint32_t window)
+{
+	for (uint64_t i = first; i <= last && i <= UINT32_MAX; i++) {
+		if (!missing(b, (uint32_t)i) || find_chunk(b, (uint32_t)i))
+			continue;
+		uint32_t count = 1;
+		while (count < window && i + count <= last && missing(b, (uint32_t)(i + count)))
+			count++;
+		window_start(b, (uint32_t)i, count);
+		i += count - 1;
+	}
+}
+
+static uint64_t ahead(const struct body *b)
+{
+	uint64_t octets = b->run == 0 ? 0 : (uint64_t)CACHE_CHUNK << (b->run < 6 ? b->run : 6);
+
+	return octets < AHEAD_MAX ? octets : AHEAD_MAX;
+}
+
+/* What the read needs, and, for a sequential reader, what it will need. */
+static void fetch(struct body *b, uint64_t offset, size_t size)
+{
+	uint64_t first = offset / CACHE_CHUNK;
+	uint64_t needed = (offset + (size ? size - 1 : 0)) / CACHE_CHUNK;
+	uint64_t end = last_chunk(b);
+	uint32_t window = b->run >= 2 ? WINDOW_CHUNKS : b->run + 1;
+
+	/* The kernel reads past the end that it knows; the first chunk is asked for in any case, it shows the true end. */
+	if (needed > end)
+		needed = end > first ? end : first;
+	fetch_range(b, first, needed, window);
+	uint64_t wanted = (offset + size + ahead(b)) / CACHE_CHUNK;
+	if (ahead(b) > 0 && needed < end)
+		fetch_range(b, needed + 1, wanted < end ? wanted : end, window);
+}
+
+int body_read_try(const struct body_read *r, struct body_parts *parts)
+{
+	int err = check(r);
+
+	if (err < 0)
+		return err;
+	/* Before the body is looked up: trimming may free it. */
+	body_trim(r->mb->account->bodies);
+	struct body *b = get_body(r->mb, r->uid);
+	err = gather(b, r->offset, r->size, parts);
+	if (err == 0) {
+		note_position(b, r->offset, r->size);
+		if (b->run > 0)
+			fetch(b, r->offset, r->size);
+	}
+	return err;
+}
+
+void body_read_start(struct body_read *r)
+{
+	struct body *b = get_body(r->mb, r->uid);
+
+	list_append(&b->readers, &r->link);
+	note_position(b, r->offset, r->size);
+	fetch(b, r->offset, r->size);
+	body_trim(b->pool);
+}
+
+void body_read_cancel(struct body_read *r)
+{
+	list_remove(&r->link);
+}
+
+void body_wake(struct body *b)
+{
+	struct list ready = LIST_INIT(ready);
+	struct body_parts parts;
+
+	LIST_FOREACH_SAFE(pos, &b->readers) {
+		struct body_read *r = list_entry(pos, struct body_read, link);
+		if (gather(b, r->offset, r->size, &parts) == 0) {
+			list_remove(&r->link);
+			list_append(&ready, &r->link);
+		}
+	}
+	while (!list_empty(&ready)) {
+		struct body_read *r = list_entry(ready.next, struct body_read, link);
+		list_remove(&r->link);
+		int err = gather(b, r->offset, r->size, &parts);
+		r->on_done(r, err, err < 0 ? NULL : &parts);
+	}
+	/* A short window may have left a reader without any: ask again for what it lacks. */
+	LIST_FOREACH(pos, &b->readers) {
+		struct body_read *r = list_entry(pos, struct body_read, link);
+		fetch(b, r->offset, r->size);
+	}
+}
+
+void body_fail(struct body *b, int err)
+{
+	struct list failed = LIST_INIT(failed);
+
+	list_splice(&failed, &b->readers);
+	while (!list_empty(&failed)) {
+		struct body_read *r = list_entry(failed.next, struct body_read, link);
+		list_remove(&r->link);
+		r->on_done(r, err, NULL);
+	}
+}
+
+/* --- memory --- */
+
+static bool held(const struct body *b)
+{
+	return b->windows > 0 || b->saves > 0 || !list_empty(&b->readers);
+}
+
+void body_release(struct body *b)
+{
+	if (held(b))
+		return;
+	if (!b->mb)
+		body_free(b);
+	else
+		body_trim(b->pool);
+}
+
+struct behind {
+	struct body *body;
+	uint32_t indexes[64];
+	unsigned count;
+};
+
+static void note_behind(void *ctx, uint64_t key, void *value)
+{
+	struct behind *behind = ctx;
+	const struct chunk *c = value;
+
+	if (c->whole && !c->saving && behind->count < 64 && (key + 2) * CACHE_CHUNK < behind->body->next)
+		behind->indexes[behind->count++] = c->index;
+}
+
+/* A large message is read from its start to its end: what the reader left behind need not stay. */
+static void drop_behind(struct body *b)
+{
+	struct behind behind = {.body = b};
+
+	map_each(&b->chunks, note_behind, &behind);
+	for (unsigned i = 0; i < behind.count; i++)
+		free_chunk(b, map_remove(&b->chunks, behind.indexes[i]));
+}
+
+void body_trim(struct body_pool *p)
+{
+	LIST_FOREACH_SAFE(pos, &p->lru) {
+		struct body *b = list_entry(pos, struct body, lru);
+		if (p->memory <= MEMORY_MAX)
+			return;
+		if (held(b))
+			drop_behind(b);
+		else
+			body_free(b);
+	}
+}
+
+static void forget(struct body *b, int err)
+{
+	map_remove(&b->mb->bodies, b->uid);
+	b->mb = NULL;
+	body_fail(b, err);
+	body_release(b);
+}
+
+void body_forget(struct mailbox *mb, uint32_t uid)
+{
+	struct body *b = map_get(&mb->bodies, uid);
+
+	if (b)
+		forget(b, ERR_GONE);
+}
+
+static void collect(void *ctx, uint64_t key, void *value)
+{
+	struct body ***next = ctx;
+
+	*(*next)++ = value;
+}
+
+void body_forget_mailbox(struct mailbox *mb)
+{
+	size_t n = mb->bodies.count;
+	struct body **bodies = mem_alloc(n * sizeof(*bodies)), **end = bodies;
+
+	map_each(&mb->bodies, collect, &end);
+	for (size_t i = 0; i < n; i++)
+		forget(bodies[i], ERR_STALE);
+	free(bodies);
+}

@@ -1,0 +1,58 @@
+/* A body in memory, for body.c (readers, memory) and window.c (fetching). */
+#ifndef MAIL_BODY_PRIVATE_H
+#define MAIL_BODY_PRIVATE_H
+
+#include "mail/body.h"
+
+struct body_pool {
+	struct account *account;
+	struct list lru;  /* struct body, least recently used first */
+	uint64_t memory;  /* octets of all chunks */
+};
+
+struct chunk {
+	uint32_t index;
+	char *data;
+	uint32_t n;      /* octets from the chunk's start that are right */
+	uint32_t cap;
+	bool whole;      /* n is all of it: CACHE_CHUNK, or up to the end of the message */
+	bool fetching;   /* a window fills it */
+	bool saving;     /* on its way to the cache */
+};
+
+struct body {
+	struct body_pool *pool;
+	struct mailbox *mb; /* NULL: forgotten, kept for its windows only */
+	uint32_t uid;
+	struct list lru;
+	struct map chunks;   /* index -> struct chunk */
+	struct list readers; /* struct body_read */
+	unsigned windows;    /* under way */
+	unsigned saves;      /* under way */
+	bool end_known;
+	uint64_t end;        /* octets of the message */
+	/* Read-ahead within the message. */
+	uint64_t next;       /* where a sequential reader goes on */
+	unsigned run;        /* how often it did */
+};
+
+struct chunk *body_chunk(struct body *b, uint32_t index); /* makes it */
+/* Octets arrived or the end is known: answers who can be answered. */
+void body_wake(struct body *b);
+/* Ends all readers with err. */
+void body_fail(struct body *b, int err);
+/* Frees b when nothing holds it and nothing is in it. */
+void body_release(struct body *b);
+/* The end was found: pins the size. */
+void body_set_end(struct body *b, uint64_t end);
+/* Keeps a whole chunk in the cache. */
+void body_save_chunk(struct body *b, struct chunk *c);
+/* Evicts what is over the bound. */
+void body_trim(struct body_pool *p);
+/* Makes room in the chunk for n octets in all. */
+void body_chunk_reserve(struct body *b, struct chunk *c, uint32_t n);
+
+/* Fetches `count` chunks from `first` on. */
+void window_start(struct body *b, uint32_t first, uint32_t count);
+
+#endif

@@ -1,0 +1,359 @@
+/*
+ * Glue: the stream's octets go to the session, the session's octets to the stream, untagged data to the account
+ * and to the tasks that are on this connection. SELECT is never pipelined with anything, so that
+ * no command can ever run in another mailbox than the one it was meant for.
+ */
+#include "mail/conn.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "mail/pool_private.h"
+
+static const char *state_name(enum conn_state state)
+{
+	static const char *const names[] = {
+		[CONN_CONNECTING] = "connecting",
+		[CONN_READY] = "ready",
+		[CONN_SELECTING] = "selecting",
+		[CONN_CLOSING] = "closing",
+		[CONN_DEAD] = "dead",
+	};
+
+	return names[state];
+}
+
+static void set_state(struct conn *c, enum conn_state state)
+{
+	log_debug("%s: connection %s -> %s", c->name, state_name(c->state), state_name(state));
+	c->state = state;
+}
+
+static uint64_t now(const struct conn *c)
+{
+	return uv_now(c->pool->loop);
+}
+
+/* --- the session's events --- */
+
+static void on_send(void *ctx, struct span octets)
+{
+	struct conn *c = ctx;
+
+	if (c->stream)
+		net_stream_write(c->stream, octets);
+}
+
+static void on_starttls(void *ctx, size_t buffered)
+{
+	struct conn *c = ctx;
+
+	net_stream_start_tls(c->stream, buffered);
+}
+
+static void on_compress(void *ctx, struct span rest)
+{
+	struct conn *c = ctx;
+
+	net_stream_start_deflate(c->stream, rest);
+}
+
+static void on_ready(void *ctx)
+{
+	struct conn *c = ctx;
+
+	c->was_ready = true;
+	set_state(c, CONN_READY);
+	pool_on_conn_ready(c);
+}
+
+static void note_selected(struct conn *c, const struct imap_response *r)
+{
+	struct pool_selected *s = &c->selected;
+
+	if (r->kind == IMAP_MYRIGHTS) {
+		s->has_rights = true;
+		s->can_delete = r->words.n && memchr(r->words.p, 't', r->words.n) &&
+			memchr(r->words.p, 'e', r->words.n);
+		/* RFC 2086 servers have one right for both. */
+		if (r->words.n && memchr(r->words.p, 'd', r->words.n))
+			s->can_delete = true;
+	}
+	if (r->kind != IMAP_CONDITION && r->kind != IMAP_TAGGED)
+		return;
+	switch ((int)r->code) {
+	case IMAP_CODE_UIDVALIDITY:
+		s->uidvalidity = r->number <= UINT32_MAX ? (uint32_t)r->number : 0;
+		break;
+	case IMAP_CODE_UIDNEXT:
+		s->uidnext = r->number <= UINT32_MAX ? (uint32_t)r->number : 0;
+		break;
+	case IMAP_CODE_HIGHESTMODSEQ:
+		s->highestmodseq = r->number;
+		break;
+	case IMAP_CODE_PERMANENTFLAGS:
+		s->has_permanentflags = true;
+		s->permanentflags = r->flags;
+		break;
+	case IMAP_CODE_READ_ONLY:
+		s->readonly = s->writable;
+		break;
+	}
+}
+
+static void on_untagged(void *ctx, const struct imap_response *r, uint32_t uid)
+{
+	struct conn *c = ctx;
+
+	/* The account hears of no message while SELECT is under way: it may still be one of the old mailbox. */
+	if (c->state == CONN_SELECTING)
+		note_selected(c, r);
+	else if (c->mailbox)
+		c->pool->events.on_untagged(c->pool->ctx, c->mailbox, c, r, uid);
+	LIST_FOREACH_SAFE(pos, &c->tasks) {
+		struct pool_task *t = list_entry(pos, struct pool_task, link);
+		if (t->on_untagged)
+			t->on_untagged(t, r, uid);
+	}
+}
+
+static void on_body_begin(void *ctx, const struct imap_fetch *prefix, uint32_t uid, uint64_t size)
+{
+	struct conn *c = ctx;
+
+	c->body_task = NULL;
+	LIST_FOREACH(pos, &c->tasks) {
+		struct pool_task *t = list_entry(pos, struct pool_task, link);
+		if (t->on_body_begin && t->on_body_begin(t, prefix, uid, size)) {
+			c->body_task = t;
+			return;
+		}
+	}
+}
+
+static void on_body_data(void *ctx, struct span octets)
+{
+	struct conn *c = ctx;
+
+	if (c->body_task)
+		c->body_task->on_body_data(c->body_task, octets);
+}
+
+static void on_body_end(void *ctx)
+{
+	struct conn *c = ctx;
+
+	if (c->body_task)
+		c->body_task->on_body_end(c->body_task);
+	c->body_task = NULL;
+}
+
+static void on_session_closed(void *ctx, int err, const char *text)
+{
+	struct conn *c = ctx;
+
+	set_state(c, CONN_DEAD);
+	c->error = err;
+	net_stream_destroy(c->stream);
+	c->stream = NULL;
+	pool_on_conn_dead(c, err, text);
+}
+
+/* --- the stream's events --- */
+
+static void on_open(void *ctx)
+{
+	struct conn *c = ctx;
+
+	imap_session_tls_done(c->session, now(c));
+}
+
+static void on_data(void *ctx, struct span data)
+{
+	struct conn *c = ctx;
+
+	imap_session_feed(c->session, data, now(c));
+	if (c->mailbox)
+		c->pool->events.on_batch(c->pool->ctx, c->mailbox);
+}
+
+static void on_stream_closed(void *ctx, int err, const char *text)
+{
+	struct conn *c = ctx;
+
+	imap_session_fail(c->session, err, text);
+}
+
+/* --- */
+
+struct conn *conn_create(struct pool *p, unsigned number)
+{
+	struct conn *c = mem_zalloc(sizeof(*c));
+	const struct pool_options *o = &p->options;
+	struct imap_session_options session = {
+		.name = c->name,
+		.host = o->host,
+		.user = o->user,
+		.password = o->password,
+		.starttls = o->mode == POOL_TLS_STARTTLS,
+		.compress = o->compress,
+		.timeout = o->timeout,
+	};
+	struct net_stream_options stream = {
+		.host = o->host,
+		.port = o->port,
+		.tls = o->mode == POOL_TLS_NONE ? NULL : o->tls,
+		.implicit_tls = o->mode == POOL_TLS_IMPLICIT,
+		.connect_timeout = o->timeout,
+	};
+	static const struct imap_session_events session_events = {on_send, on_starttls, on_compress, on_ready,
+		on_untagged, on_body_begin, on_body_data, on_body_end, on_session_closed};
+	static const struct net_stream_events stream_events = {
+		.on_open = on_open, .on_data = on_data, .on_closed = on_stream_closed};
+
+	c->pool = p;
+	snprintf(c->name, sizeof(c->name), "[%u]", number);
+	list_init(&c->tasks);
+	imap_command_init(&c->select, false, NULL);
+	imap_command_init(&c->rights, false, NULL);
+	list_append(&p->conns, &c->link);
+	c->session = imap_session_create(&session, &session_events, c, uv_now(p->loop));
+	if (!c->session) {
+		log_error("out of memory");
+		abort();
+	}
+	c->stream = net_stream_create(p->loop, &stream, &stream_events, c);
+	return c;
+}
+
+void conn_destroy(struct conn *c)
+{
+	list_remove(&c->link);
+	net_stream_destroy(c->stream);
+	imap_session_destroy(c->session);
+	imap_command_finish(&c->select);
+	imap_command_finish(&c->rights);
+	free(c);
+}
+
+/* --- SELECT --- */
+
+static void select_done(struct conn *c)
+{
+	struct mailbox *mailbox = c->mailbox;
+	int err = c->select_error;
+
+	if (--c->select_pending > 0)
+		return;
+	if (c->state == CONN_DEAD || c->state == CONN_CLOSING)
+		return;
+	set_state(c, CONN_READY);
+	c->selected.when = now(c);
+	if (err == 0 && mailbox)
+		err = c->pool->events.on_selected(c->pool->ctx, mailbox, c);
+	if (err < 0)
+		c->mailbox = NULL;
+	pool_on_conn_selected(c, mailbox, err);
+}
+
+static void on_select_done(struct imap_command *command, const struct imap_result *result)
+{
+	struct conn *c = list_entry(command, struct conn, select);
+
+	c->select_error = result->err;
+	if (result->response)
+		note_selected(c, result->response);
+	if (result->err < 0 && result->response)
+		log_warning("cannot select a mailbox: %.*s", (int)result->response->text.n,
+			result->response->text.p);
+	select_done(c);
+}
+
+/* Whatever the answer: SELECT decides. */
+static void on_rights_done(struct imap_command *command, const struct imap_result *result)
+{
+	select_done(list_entry(command, struct conn, rights));
+}
+
+static void ask_rights(struct conn *c, struct span name)
+{
+	imap_command_finish(&c->rights);
+	imap_command_init(&c->rights, conn_literal_plus(c), on_rights_done);
+	imap_command_add(&c->rights, "MYRIGHTS ");
+	imap_command_add_string(&c->rights, name);
+	imap_command_add(&c->rights, "\r\n");
+	c->select_pending++;
+	imap_session_submit(c->session, &c->rights, now(c));
+}
+
+void conn_select(struct conn *c, struct mailbox *mailbox, bool writable)
+{
+	struct span name;
+
+	c->next = NULL;
+	if (!c->pool->events.name_of(c->pool->ctx, mailbox, &name)) {
+		c->mailbox = NULL;
+		pool_on_conn_selected(c, mailbox, ERR_NO_MAILBOX);
+		return;
+	}
+	set_state(c, CONN_SELECTING);
+	c->mailbox = mailbox;
+	c->selected = (struct pool_selected){.writable = writable};
+	imap_session_forget_mailbox(c->session);
+	imap_command_finish(&c->select);
+	imap_command_init(&c->select, conn_literal_plus(c), on_select_done);
+	imap_command_add(&c->select, writable ? "SELECT " : "EXAMINE ");
+	imap_command_add_string(&c->select, name);
+	imap_command_add(&c->select, "\r\n");
+	c->select_pending = 1;
+	imap_session_submit(c->session, &c->select, now(c));
+	if (writable && (imap_session_capabilities(c->session) & IMAP_CAP_ACL))
+		ask_rights(c, name);
+}
+
+/* --- */
+
+void conn_grant(struct conn *c, struct pool_task *t)
+{
+	t->conn = c;
+	c->task_count++;
+	c->used = now(c);
+	list_append(&c->tasks, &t->link);
+	t->on_conn(t);
+}
+
+void conn_tick(struct conn *c)
+{
+	imap_session_tick(c->session, now(c));
+}
+
+void conn_logout(struct conn *c)
+{
+	if (c->state == CONN_DEAD || c->state == CONN_CLOSING)
+		return;
+	set_state(c, CONN_CLOSING);
+	imap_session_logout(c->session);
+}
+
+void conn_fail(struct conn *c, int err, const char *text)
+{
+	imap_session_fail(c->session, err, text);
+}
+
+bool conn_literal_plus(const struct conn *c)
+{
+	return imap_session_capabilities(c->session) & IMAP_CAP_LITERAL_PLUS;
+}
+
+const struct pool_selected *conn_selected(const struct conn *c)
+{
+	return &c->selected;
+}
+
+uint32_t conn_exists(const struct conn *c)
+{
+	return imap_session_exists(c->session);
+}

@@ -1,0 +1,54 @@
+/* One connection: a stream, a session on it, and the mailbox that is selected. Known to pool.c only. */
+#ifndef MAIL_CONN_H
+#define MAIL_CONN_H
+
+#include "mail/pool.h"
+#include "net/stream.h"
+
+enum conn_state {
+	CONN_CONNECTING, /* until the session is ready */
+	CONN_READY,
+	CONN_SELECTING,
+	CONN_CLOSING,    /* LOGOUT sent */
+	CONN_DEAD,       /* to be freed by the pool */
+};
+
+struct conn {
+	struct list link; /* pool's conns */
+	struct pool *pool;
+	char name[32]; /* in logs */
+	enum conn_state state;
+	struct net_stream *stream;
+	struct imap_session *session;
+	bool was_ready;
+	int error; /* why it is dead */
+
+	struct mailbox *mailbox;   /* selected, or being selected */
+	struct mailbox *next;      /* drain, then select this */
+	bool next_writable;
+	struct pool_selected selected;
+	struct imap_command select, rights;
+	unsigned select_pending;
+	int select_error;
+
+	struct list tasks; /* granted */
+	unsigned task_count;
+	struct pool_task *body_task; /* that claimed the body under way */
+	uint64_t used; /* uv_now of the last grant */
+};
+
+/* What a connection tells the pool; from the loop. */
+void pool_on_conn_ready(struct conn *c);
+void pool_on_conn_selected(struct conn *c, struct mailbox *mailbox, int err);
+void pool_on_conn_dead(struct conn *c, int err, const char *text);
+
+struct conn *conn_create(struct pool *p, unsigned number);
+void conn_destroy(struct conn *c);
+void conn_select(struct conn *c, struct mailbox *mailbox, bool writable);
+void conn_grant(struct conn *c, struct pool_task *t);
+void conn_tick(struct conn *c);
+void conn_logout(struct conn *c);
+/* The server no longer agrees with us about this connection; everything on it fails. */
+void conn_fail(struct conn *c, int err, const char *text);
+
+#endif

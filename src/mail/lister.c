@@ -1,0 +1,156 @@
+/*
+ * LIST: reading the account's tree of mailboxes. One command; with LIST-STATUS its answer also
+ * tells which mailboxes changed since they were last looked at.
+ */
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "mail/account.h"
+
+struct lister {
+	struct pool_task task;
+	struct account *account;
+	struct imap_command namespace, list;
+	unsigned pending;
+	int err;
+};
+
+static void wake_all(struct account *a, int err)
+{
+	struct list woken = LIST_INIT(woken);
+
+	list_splice(&woken, &a->list_waiters);
+	while (!list_empty(&woken)) {
+		struct account_wait *w = list_entry(woken.next, struct account_wait, link);
+		list_remove(&w->link);
+		w->on_wake(w, err);
+	}
+}
+
+static void finish(struct lister *l)
+{
+	struct account *a = l->account;
+	int err = l->err;
+
+	if (err == 0) {
+		a->listed = uv_now(a->loop);
+		account_on_listed(a);
+	}
+	imap_command_finish(&l->namespace);
+	imap_command_finish(&l->list);
+	a->lister = NULL;
+	free(l);
+	wake_all(a, err);
+}
+
+static void on_fail(struct pool_task *t, int err)
+{
+	struct lister *l = list_entry(t, struct lister, task);
+
+	l->err = err;
+	finish(l);
+}
+
+static void command_done(struct lister *l)
+{
+	if (--l->pending > 0)
+		return;
+	pool_end(&l->task);
+	finish(l);
+}
+
+static void on_namespace_done(struct imap_command *c, const struct imap_result *result)
+{
+	command_done(list_entry(c, struct lister, namespace));
+}
+
+static void on_list_done(struct imap_command *c, const struct imap_result *result)
+{
+	struct lister *l = list_entry(c, struct lister, list);
+
+	l->err = result->err;
+	if (result->err < 0 && result->response)
+		log_warning("%s: LIST refused: %.*s", l->account->options.pool.host,
+			(int)result->response->text.n, result->response->text.p);
+	command_done(l);
+}
+
+static void on_status(struct account *a, const struct imap_status_data *status)
+{
+	struct mailbox *mb = account_by_name(a, status->name);
+
+	if (!mb || !status->has_messages || !status->has_uidnext || !status->has_uidvalidity)
+		return;
+	if (mb->complete && mb->loaded && !mb->sync && mb->uidvalidity == status->uidvalidity &&
+		mb->uidnext == status->uidnext && mailbox_count(mb) == status->messages)
+		mb->checked = uv_now(a->loop);
+}
+
+static void on_untagged(struct pool_task *t, const struct imap_response *r, uint32_t uid)
+{
+	struct account *a = list_entry(t, struct lister, task)->account;
+	const struct imap_list *list = &r->list;
+
+	if (r->kind == IMAP_NAMESPACE && r->personal.present && r->personal.has_delimiter)
+		a->delimiter = r->personal.delimiter;
+	else if (r->kind == IMAP_STATUS)
+		on_status(a, &r->status);
+	else if (r->kind == IMAP_LIST)
+		account_on_list(a, list->name, list->has_delimiter, list->delimiter, list->flags);
+}
+
+static void add_list(struct lister *l, uint32_t capabilities)
+{
+	struct account *a = l->account;
+	struct imap_command *c = &l->list;
+	bool extended = capabilities & IMAP_CAP_LIST_EXTENDED;
+
+	if (a->options.subscribed)
+		imap_command_add(c, extended ? "LIST (SUBSCRIBED) \"\" \"*\"" : "LSUB \"\" \"*\"");
+	else
+		imap_command_add(c, "LIST \"\" \"*\"");
+	if (extended && (capabilities & (IMAP_CAP_SPECIAL_USE | IMAP_CAP_LIST_STATUS)))
+		imap_command_add(c, " RETURN (%s%s%s)",
+			capabilities & IMAP_CAP_SPECIAL_USE ? "SPECIAL-USE" : "",
+			(capabilities & IMAP_CAP_SPECIAL_USE) && (capabilities & IMAP_CAP_LIST_STATUS) ? " " : "",
+			capabilities & IMAP_CAP_LIST_STATUS ? "STATUS (MESSAGES UIDNEXT UIDVALIDITY)" : "");
+	imap_command_add(c, "\r\n");
+}
+
+static void on_conn(struct pool_task *t)
+{
+	struct lister *l = list_entry(t, struct lister, task);
+	struct account *a = l->account;
+	uint32_t capabilities = pool_capabilities(a->pool);
+
+	a->utf8 = pool_enabled(a->pool, IMAP_CAP_UTF8_ACCEPT);
+	a->generation++;
+	imap_command_init(&l->namespace, false, on_namespace_done);
+	imap_command_init(&l->list, false, on_list_done);
+	if ((capabilities & IMAP_CAP_NAMESPACE) && !a->delimiter) {
+		imap_command_add(&l->namespace, "NAMESPACE\r\n");
+		l->pending++;
+		pool_submit(t, &l->namespace);
+	}
+	add_list(l, capabilities);
+	l->pending++;
+	pool_submit(t, &l->list);
+}
+
+void lister_start(struct account *a)
+{
+	struct lister *l = mem_zalloc(sizeof(*l));
+
+	l->account = a;
+	l->task = (struct pool_task){
+		.access = POOL_NO_MAILBOX,
+		.deadline = account_deadline(a),
+		.on_conn = on_conn,
+		.on_fail = on_fail,
+		.on_untagged = on_untagged,
+	};
+	a->lister = l;
+	pool_start(a->pool, &l->task);
+}

@@ -1,0 +1,265 @@
+/*
+ * Messages are one array in the order of UIDs. Expunged ones are marked and swept when they are a
+ * quarter of it, so that neither a search nor an expunge moves the whole array.
+ */
+#include "mail/mailbox.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "imap/response.h"
+#include "mail/account.h"
+#include "mail/body.h"
+
+struct mailbox *mailbox_create(struct account *a, uint32_t id, struct span name)
+{
+	struct mailbox *mb = mem_zalloc(sizeof(*mb));
+
+	mb->account = a;
+	mb->id = id;
+	mb->name = (struct span){mem_copy(name.p, name.n), name.n};
+	mb->component = mem_strdup("");
+	mb->changed = time(NULL);
+	list_init(&mb->children);
+	list_init(&mb->sibling);
+	list_init(&mb->waiters);
+	map_init(&mb->bodies);
+	return mb;
+}
+
+static void forget_messages(struct mailbox *mb)
+{
+	free(mb->messages);
+	mb->messages = NULL;
+	mb->count = mb->cap = mb->gone = 0;
+}
+
+void mailbox_kill(struct mailbox *mb)
+{
+	mb->dead = true;
+	body_forget_mailbox(mb);
+	forget_messages(mb);
+}
+
+void mailbox_destroy(struct mailbox *mb)
+{
+	mailbox_kill(mb);
+	map_finish(&mb->bodies);
+	free((char *)mb->name.p);
+	free(mb->component);
+	free(mb);
+}
+
+bool mailbox_selectable(const struct mailbox *mb)
+{
+	return mb->listed && !mb->dead &&
+		!(mb->list_flags & (IMAP_LIST_NOSELECT | IMAP_LIST_NONEXISTENT));
+}
+
+/* --- messages --- */
+
+/* The index of the first message with a UID of at least uid. */
+static size_t position(const struct mailbox *mb, uint32_t uid)
+{
+	size_t low = 0, high = mb->count;
+
+	/* Rows mostly arrive in order. */
+	if (high > 0 && mb->messages[high - 1].uid < uid)
+		return high;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (mb->messages[middle].uid < uid)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static bool gone(const struct cache_message *m)
+{
+	return m->flags & MESSAGE_GONE;
+}
+
+struct cache_message *mailbox_find(struct mailbox *mb, uint32_t uid)
+{
+	size_t i = position(mb, uid);
+
+	return i < mb->count && mb->messages[i].uid == uid && !gone(&mb->messages[i]) ? &mb->messages[i] : NULL;
+}
+
+struct cache_message *mailbox_after(struct mailbox *mb, uint32_t uid)
+{
+	if (uid == UINT32_MAX)
+		return NULL;
+	size_t i = position(mb, uid + 1);
+	while (i < mb->count && gone(&mb->messages[i]))
+		i++;
+	return i < mb->count ? &mb->messages[i] : NULL;
+}
+
+static void sweep(struct mailbox *mb)
+{
+	size_t to = 0;
+
+	for (size_t from = 0; from < mb->count; from++)
+		if (!gone(&mb->messages[from]))
+			mb->messages[to++] = mb->messages[from];
+	mb->count = to;
+	mb->gone = 0;
+}
+
+static void insert(struct mailbox *mb, size_t at, const struct cache_message *m)
+{
+	if (mb->count == mb->cap) {
+		mb->cap = mb->cap ? mb->cap + mb->cap / 2 : 64;
+		mb->messages = mem_resize(mb->messages, mb->cap, sizeof(*mb->messages));
+	}
+	memmove(mb->messages + at + 1, mb->messages + at, (mb->count - at) * sizeof(*m));
+	mb->messages[at] = *m;
+	mb->count++;
+}
+
+bool mailbox_add(struct mailbox *mb, const struct cache_message *m)
+{
+	size_t at = position(mb, m->uid);
+
+	if (at == mb->count || mb->messages[at].uid != m->uid) {
+		insert(mb, at, m);
+		return true;
+	}
+	struct cache_message *old = &mb->messages[at];
+	/* A UID is never used again (RFC 3501 section 2.3.1.1): a row that comes after its expunge is late. */
+	if (gone(old))
+		return false;
+	uint64_t proved = old->size;
+	bool keep = old->flags & CACHE_SIZE_PROVED;
+	*old = *m;
+	if (keep) {
+		old->size = proved;
+		old->flags = (old->flags & ~(uint32_t)CACHE_SIZE_UNKNOWN) | CACHE_SIZE_PROVED;
+	}
+	return false;
+}
+
+bool mailbox_remove(struct mailbox *mb, uint32_t uid)
+{
+	struct cache_message *m = mailbox_find(mb, uid);
+
+	if (!m)
+		return false;
+	m->flags |= MESSAGE_GONE;
+	mb->gone++;
+	/* The marks in the tail keep a late row from coming back; sweeping forgets them. */
+	if (mb->gone > 1024 && mb->gone > mb->count / 4)
+		sweep(mb);
+	cache_drop_messages(mb->account->cache, mb->id, &uid, 1);
+	body_forget(mb, uid);
+	return true;
+}
+
+size_t mailbox_count(const struct mailbox *mb)
+{
+	return mb->count - mb->gone;
+}
+
+void mailbox_touch(struct mailbox *mb)
+{
+	mb->changed = time(NULL);
+	mb->version++;
+}
+
+/* --- waiting --- */
+
+void mailbox_wait(struct mailbox *mb, struct mailbox_wait *w)
+{
+	list_append(&mb->waiters, &w->link);
+}
+
+void mailbox_unwait(struct mailbox_wait *w)
+{
+	list_remove(&w->link);
+}
+
+/* on_wake may wait again, or end other waits: the woken stay in a list of their own that list_remove works on. */
+void mailbox_wake(struct mailbox *mb, bool progress_only, int err)
+{
+	struct list woken = LIST_INIT(woken);
+
+	LIST_FOREACH_SAFE(pos, &mb->waiters) {
+		struct mailbox_wait *w = list_entry(pos, struct mailbox_wait, link);
+		if (!progress_only || w->progress) {
+			list_remove(&w->link);
+			list_append(&woken, &w->link);
+		}
+	}
+	while (!list_empty(&woken)) {
+		struct mailbox_wait *w = list_entry(woken.next, struct mailbox_wait, link);
+		list_remove(&w->link);
+		w->on_wake(w, err);
+	}
+}
+
+/* --- cache --- */
+
+void mailbox_save(struct mailbox *mb)
+{
+	struct cache_mailbox row = {
+		.id = mb->id,
+		.name = mb->name,
+		.has_delimiter = mb->has_delimiter,
+		.delimiter = mb->delimiter,
+		.list_flags = mb->list_flags,
+		.uidvalidity = mb->uidvalidity,
+		.uidnext = mb->uidnext,
+		.highestmodseq = mb->highestmodseq,
+		.exists = (uint32_t)mailbox_count(mb),
+		.complete = mb->complete && mb->uidvalidity != 0,
+		.listed = mb->listed,
+		.changed = mb->changed,
+	};
+
+	if (mb->id != 0 && !mb->dead)
+		cache_put_mailbox(mb->account->cache, &row);
+}
+
+/* --- tree --- */
+
+struct mailbox *mailbox_child(struct mailbox *mb, struct span component)
+{
+	LIST_FOREACH(pos, &mb->children) {
+		struct mailbox *child = list_entry(pos, struct mailbox, sibling);
+		if (span_equal(span_of(child->component), component))
+			return child;
+	}
+	return NULL;
+}
+
+struct mailbox *mailbox_child_after(struct mailbox *mb, uint32_t id)
+{
+	LIST_FOREACH(pos, &mb->children) {
+		struct mailbox *child = list_entry(pos, struct mailbox, sibling);
+		if (child->id > id)
+			return child;
+	}
+	return NULL;
+}
+
+void mailbox_attach(struct mailbox *parent, struct mailbox *child)
+{
+	struct list *at = parent->children.prev;
+
+	while (at != &parent->children && list_entry(at, struct mailbox, sibling)->id > child->id)
+		at = at->prev;
+	list_prepend(at, &child->sibling);
+	child->parent = parent;
+	parent->child_count++;
+}
+
+void mailbox_detach(struct mailbox *child)
+{
+	list_remove(&child->sibling);
+	child->parent->child_count--;
+	child->parent = NULL;
+}

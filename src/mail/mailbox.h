@@ -1,0 +1,115 @@
+/*
+ * A mailbox as it is known here: its place in the tree of directories and its messages in the order of UIDs. A struct
+ * mailbox stands for one (name, UIDVALIDITY): when the UIDVALIDITY changes it dies and another takes its place in the tree, under
+ * a new id, so nothing of the old can be taken for the new.
+ *
+ * Dead mailboxes are kept (without their messages) until the account ends: operations may still
+ * point at them.
+ */
+#ifndef MAIL_MAILBOX_H
+#define MAIL_MAILBOX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "base/map.h"
+#include "base/span.h"
+#include "cache/cache.h"
+
+struct account;
+struct expunge;
+struct sync;
+
+struct mailbox {
+	/* Identity. */
+	struct account *account;
+	uint32_t id;
+	struct span name;     /* raw octets as in LIST, owned */
+	char *component;      /* the last level as a path component, owned; "" for the root */
+	uint32_t uidvalidity; /* 0: not known yet */
+	bool dead;            /* deleted, or its UIDVALIDITY changed */
+
+	/* Place in the tree. */
+	struct mailbox *parent; /* NULL for the root */
+	struct list children;   /* struct mailbox.sibling, in the order of ids */
+	struct list sibling;
+	uint32_t child_count;
+	bool has_delimiter;
+	char delimiter;
+	uint32_t list_flags;  /* enum imap_list_flag */
+	bool listed;          /* in the newest LIST; else it is only a parent of others */
+	uint32_t generation;  /* of the LIST that mentioned it last */
+
+	/* Messages. */
+	struct cache_message *messages; /* ascending UIDs; those with MESSAGE_GONE are expunged */
+	size_t count, cap;    /* rows, gone ones included */
+	size_t gone;
+	bool loaded;          /* the cache's rows are here */
+	bool complete;        /* the rows were all that the server has, once */
+	uint32_t uidnext;     /* all UIDs below were seen; 0: unknown */
+	uint64_t highestmodseq;
+	int64_t changed;      /* when the last change was seen, seconds since 1970 */
+	uint64_t version;     /* counts changes to names in this directory */
+	uint64_t listed_version; /* when the kernel last began to cache the listing */
+
+	/* Freshness. */
+	struct sync *sync;    /* under way */
+	uint64_t checked;     /* uv_now of the last successful check; 0: never */
+	bool doubt;           /* something was expunged that could not be named */
+	bool news;            /* EXISTS announced more than is known */
+	struct list waiters;  /* struct mailbox_wait */
+	size_t woken_at;      /* rows when the waiters were last woken */
+
+	/* Unlinks that wait for a turn, and bodies in memory. */
+	struct expunge *expunge;
+	struct map bodies;    /* UID -> struct body */
+};
+
+/* In message.flags, beside enum cache_message_flag; never written to the cache. */
+#define MESSAGE_GONE (1u << 16)
+
+/* Someone who waits for a mailbox to become known: progress (more rows) or the end of a sync. */
+struct mailbox_wait {
+	struct list link;
+	bool progress; /* wake for new rows too, not only at the end */
+	/* The wait is over (and not in any list any more): err of the sync, 0 for success and for progress. */
+	void (*on_wake)(struct mailbox_wait *w, int err);
+};
+
+struct mailbox *mailbox_create(struct account *a, uint32_t id, struct span name);
+void mailbox_destroy(struct mailbox *mb);
+/* Frees messages and bodies, marks it dead. */
+void mailbox_kill(struct mailbox *mb);
+
+/* Whether it can be selected, i.e. whether it has messages at all. */
+bool mailbox_selectable(const struct mailbox *mb);
+
+/* The living message, or NULL. Valid until the next change. */
+struct cache_message *mailbox_find(struct mailbox *mb, uint32_t uid);
+/* The first living message with a UID above uid, or NULL. */
+struct cache_message *mailbox_after(struct mailbox *mb, uint32_t uid);
+/* Inserts or updates; keeps a size that was proved. True when the name is new. */
+bool mailbox_add(struct mailbox *mb, const struct cache_message *m);
+/* Expunged: true when it was there. The cache's rows are dropped too. */
+bool mailbox_remove(struct mailbox *mb, uint32_t uid);
+size_t mailbox_count(const struct mailbox *mb);
+
+/* Sets changed and version after names came or went. */
+void mailbox_touch(struct mailbox *mb);
+
+void mailbox_wait(struct mailbox *mb, struct mailbox_wait *w);
+void mailbox_unwait(struct mailbox_wait *w);
+/* Wakes all waiters, or only those for progress. */
+void mailbox_wake(struct mailbox *mb, bool progress_only, int err);
+
+/* Writes the mailbox's row to the cache. */
+void mailbox_save(struct mailbox *mb);
+
+struct mailbox *mailbox_child(struct mailbox *mb, struct span component);
+/* The first child with an id above id, or NULL. */
+struct mailbox *mailbox_child_after(struct mailbox *mb, uint32_t id);
+void mailbox_attach(struct mailbox *parent, struct mailbox *child);
+void mailbox_detach(struct mailbox *child);
+
+#endif

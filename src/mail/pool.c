@@ -1,0 +1,414 @@
+/*
+ * Scheduling is one loop over the waiting tasks, oldest first, run once per turn of the event loop after something
+ * changed. A task goes to a connection that has its mailbox, else to an idle one, else a new one is made, else the least busy one
+ * is drained for it, so that a stream of tasks for one mailbox cannot starve another.
+ */
+#include "mail/pool.h"
+
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "mail/pool_private.h"
+
+#define BACKOFF_MIN 1000
+#define BACKOFF_MAX 30000
+
+static void pool_run(struct pool *p);
+static unsigned conn_count(const struct pool *p);
+static bool may_connect(const struct pool *p);
+
+static void on_soon(uv_timer_t *timer)
+{
+	pool_run(timer->data);
+}
+
+static void run_soon(struct pool *p)
+{
+	if (!uv_is_closing((uv_handle_t *)&p->soon))
+		uv_timer_start(&p->soon, on_soon, 0, 0);
+}
+
+static void fail_task(struct pool_task *t, int err)
+{
+	list_remove(&t->link);
+	t->on_fail(t, err);
+}
+
+/* Fails the waiting tasks that the mailbox (any, when NULL) and the deadline say. on_fail may start new tasks: those go to the end of the
+ * list and are left alone. */
+static void fail_waiting(struct pool *p, const struct mailbox *mailbox, int err, uint64_t due)
+{
+	struct list doomed = LIST_INIT(doomed);
+
+	LIST_FOREACH_SAFE(pos, &p->waiting) {
+		struct pool_task *t = list_entry(pos, struct pool_task, link);
+		if ((!mailbox || t->mailbox == mailbox) && t->deadline <= due) {
+			list_remove(&t->link);
+			list_append(&doomed, &t->link);
+		}
+	}
+	while (!list_empty(&doomed))
+		fail_task(list_entry(doomed.next, struct pool_task, link), err);
+}
+
+bool pool_is_down(const struct pool *p)
+{
+	return p->down_since && uv_now(p->loop) >= p->down_since + p->options.timeout;
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+	struct pool *p = timer->data;
+
+	LIST_FOREACH_SAFE(pos, &p->conns)
+		conn_tick(list_entry(pos, struct conn, link));
+	fail_waiting(p, NULL, ERR_TIMEOUT, uv_now(p->loop));
+	if (pool_is_down(p))
+		fail_waiting(p, NULL, ERR_NET, UINT64_MAX);
+	/* While the server cannot be reached somebody must keep trying, also when nobody asks for anything. */
+	if (p->failures > 0 && conn_count(p) == 0 && may_connect(p))
+		pool_connect(p);
+	run_soon(p);
+}
+
+struct pool *pool_create(uv_loop_t *loop, const struct pool_options *options, const struct pool_events *events,
+	void *ctx)
+{
+	struct pool *p = mem_zalloc(sizeof(*p));
+
+	p->loop = loop;
+	p->options = *options;
+	p->events = *events;
+	p->ctx = ctx;
+	p->max = options->connections;
+	list_init(&p->waiting);
+	list_init(&p->conns);
+	uv_timer_init(loop, &p->tick);
+	uv_timer_init(loop, &p->soon);
+	p->tick.data = p->soon.data = p;
+	uv_timer_start(&p->tick, on_tick, 1000, 1000);
+	return p;
+}
+
+void pool_destroy(struct pool *p)
+{
+	if (p)
+		free(p);
+}
+
+/* --- connections --- */
+
+static unsigned conn_count(const struct pool *p)
+{
+	unsigned n = 0;
+
+	LIST_FOREACH(pos, &p->conns)
+		n += list_entry(pos, struct conn, link)->state != CONN_DEAD;
+	return n;
+}
+
+static bool may_connect(const struct pool *p)
+{
+	return !p->shutting_down && conn_count(p) < p->max && uv_now(p->loop) >= p->retry_at;
+}
+
+void pool_connect(struct pool *p)
+{
+	conn_create(p, ++p->numbers);
+}
+
+void pool_on_conn_ready(struct conn *c)
+{
+	struct pool *p = c->pool;
+
+	if (p->failures > 0)
+		log_notice("%s: connected again", p->options.host);
+	p->failures = 0;
+	p->down_since = 0;
+	p->retry_at = 0;
+	p->capabilities = imap_session_capabilities(c->session);
+	p->enabled = 0;
+	for (uint32_t bit = 1; bit; bit <<= 1)
+		if (imap_session_enabled(c->session, bit))
+			p->enabled |= bit;
+	if (!p->first_told) {
+		p->first_told = true;
+		p->events.on_first(p->ctx, 0, NULL);
+	}
+	run_soon(p);
+}
+
+/* 1, 2, 4 ... 30 s, give or take a quarter so that many clients do not come back in step. */
+static uint64_t back_off(const struct pool *p)
+{
+	uint64_t delay = BACKOFF_MIN;
+
+	for (unsigned i = 1; i < p->failures && delay < BACKOFF_MAX; i++)
+		delay *= 2;
+	if (delay > BACKOFF_MAX)
+		delay = BACKOFF_MAX;
+	return delay * 3 / 4 + (uint64_t)random() % (delay / 2 + 1);
+}
+
+static void note_failure(struct pool *p, const struct conn *c, int err, const char *text)
+{
+	uint64_t now = uv_now(p->loop);
+
+	if (conn_count(p) > 0 && !c->was_ready && err != ERR_AUTH) {
+		/* Others are up: the server wants fewer connections. */
+		p->max = conn_count(p);
+		log_notice("%s: %s; going on with %u connections", p->options.host, text, p->max);
+		return;
+	}
+	if (c->was_ready && err != ERR_THROTTLED && err != ERR_PROTOCOL) {
+		log_debug("%s: %s", c->name, text);
+		return; /* reconnect at once when it is needed */
+	}
+	p->failures++;
+	if (!p->down_since && conn_count(p) == 0)
+		p->down_since = now;
+	p->retry_at = now + back_off(p);
+	if (p->failures == 1 || err == ERR_AUTH)
+		log_warning("%s:%u: %s", p->options.host, p->options.port, text);
+}
+
+void pool_on_conn_dead(struct conn *c, int err, const char *text)
+{
+	struct pool *p = c->pool;
+
+	if (!p->shutting_down) {
+		if (!p->first_told) {
+			p->first_told = true;
+			p->events.on_first(p->ctx, err, text);
+		} else {
+			note_failure(p, c, err, text);
+			if (err == ERR_AUTH)
+				fail_waiting(p, NULL, err, UINT64_MAX);
+		}
+	}
+	run_soon(p);
+}
+
+void pool_on_conn_selected(struct conn *c, struct mailbox *mailbox, int err)
+{
+	if (err < 0)
+		fail_waiting(c->pool, mailbox, err, UINT64_MAX);
+	run_soon(c->pool);
+}
+
+/* --- scheduling --- */
+
+static bool serves(const struct conn *c, const struct pool_task *t)
+{
+	if (c->state != CONN_READY || c->task_count >= POOL_DEPTH)
+		return false;
+	if (t->access == POOL_NO_MAILBOX)
+		return true;
+	return c->mailbox == t->mailbox && !c->next && (t->access != POOL_WRITE || c->selected.writable);
+}
+
+static bool idle(const struct conn *c)
+{
+	return c->state == CONN_READY && c->task_count == 0 && !c->next;
+}
+
+/* Whether a connection is on its way to what the task needs. */
+static bool coming(const struct pool *p, const struct pool_task *t)
+{
+	LIST_FOREACH(pos, &p->conns) {
+		const struct conn *c = list_entry(pos, struct conn, link);
+		if (c->state == CONN_CONNECTING)
+			return true;
+		if (c->next == t->mailbox && c->next)
+			return true;
+		if (c->state == CONN_SELECTING && c->mailbox == t->mailbox &&
+			(t->access != POOL_WRITE || c->selected.writable))
+			return true;
+	}
+	return false;
+}
+
+/* Among those that fit, the one with the fewest tasks; among idle ones the one that was unused longest. */
+static struct conn *choose(const struct pool *p, const struct pool_task *t,
+	bool (*fits)(const struct conn *, const struct pool_task *))
+{
+	struct conn *best = NULL;
+
+	LIST_FOREACH(pos, &p->conns) {
+		struct conn *c = list_entry(pos, struct conn, link);
+		if (!fits(c, t))
+			continue;
+		if (!best || c->task_count < best->task_count ||
+			(c->task_count == best->task_count && c->used < best->used))
+			best = c;
+	}
+	return best;
+}
+
+static bool is_idle(const struct conn *c, const struct pool_task *t)
+{
+	return idle(c);
+}
+
+static bool can_drain(const struct conn *c, const struct pool_task *t)
+{
+	return c->state == CONN_READY && !c->next;
+}
+
+/* True when the task left the waiting list. */
+static bool place(struct pool *p, struct pool_task *t)
+{
+	struct conn *c = choose(p, t, serves);
+
+	if (c) {
+		list_remove(&t->link);
+		conn_grant(c, t);
+		return true;
+	}
+	if (coming(p, t))
+		return false;
+	c = t->mailbox ? choose(p, t, is_idle) : NULL;
+	if (c) {
+		conn_select(c, t->mailbox, t->access == POOL_WRITE);
+		return false;
+	}
+	if (may_connect(p)) {
+		pool_connect(p);
+		return false;
+	}
+	c = t->mailbox ? choose(p, t, can_drain) : NULL;
+	if (c) {
+		c->next = t->mailbox;
+		c->next_writable = t->access == POOL_WRITE;
+	}
+	return false;
+}
+
+static void free_dead(struct pool *p)
+{
+	LIST_FOREACH_SAFE(pos, &p->conns) {
+		struct conn *c = list_entry(pos, struct conn, link);
+		if (c->state == CONN_DEAD && list_empty(&c->tasks))
+			conn_destroy(c);
+	}
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+	struct pool *p = handle->data;
+
+	if (handle == (uv_handle_t *)&p->soon)
+		p->on_shut_down(p->ctx);
+}
+
+static void check_shutdown(struct pool *p)
+{
+	if (!list_empty(&p->conns) && uv_now(p->loop) < p->shutdown_deadline)
+		return;
+	LIST_FOREACH_SAFE(pos, &p->conns) {
+		struct conn *c = list_entry(pos, struct conn, link);
+		conn_fail(c, ERR_CANCELED, "shutting down");
+		conn_destroy(c);
+	}
+	if (!uv_is_closing((uv_handle_t *)&p->soon)) {
+		uv_close((uv_handle_t *)&p->tick, NULL);
+		uv_close((uv_handle_t *)&p->soon, on_handle_closed);
+	}
+}
+
+static void pool_run(struct pool *p)
+{
+	struct list todo = LIST_INIT(todo);
+
+	free_dead(p);
+	if (p->shutting_down) {
+		check_shutdown(p);
+		return;
+	}
+	/* Drained connections first: their mailbox has waited longest. */
+	LIST_FOREACH_SAFE(pos, &p->conns) {
+		struct conn *c = list_entry(pos, struct conn, link);
+		if (c->state == CONN_READY && c->task_count == 0 && c->next)
+			conn_select(c, c->next, c->next_writable);
+	}
+	/* Granting may start new tasks and end others: walk over a list that nobody else appends to. */
+	list_splice(&todo, &p->waiting);
+	while (!list_empty(&todo)) {
+		struct pool_task *t = list_entry(todo.next, struct pool_task, link);
+		if (!place(p, t)) {
+			list_remove(&t->link);
+			list_append(&p->waiting, &t->link);
+		}
+	}
+}
+
+/* --- tasks --- */
+
+void pool_start(struct pool *p, struct pool_task *t)
+{
+	t->conn = NULL;
+	list_append(&p->waiting, &t->link);
+	run_soon(p);
+}
+
+bool pool_cancel(struct pool_task *t)
+{
+	if (t->conn)
+		return false;
+	list_remove(&t->link);
+	return true;
+}
+
+void pool_end(struct pool_task *t)
+{
+	struct conn *c = t->conn;
+
+	list_remove(&t->link);
+	t->conn = NULL;
+	if (!c)
+		return;
+	c->task_count--;
+	if (c->body_task == t)
+		c->body_task = NULL;
+	run_soon(c->pool);
+}
+
+void pool_forget_mailbox(struct pool *p, struct mailbox *mailbox, int err)
+{
+	LIST_FOREACH(pos, &p->conns) {
+		struct conn *c = list_entry(pos, struct conn, link);
+		if (c->mailbox == mailbox)
+			c->mailbox = NULL;
+		if (c->next == mailbox)
+			c->next = NULL;
+	}
+	fail_waiting(p, mailbox, err, UINT64_MAX);
+}
+
+void pool_submit(struct pool_task *t, struct imap_command *c)
+{
+	imap_session_submit(t->conn->session, c, uv_now(t->conn->pool->loop));
+}
+
+uint32_t pool_capabilities(const struct pool *p)
+{
+	return p->capabilities;
+}
+
+bool pool_enabled(const struct pool *p, uint32_t capability)
+{
+	return (p->enabled & capability) == capability;
+}
+
+void pool_shutdown(struct pool *p, void (*on_done)(void *ctx))
+{
+	p->shutting_down = true;
+	p->on_shut_down = on_done;
+	p->shutdown_deadline = uv_now(p->loop) + 1000;
+	fail_waiting(p, NULL, ERR_CANCELED, UINT64_MAX);
+	LIST_FOREACH_SAFE(pos, &p->conns)
+		conn_logout(list_entry(pos, struct conn, link));
+	run_soon(p);
+}

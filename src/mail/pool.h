@@ -1,0 +1,122 @@
+/*
+ * The connections of an account and who may use them. Whoever needs the server starts a task; the task is
+ * granted a connection that has its mailbox selected, submits commands there, sees
+ * the untagged data, and ends. Up to POOL_DEPTH tasks share a connection; while one is on it the mailbox is not switched.
+ *
+ * on_conn and on_fail are called from the loop, never from inside pool_start. A task that
+ * was granted a connection always gets its commands completed, also when the connection is lost (result->response is NULL then),
+ * and must call pool_end before or when its last command is completed.
+ */
+#ifndef MAIL_POOL_H
+#define MAIL_POOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/list.h"
+#include "imap/session.h"
+
+struct conn;
+struct mailbox;
+struct net_tls;
+struct pool;
+
+/* Exchange answers about 50 pipelined commands with BAD; 16 fill any line that was measured. */
+#define POOL_DEPTH 16
+
+enum pool_tls { POOL_TLS_IMPLICIT, POOL_TLS_STARTTLS, POOL_TLS_NONE };
+
+struct pool_options {
+	const char *host;
+	uint16_t port;
+	const char *user;
+	const char *password;
+	enum pool_tls mode;
+	struct net_tls *tls;  /* NULL with POOL_TLS_NONE */
+	bool compress;
+	uint64_t timeout;     /* milliseconds */
+	unsigned connections; /* at most */
+};
+
+struct pool_events {
+	/* Once, when the first connection is ready, or when it could not be made. text: one line for people, NULL when err is 0. */
+	void (*on_first)(void *ctx, int err, const char *text);
+	/* A SELECT's or EXAMINE's answer; returns 0, or ERR_STALE when this is not the mailbox that it was. */
+	int (*on_selected)(void *ctx, struct mailbox *mailbox, struct conn *conn);
+	/* The raw name that SELECT needs; false when the mailbox is no more. */
+	bool (*name_of)(void *ctx, const struct mailbox *mailbox, struct span *name);
+	/* Untagged data in a selected mailbox; before the tasks see it. */
+	void (*on_untagged)(void *ctx, struct mailbox *mailbox, struct conn *conn, const struct imap_response *r,
+		uint32_t uid);
+	/* All that one read from the network brought has been handed out. */
+	void (*on_batch)(void *ctx, struct mailbox *mailbox);
+};
+
+/* What SELECT or EXAMINE said. */
+struct pool_selected {
+	uint64_t when; /* uv_now of the answer */
+	bool writable; /* asked by SELECT */
+	bool readonly; /* the server said READ-ONLY to a SELECT */
+	uint32_t uidvalidity, uidnext; /* 0: not said */
+	uint64_t highestmodseq;
+	bool has_permanentflags;
+	unsigned permanentflags;
+	bool has_rights; /* by MYRIGHTS */
+	bool can_delete; /* rights t and e */
+};
+
+enum pool_access {
+	POOL_NO_MAILBOX, /* any connection will do */
+	POOL_READ,       /* EXAMINE is enough */
+	POOL_WRITE,      /* SELECT */
+};
+
+struct pool_task {
+	struct list link; /* the pool's */
+	struct mailbox *mailbox;
+	enum pool_access access;
+	uint64_t deadline; /* uv_now; on_fail with ERR_TIMEOUT when not granted by then */
+	struct conn *conn; /* once granted */
+	void (*on_conn)(struct pool_task *t);
+	void (*on_fail)(struct pool_task *t, int err);
+	/* Optional. uid as in imap_session_events. */
+	void (*on_untagged)(struct pool_task *t, const struct imap_response *r, uint32_t uid);
+	/* Optional: true claims the body; its data and end follow. */
+	bool (*on_body_begin)(struct pool_task *t, const struct imap_fetch *prefix, uint32_t uid, uint64_t size);
+	void (*on_body_data)(struct pool_task *t, struct span octets);
+	void (*on_body_end)(struct pool_task *t);
+};
+
+struct pool *pool_create(uv_loop_t *loop, const struct pool_options *options, const struct pool_events *events,
+	void *ctx);
+/* Makes the first connection; on_first will tell. */
+void pool_connect(struct pool *p);
+/* LOGOUT everywhere; on_done is called from the loop when all connections are closed, after at most a second. Waiting tasks fail
+ * with ERR_CANCELED. */
+void pool_shutdown(struct pool *p, void (*on_done)(void *ctx));
+/* After the loop has closed what pool_shutdown left. */
+void pool_destroy(struct pool *p);
+
+void pool_start(struct pool *p, struct pool_task *t);
+/* Gives up waiting; false when a connection was granted already (then end as usual). No callback. */
+bool pool_cancel(struct pool_task *t);
+/* The task is done with its connection. */
+void pool_end(struct pool_task *t);
+/* The mailbox is no more: waiting tasks of it fail with err, connections forget it. */
+void pool_forget_mailbox(struct pool *p, struct mailbox *mailbox, int err);
+
+/* For granted tasks. */
+void pool_submit(struct pool_task *t, struct imap_command *c);
+uint32_t pool_capabilities(const struct pool *p); /* of the last connection that was ready */
+bool pool_enabled(const struct pool *p, uint32_t capability);
+bool conn_literal_plus(const struct conn *c);
+/* What the server said of the mailbox that is selected. */
+const struct pool_selected *conn_selected(const struct conn *c);
+/* Messages in the selected mailbox so far. */
+uint32_t conn_exists(const struct conn *c);
+/* No server can be reached, for longer than the timeout. */
+bool pool_is_down(const struct pool *p);
+
+#endif

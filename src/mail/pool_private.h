@@ -1,0 +1,27 @@
+/* The insides of a pool, for pool.c and conn.c. */
+#ifndef MAIL_POOL_PRIVATE_H
+#define MAIL_POOL_PRIVATE_H
+
+#include "mail/conn.h"
+
+struct pool {
+	uv_loop_t *loop;
+	struct pool_options options;
+	struct pool_events events;
+	void *ctx;
+	struct list waiting; /* tasks */
+	struct list conns;
+	unsigned max;        /* connections that the server lets us have */
+	unsigned numbers;    /* connections ever made */
+	bool first_told, shutting_down;
+	unsigned failures;   /* connection attempts in a row */
+	uint64_t retry_at;   /* not before this */
+	uint64_t down_since; /* 0: a connection is or may be up */
+	uint32_t capabilities, enabled;
+	uv_timer_t tick; /* each second */
+	uv_timer_t soon; /* runs pool_run once at the loop's next turn */
+	void (*on_shut_down)(void *ctx);
+	uint64_t shutdown_deadline;
+};
+
+#endif

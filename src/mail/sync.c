@@ -1,0 +1,497 @@
+/*
+ * One check of a mailbox against the server, by the cheapest proof that holds on any server:
+ *
+ *   load    the cache's rows, once
+ *   check   SELECT's own answer, or NOOP where the mailbox is selected already. Same UIDNEXT and same count: nothing
+ *           changed (UIDs only grow, so a message that came raises UIDNEXT, and one that went lowers the count)
+ *   fetch   the attributes of all UIDs from UIDNEXT on
+ *   search  only if the count still disagrees: the set of all UIDs tells what went
+ *   fill    attributes of UIDs that search named and nobody knew
+ *
+ * Rows are added as they arrive, so it may be cut off at any point: the next check goes on from what is there.
+ * While it runs, and also when it does not, EXPUNGE, VANISHED and EXISTS are heeded.
+ */
+#include "mail/sync.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "mail/uidset.h"
+
+#define ROWS "(UID RFC822.SIZE INTERNALDATE)"
+#define ROW_BATCH 1024
+#define ATTEMPTS 3
+
+enum sync_step { SYNC_LOAD, SYNC_WAIT, SYNC_CHECK, SYNC_FETCH, SYNC_SEARCH, SYNC_FILL };
+
+struct sync {
+	struct pool_task task;
+	struct mailbox *mb;
+	enum sync_step step;
+	struct imap_command command;
+	uint64_t started;
+	unsigned attempts;
+	bool changed;          /* names came or went */
+	bool by_noop;          /* the mailbox was selected before this check */
+	uint32_t uidnext;      /* as this check's SELECT said, or 0 */
+	struct uidset found;   /* of search */
+	struct uidset missing; /* still to fill */
+	size_t rows_used;
+	struct cache_message rows[ROW_BATCH]; /* on their way to the cache */
+};
+
+static void send_step(struct sync *s);
+
+static const char *step_name(enum sync_step step)
+{
+	static const char *const names[] = {"load", "wait", "check", "fetch", "search", "fill"};
+
+	return names[step];
+}
+
+static void set_step(struct sync *s, enum sync_step step)
+{
+	log_debug("sync of %s: %s -> %s", s->mb->component, step_name(s->step), step_name(step));
+	s->step = step;
+}
+
+static void flush_rows(struct sync *s)
+{
+	if (s->rows_used > 0 && s->mb->uidvalidity != 0 && !s->mb->dead)
+		cache_put_messages(s->mb->account->cache, s->mb->id, s->rows, s->rows_used);
+	s->rows_used = 0;
+}
+
+static void finish(struct sync *s, int err)
+{
+	struct mailbox *mb = s->mb;
+	struct account *a = mb->account;
+	bool changed = s->changed;
+
+	flush_rows(s);
+	if (err == 0 && !mb->dead) {
+		/* The first look at a mailbox is no change of it. */
+		if (changed && mb->complete)
+			mailbox_touch(mb);
+		else if (changed)
+			mb->version++;
+		bool save = changed || !mb->complete;
+		mb->checked = uv_now(a->loop);
+		mb->doubt = mb->news = false;
+		mb->complete = true;
+		if (save)
+			mailbox_save(mb);
+	} else if (err < 0) {
+		log_debug("sync of %s: %s", mb->component, error_text(err));
+	}
+	imap_command_finish(&s->command);
+	uidset_finish(&s->found);
+	uidset_finish(&s->missing);
+	mb->sync = NULL;
+	free(s);
+	if (changed && !mb->dead)
+		a->observer.on_directory_changed(a->ctx, mb);
+	mailbox_wake(mb, false, err);
+}
+
+/* --- steps --- */
+
+static void enqueue(struct sync *s)
+{
+	set_step(s, SYNC_WAIT);
+	s->task.deadline = account_deadline(s->mb->account);
+	s->started = uv_now(s->mb->account->loop);
+	pool_start(s->mb->account->pool, &s->task);
+}
+
+static void on_fail(struct pool_task *t, int err)
+{
+	finish(list_entry(t, struct sync, task), err);
+}
+
+static bool counts_agree(const struct sync *s)
+{
+	return !s->mb->doubt && mailbox_count(s->mb) == conn_exists(s->task.conn);
+}
+
+static void end(struct sync *s)
+{
+	pool_end(&s->task);
+	finish(s, 0);
+}
+
+/* The UID from which on the server may have what is not known here. */
+static uint32_t unknown_from(const struct sync *s)
+{
+	const struct mailbox *mb = s->mb;
+	uint32_t last = mb->count ? mb->messages[mb->count - 1].uid : 0;
+
+	if (mb->complete && mb->uidnext > last)
+		return mb->uidnext;
+	return last == UINT32_MAX ? last : last + 1;
+}
+
+static void after_check(struct sync *s)
+{
+	const struct mailbox *mb = s->mb;
+
+	bool nothing_new = s->by_noop ? !mb->news : s->uidnext != 0 && s->uidnext == mb->uidnext;
+	if (mb->complete && nothing_new && counts_agree(s)) {
+		end(s);
+		return;
+	}
+	set_step(s, conn_exists(s->task.conn) > 0 ? SYNC_FETCH : SYNC_SEARCH);
+	send_step(s);
+}
+
+static void after_fetch(struct sync *s)
+{
+	struct mailbox *mb = s->mb;
+	uint32_t next = mb->count ? mb->messages[mb->count - 1].uid + 1 : 1;
+
+	if (s->uidnext > next)
+		next = s->uidnext;
+	if (next > mb->uidnext)
+		mb->uidnext = next;
+	if (counts_agree(s)) {
+		end(s);
+		return;
+	}
+	set_step(s, SYNC_SEARCH);
+	send_step(s);
+}
+
+static void remove_vanished(struct sync *s)
+{
+	struct mailbox *mb = s->mb;
+	struct account *a = mb->account;
+
+	for (size_t i = mb->count; i-- > 0;) {
+		/* Removing may sweep the array. That only moves rows down, so none below i is passed over. */
+		if (i >= mb->count)
+			continue;
+		struct cache_message *m = &mb->messages[i];
+		uint32_t uid = m->uid;
+		if (!(m->flags & MESSAGE_GONE) && !uidset_has(&s->found, uid) && mailbox_remove(mb, uid)) {
+			s->changed = true;
+			a->observer.on_message_gone(a->ctx, mb, uid);
+		}
+	}
+}
+
+/* What search found and is not known, as ranges: never walks the numbers of a range, a server may say 1:4294967295. */
+static void note_missing(struct sync *s)
+{
+	struct mailbox *mb = s->mb;
+
+	for (size_t i = 0; i < s->found.count; i++) {
+		uint32_t from = s->found.ranges[i].first, last = s->found.ranges[i].last;
+		const struct cache_message *m;
+		while ((m = mailbox_after(mb, from - 1)) && m->uid <= last) {
+			if (m->uid > from)
+				uidset_add(&s->missing, from, m->uid - 1);
+			if (m->uid == last)
+				break;
+			from = m->uid + 1;
+		}
+		if (!m || m->uid > last)
+			uidset_add(&s->missing, from, last);
+	}
+}
+
+static void after_search(struct sync *s)
+{
+	uidset_sort(&s->found);
+	remove_vanished(s);
+	note_missing(s);
+	if (s->missing.count == 0) {
+		end(s);
+		return;
+	}
+	set_step(s, SYNC_FILL);
+	send_step(s);
+}
+
+static void after_fill(struct sync *s)
+{
+	if (s->missing.count == 0)
+		end(s);
+	else
+		send_step(s);
+}
+
+static void advance(struct sync *s)
+{
+	switch (s->step) {
+	case SYNC_LOAD:
+		enqueue(s);
+		break;
+	case SYNC_WAIT:
+		break;
+	case SYNC_CHECK:
+		after_check(s);
+		break;
+	case SYNC_FETCH:
+		after_fetch(s);
+		break;
+	case SYNC_SEARCH:
+		after_search(s);
+		break;
+	case SYNC_FILL:
+		after_fill(s);
+		break;
+	}
+}
+
+/* NO to a FETCH may be the fault of one message: search finds out which are missing and fill asks for them apart. NO to that gives up. */
+static void on_refused(struct sync *s, int err)
+{
+	if (s->step == SYNC_FETCH && err == ERR_REFUSED) {
+		set_step(s, SYNC_SEARCH);
+		send_step(s);
+		return;
+	}
+	pool_end(&s->task);
+	finish(s, err);
+}
+
+static void on_done(struct imap_command *c, const struct imap_result *result)
+{
+	struct sync *s = list_entry(c, struct sync, command);
+
+	if (s->mb->dead) {
+		pool_end(&s->task);
+		finish(s, ERR_STALE);
+	} else if (result->err == 0) {
+		advance(s);
+	} else if (result->response) {
+		on_refused(s, result->err);
+	} else {
+		pool_end(&s->task);
+		if (++s->attempts < ATTEMPTS && result->err != ERR_CANCELED)
+			enqueue(s);
+		else
+			finish(s, result->err);
+	}
+}
+
+static void send_step(struct sync *s)
+{
+	struct imap_command *c = &s->command;
+	struct buf set;
+
+	imap_command_finish(c);
+	imap_command_init(c, false, on_done);
+	switch (s->step) {
+	case SYNC_LOAD:
+	case SYNC_WAIT:
+		return;
+	case SYNC_CHECK:
+		imap_command_add(c, "NOOP\r\n");
+		break;
+	case SYNC_FETCH:
+		imap_command_add(c, "UID FETCH %u:* " ROWS "\r\n", unknown_from(s));
+		break;
+	case SYNC_SEARCH:
+		uidset_clear(&s->found);
+		uidset_clear(&s->missing);
+		imap_command_add(c, "UID SEARCH %sALL\r\n",
+			pool_capabilities(s->mb->account->pool) & IMAP_CAP_ESEARCH ? "RETURN (ALL) " : "");
+		break;
+	case SYNC_FILL:
+		buf_init(&set, UIDSET_TEXT_MAX);
+		uidset_take_text(&s->missing, &set);
+		imap_command_add(c, "UID FETCH %s " ROWS "\r\n", buf_cstr(&set));
+		buf_finish(&set);
+		break;
+	}
+	pool_submit(&s->task, c);
+}
+
+static void on_conn(struct pool_task *t)
+{
+	struct sync *s = list_entry(t, struct sync, task);
+	const struct pool_selected *selected = conn_selected(t->conn);
+
+	set_step(s, SYNC_CHECK);
+	s->by_noop = selected->when < s->started;
+	s->uidnext = s->by_noop ? 0 : selected->uidnext;
+	/* A SELECT that was made for us is the check. */
+	if (s->by_noop)
+		send_step(s);
+	else
+		after_check(s);
+}
+
+static void on_found(struct pool_task *t, const struct imap_response *r, uint32_t uid)
+{
+	struct sync *s = list_entry(t, struct sync, task);
+	struct span set = r->words;
+	uint32_t first, last;
+
+	if (s->step != SYNC_SEARCH || (r->kind != IMAP_SEARCH && r->kind != IMAP_ESEARCH))
+		return;
+	while (imap_set_next(&set, &first, &last))
+		uidset_add(&s->found, first, last);
+}
+
+static void on_loaded(void *ctx, int err, struct cache_message *messages, size_t n)
+{
+	struct sync *s = ctx;
+	struct mailbox *mb = s->mb;
+
+	if (mb->dead) {
+		free(messages);
+		finish(s, ERR_STALE);
+		return;
+	}
+	mb->loaded = true;
+	if (err < 0) {
+		mb->complete = false;
+		n = 0;
+	}
+	if (n > 0 && mb->count == 0) {
+		mb->messages = messages;
+		mb->count = mb->cap = n;
+		messages = NULL;
+	}
+	free(messages);
+	/* What is known already can be listed before the server has confirmed it only when it cannot be reached. */
+	enqueue(s);
+}
+
+void sync_start(struct mailbox *mb)
+{
+	if (mb->sync)
+		return;
+	struct sync *s = mem_zalloc(sizeof(*s));
+	s->mb = mb;
+	s->task = (struct pool_task){
+		.mailbox = mb,
+		.access = POOL_READ,
+		.on_conn = on_conn,
+		.on_fail = on_fail,
+		.on_untagged = on_found,
+	};
+	imap_command_init(&s->command, false, NULL);
+	mb->sync = s;
+	if (mb->loaded) {
+		enqueue(s);
+	} else if (mb->uidvalidity == 0) {
+		mb->loaded = true;
+		enqueue(s);
+	} else {
+		cache_load_messages(mb->account->cache, mb->id, on_loaded, s);
+	}
+}
+
+bool sync_is_fresh(const struct mailbox *mb)
+{
+	if (!mailbox_selectable(mb))
+		return true;
+	if (mb->sync || !mb->complete || !mb->loaded || mb->doubt || mb->news)
+		return false;
+	return mb->checked && uv_now(mb->account->loop) < mb->checked + SYNC_FRESH;
+}
+
+bool sync_is_streaming(const struct mailbox *mb)
+{
+	return mb->sync && !mb->complete && mb->sync->step == SYNC_FETCH;
+}
+
+/* --- from the pool --- */
+
+int sync_on_selected(struct mailbox *mb, struct conn *conn)
+{
+	const struct pool_selected *selected = conn_selected(conn);
+
+	if (selected->uidvalidity != 0 && mb->uidvalidity != 0 && selected->uidvalidity != mb->uidvalidity) {
+		account_replace(mb->account, mb);
+		return ERR_STALE;
+	}
+	if (mb->uidvalidity == 0 && selected->uidvalidity != 0) {
+		mb->uidvalidity = selected->uidvalidity;
+		mailbox_save(mb);
+	}
+	if (mailbox_count(mb) != conn_exists(conn) || selected->uidnext == 0 ||
+		selected->uidnext != mb->uidnext)
+		mb->news = true;
+	return 0;
+}
+
+static void on_row(struct mailbox *mb, const struct imap_fetch *row, uint32_t uid)
+{
+	struct sync *s = mb->sync;
+
+	/* Not what a check asked for: flags, a body. */
+	if (!s || uid == 0 || (!row->has_size && !row->has_date))
+		return;
+	const struct cache_message *before = mb->count ? &mb->messages[mb->count - 1] : NULL;
+	struct cache_message m = {
+		.uid = uid,
+		.flags = (row->has_size ? 0 : CACHE_SIZE_UNKNOWN) | (row->has_date ? 0 : CACHE_DATE_UNKNOWN),
+		.size = row->has_size ? row->size : 0,
+		.date = row->has_date ? row->date : before ? before->date : mb->changed,
+	};
+	if (!mailbox_add(mb, &m))
+		return;
+	s->changed = true;
+	s->rows[s->rows_used++] = m;
+	if (s->rows_used == ROW_BATCH)
+		flush_rows(s);
+}
+
+static void message_gone(struct mailbox *mb, uint32_t uid)
+{
+	struct account *a = mb->account;
+
+	if (!mailbox_remove(mb, uid))
+		return;
+	if (mb->sync)
+		mb->sync->changed = true;
+	mailbox_touch(mb);
+	a->observer.on_message_gone(a->ctx, mb, uid);
+}
+
+static void on_vanished(struct mailbox *mb, struct span set)
+{
+	uint32_t first, last;
+
+	while (imap_set_next(&set, &first, &last)) {
+		const struct cache_message *m = mailbox_after(mb, first - 1);
+		while (m && m->uid <= last) {
+			uint32_t uid = m->uid;
+			message_gone(mb, uid);
+			m = mailbox_after(mb, uid);
+		}
+	}
+}
+
+void sync_on_untagged(struct mailbox *mb, struct conn *conn, const struct imap_response *r, uint32_t uid)
+{
+	if (mb->dead || !mb->loaded)
+		return;
+	if (r->kind == IMAP_FETCH) {
+		on_row(mb, &r->fetch, uid);
+	} else if (r->kind == IMAP_EXPUNGE && uid) {
+		message_gone(mb, uid);
+	} else if (r->kind == IMAP_EXPUNGE) {
+		mb->doubt = true;
+	} else if (r->kind == IMAP_VANISHED) {
+		on_vanished(mb, r->words);
+	} else if (r->kind == IMAP_EXISTS && mb->complete && r->seq > mailbox_count(mb)) {
+		mb->news = true;
+		sync_start(mb);
+	}
+}
+
+void sync_on_batch(struct mailbox *mb)
+{
+	if (!mb->sync || mb->count == mb->woken_at)
+		return;
+	mb->woken_at = mb->count;
+	mailbox_wake(mb, true, 0);
+}

@@ -1,0 +1,272 @@
+/*
+ * The tree of mailboxes, made from LIST and from the cache. A mailbox is found by its raw name (a balanced tree of libc's,
+ * since a server chooses the names), a directory entry by its component.
+ */
+#include <search.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "imap/response.h"
+#include "mail/account.h"
+#include "mail/body.h"
+#include "mail/names.h"
+
+/* No real account nests deeper; PATH_MAX ends far earlier. */
+#define LEVELS_MAX 128
+
+static int compare(const void *a, const void *b)
+{
+	struct span x = ((const struct mailbox *)a)->name, y = ((const struct mailbox *)b)->name;
+	size_t n = x.n < y.n ? x.n : y.n;
+	int order = n ? memcmp(x.p, y.p, n) : 0;
+
+	return order ? order : (x.n > y.n) - (x.n < y.n);
+}
+
+/* INBOX is one mailbox in whatever case, but only as the whole name (RFC 3501 section 5.1). */
+static struct span canonical(struct span name)
+{
+	return names_is_inbox(name) ? SPAN("INBOX") : name;
+}
+
+struct mailbox *account_by_name(struct account *a, struct span name)
+{
+	struct mailbox key = {.name = canonical(name)};
+	struct mailbox **found = tfind(&key, &a->by_name, compare);
+
+	return found ? *found : NULL;
+}
+
+static void index_name(struct account *a, struct mailbox *mb)
+{
+	if (!tsearch(mb, &a->by_name, compare)) {
+		log_error("out of memory");
+		abort();
+	}
+}
+
+static void unindex_name(struct account *a, struct mailbox *mb)
+{
+	tdelete(mb, &a->by_name, compare);
+}
+
+static void adopt(struct account *a, struct mailbox *parent, struct mailbox *mb, struct span level)
+{
+	struct buf component;
+
+	buf_init(&component, NAME_MAX);
+	if (names_component(level, a->utf8, &component) < 0) {
+		log_error("out of memory");
+		abort();
+	}
+	free(mb->component);
+	mb->component = mem_copy(component.data, component.len);
+	buf_finish(&component);
+	mailbox_attach(parent, mb);
+	index_name(a, mb);
+	map_put(&a->by_id, mb->id, mb);
+	mailbox_touch(parent);
+}
+
+static struct mailbox *make(struct account *a, struct mailbox *parent, uint32_t id, struct span name,
+	struct span level)
+{
+	struct mailbox *mb = mailbox_create(a, id, name);
+
+	adopt(a, parent, mb, level);
+	return mb;
+}
+
+static size_t level_end(struct span name, size_t from, bool has_delimiter, char delimiter)
+{
+	const char *found = has_delimiter && from < name.n ? memchr(name.p + from, delimiter, name.n - from) : NULL;
+
+	return found ? (size_t)(found - name.p) : name.n;
+}
+
+/* Walks (and where necessary makes) the directories of a name; NULL when it nests too deep. */
+static struct mailbox *walk(struct account *a, struct span name, bool has_delimiter, char delimiter, uint32_t id)
+{
+	struct mailbox *mb = a->root;
+	size_t from = 0;
+
+	for (unsigned level = 0; level < LEVELS_MAX; level++) {
+		size_t end = level_end(name, from, has_delimiter, delimiter);
+		struct span prefix = canonical((struct span){name.p, end});
+		struct mailbox *next = account_by_name(a, prefix);
+		bool last = end == name.n;
+		if (!next) {
+			struct span part = {name.p + from, end - from};
+			if (level == 0)
+				part = canonical(part);
+			next = make(a, mb, last && id ? id : cache_new_id(a->cache), prefix, part);
+			next->has_delimiter = has_delimiter;
+			next->delimiter = delimiter;
+		}
+		next->generation = a->generation;
+		mb = next;
+		if (last)
+			return mb;
+		from = end + 1;
+	}
+	return NULL;
+}
+
+void account_on_list(struct account *a, struct span name, bool has_delimiter, char delimiter, uint32_t flags)
+{
+	bool selectable = !(flags & (IMAP_LIST_NOSELECT | IMAP_LIST_NONEXISTENT));
+
+	/* "foo/" stands for the directory foo, there is nothing else to it. */
+	if (has_delimiter && !selectable && name.n > 1 && name.p[name.n - 1] == delimiter)
+		name.n--;
+	if (name.n == 0)
+		return;
+	struct mailbox *mb = walk(a, name, has_delimiter, delimiter, 0);
+	if (!mb) {
+		char text[80];
+		log_warning("mailbox %s is nested too deep and left out", text_printable(name, text, sizeof(text)));
+		return;
+	}
+	/* The same name twice: what can be selected once can be selected. */
+	if (mb->listed && selectable)
+		mb->list_flags &= ~(uint32_t)(IMAP_LIST_NOSELECT | IMAP_LIST_NONEXISTENT);
+	bool changed = !mb->listed || mb->list_flags != flags;
+	mb->listed = true;
+	mb->list_flags = flags;
+	if (changed)
+		mailbox_save(mb);
+}
+
+/* Out of the tree, dead from now on; the struct stays for those that still point at it. */
+static void bury(struct account *a, struct mailbox *mb, int err)
+{
+	struct mailbox *parent = mb->parent;
+
+	unindex_name(a, mb);
+	mailbox_detach(mb);
+	mailbox_touch(parent);
+	mailbox_kill(mb);
+	cache_drop_mailbox(a->cache, mb->id);
+	pool_forget_mailbox(a->pool, mb, err);
+	mailbox_wake(mb, false, err);
+}
+
+struct mailbox *account_replace(struct account *a, struct mailbox *old)
+{
+	struct mailbox *parent = old->parent;
+
+	if (old == a->root)
+		return old;
+	log_notice("UIDVALIDITY of %s changed: its messages are new ones", old->component);
+	a->observer.on_directory_gone(a->ctx, parent, old);
+	unindex_name(a, old);
+	struct mailbox *mb = mailbox_create(a, cache_new_id(a->cache), old->name);
+	index_name(a, mb);
+	map_put(&a->by_id, mb->id, mb);
+	free(mb->component);
+	mb->component = mem_strdup(old->component);
+	mb->has_delimiter = old->has_delimiter;
+	mb->delimiter = old->delimiter;
+	mb->list_flags = old->list_flags;
+	mb->listed = old->listed;
+	mb->generation = old->generation;
+	while (!list_empty(&old->children)) {
+		struct mailbox *child = list_entry(old->children.next, struct mailbox, sibling);
+		mailbox_detach(child);
+		mailbox_attach(mb, child);
+	}
+	mailbox_detach(old);
+	mailbox_attach(parent, mb);
+	if (a->top == old)
+		a->top = mb;
+	mailbox_touch(parent);
+	mailbox_kill(old);
+	cache_drop_mailbox(a->cache, old->id);
+	mailbox_save(mb);
+	pool_forget_mailbox(a->pool, old, ERR_STALE);
+	mailbox_wake(old, false, ERR_STALE);
+	a->observer.on_directory_changed(a->ctx, parent);
+	return mb;
+}
+
+/* Depth first without recursion: the last of the tree below mb, or mb itself. */
+static struct mailbox *deepest(struct mailbox *mb)
+{
+	while (!list_empty(&mb->children))
+		mb = list_entry(mb->children.next, struct mailbox, sibling);
+	return mb;
+}
+
+static struct mailbox *next_in_post_order(const struct account *a, struct mailbox *mb)
+{
+	if (mb == a->root)
+		return NULL;
+	if (mb->sibling.next == &mb->parent->children)
+		return mb->parent;
+	return deepest(list_entry(mb->sibling.next, struct mailbox, sibling));
+}
+
+void account_on_listed(struct account *a)
+{
+	struct mailbox *mb = deepest(a->root);
+
+	while (mb && mb != a->root) {
+		struct mailbox *next = next_in_post_order(a, mb);
+		struct mailbox *parent = mb->parent;
+		if (mb->generation != a->generation && mb != a->top) {
+			a->observer.on_directory_gone(a->ctx, parent, mb);
+			bury(a, mb, ERR_NO_MAILBOX);
+		}
+		mb = next;
+	}
+	mb = deepest(a->root);
+	for (; mb; mb = next_in_post_order(a, mb))
+		if (mb->version != mb->listed_version)
+			a->observer.on_directory_changed(a->ctx, mb);
+}
+
+static void load_one(void *ctx, const struct cache_mailbox *row)
+{
+	struct account *a = ctx;
+	struct mailbox *mb = account_by_name(a, row->name);
+
+	/* A parent that was made on the way to an earlier row takes the place of its own row's id: ids are in the order of
+	 * creation and parents are created first, so this is a damaged or foreign row. */
+	if (mb && mb->id != row->id)
+		return;
+	mb = walk(a, row->name, row->has_delimiter, row->delimiter, row->id);
+	if (!mb)
+		return;
+	mb->list_flags = row->list_flags;
+	mb->listed = row->listed;
+	mb->uidvalidity = row->uidvalidity;
+	mb->uidnext = row->uidnext;
+	mb->highestmodseq = row->highestmodseq;
+	mb->complete = row->complete;
+	mb->changed = row->changed;
+}
+
+void account_load_tree(struct account *a)
+{
+	cache_each_mailbox(a->cache, load_one, a);
+}
+
+static void destroy_one(void *ctx, uint64_t key, void *value)
+{
+	mailbox_destroy(value);
+}
+
+static void keep_node(void *node)
+{
+}
+
+void account_free_tree(struct account *a)
+{
+	map_each(&a->by_id, destroy_one, NULL);
+	map_finish(&a->by_id);
+	tdestroy(a->by_name, keep_node);
+	a->by_name = NULL;
+}

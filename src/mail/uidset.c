@@ -1,0 +1,100 @@
+#include "mail/uidset.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+void uidset_finish(struct uidset *s)
+{
+	free(s->ranges);
+	*s = (struct uidset){0};
+}
+
+void uidset_clear(struct uidset *s)
+{
+	s->count = 0;
+}
+
+void uidset_add(struct uidset *s, uint32_t first, uint32_t last)
+{
+	struct uid_range *previous = s->count ? &s->ranges[s->count - 1] : NULL;
+
+	if (previous && first >= previous->first && (uint64_t)first <= (uint64_t)previous->last + 1) {
+		if (last > previous->last)
+			previous->last = last;
+		return;
+	}
+	if (s->count == s->cap) {
+		s->cap = s->cap ? s->cap * 2 : 16;
+		s->ranges = mem_resize(s->ranges, s->cap, sizeof(*s->ranges));
+	}
+	s->ranges[s->count++] = (struct uid_range){first, last};
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct uid_range *x = a, *y = b;
+
+	return (x->first > y->first) - (x->first < y->first);
+}
+
+static bool is_sorted(const struct uidset *s)
+{
+	for (size_t i = 1; i < s->count; i++)
+		if (s->ranges[i].first <= s->ranges[i - 1].last)
+			return false;
+	return true;
+}
+
+void uidset_sort(struct uidset *s)
+{
+	if (is_sorted(s))
+		return;
+	qsort(s->ranges, s->count, sizeof(*s->ranges), compare);
+	size_t n = s->count;
+	s->count = 0;
+	/* Writes never pass what is read: joining only shortens. */
+	for (size_t i = 0; i < n; i++)
+		uidset_add(s, s->ranges[i].first, s->ranges[i].last);
+}
+
+uint64_t uidset_size(const struct uidset *s)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < s->count; i++)
+		n += (uint64_t)s->ranges[i].last - s->ranges[i].first + 1;
+	return n;
+}
+
+bool uidset_has(const struct uidset *s, uint32_t uid)
+{
+	size_t low = 0, high = s->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (s->ranges[middle].last < uid)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < s->count && s->ranges[low].first <= uid;
+}
+
+void uidset_take_text(struct uidset *s, struct buf *text)
+{
+	size_t taken = 0;
+	char range[32];
+
+	for (; taken < s->count; taken++) {
+		const struct uid_range *r = &s->ranges[taken];
+		int n = snprintf(range, sizeof(range), r->first == r->last ? "%s%u" : "%s%u:%u",
+			text->len ? "," : "", r->first, r->last);
+		if (buf_append(text, range, (size_t)n) < 0)
+			break;
+	}
+	s->count -= taken;
+	memmove(s->ranges, s->ranges + taken, s->count * sizeof(*s->ranges));
+}

@@ -1,0 +1,434 @@
+/*
+ * One window: a run of chunks of one message, asked for by one `UID FETCH n (UID BODY.PEEK[]<start.octets>)`.
+ *
+ * The octets are appended to the chunks as they come, and readers that wait for them are answered, but what they mean
+ * for the message's end is decided when the whole FETCH response was parsed, so that a wrong literal length shows first.
+ * An answer shorter than asked for is the end of the message if RFC822.SIZE says so too; otherwise
+ * the window asks once more from there, and the end is where nothing more comes.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "mail/body_private.h"
+#include "mail/sync.h"
+
+/* Connections that may be lost, and answers without data, before a window gives up. */
+#define ATTEMPTS 3
+#define THROTTLE_DELAY 1000
+
+struct window {
+	struct pool_task task;
+	struct body *body;
+	uint32_t uid;
+	uint32_t first, count; /* chunks */
+	struct imap_command command;
+	uv_timer_t timer;      /* waits out a throttled server */
+	unsigned attempts;     /* connections lost */
+	unsigned empties;      /* answers without data */
+
+	/* The command under way. */
+	uint64_t start, asked; /* octets */
+	uint64_t got;
+	uint64_t announced;    /* the literal's octets */
+	bool begun;            /* a body was claimed */
+	bool ended;            /* and its row was seen */
+	bool row;              /* any row of the message was seen */
+	bool origin_said;
+	bool uid_said;         /* the body is this message's for certain */
+	uint32_t seq;          /* of the body, while it is not certain */
+	bool nonsense;         /* the body is not what was asked for */
+};
+
+static void send_window(struct window *w);
+static void send_noop(struct window *w);
+
+static void window_end(struct window *w)
+{
+	struct body *b = w->body;
+
+	for (uint32_t i = w->first; i < w->first + w->count; i++) {
+		struct chunk *c = map_get(&b->chunks, i);
+		if (c)
+			c->fetching = false;
+	}
+	imap_command_finish(&w->command);
+	b->windows--;
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+	free(list_entry(handle, struct window, timer));
+}
+
+/* Frees the window; the body's readers are answered, or fail with err. */
+static void window_finish(struct window *w, int err)
+{
+	struct body *b = w->body;
+
+	window_end(w);
+	uv_close((uv_handle_t *)&w->timer, on_timer_closed);
+	if (b->mb) {
+		/* Readers may come and go while they are told: the count keeps b. */
+		b->windows++;
+		if (err < 0)
+			body_fail(b, err);
+		else
+			body_wake(b);
+		b->windows--;
+	}
+	body_release(b);
+}
+
+static void window_queue(struct window *w)
+{
+	struct account *a = w->body->pool->account;
+
+	w->task.mailbox = w->body->mb;
+	w->task.deadline = account_deadline(a);
+	pool_start(a->pool, &w->task);
+}
+
+/* --- octets --- */
+
+static void append(struct window *w, struct span octets)
+{
+	struct body *b = w->body;
+
+	while (octets.n > 0 && w->got < w->asked) {
+		uint64_t at = w->start + w->got;
+		struct chunk *c = body_chunk(b, (uint32_t)(at / CACHE_CHUNK));
+		uint32_t from = (uint32_t)(at % CACHE_CHUNK);
+		size_t n = octets.n;
+		if (n > CACHE_CHUNK - from)
+			n = CACHE_CHUNK - from;
+		if (n > w->asked - w->got)
+			n = (size_t)(w->asked - w->got);
+		/* Small messages get what they need, large ones whole chunks. */
+		uint64_t expected = w->announced - w->got;
+		uint32_t cap = expected > CACHE_CHUNK - from ? CACHE_CHUNK : from + (uint32_t)expected;
+		body_chunk_reserve(b, c, cap > from + n ? cap : from + (uint32_t)n);
+		memcpy(c->data + from, octets.p, n);
+		c->n = from + (uint32_t)n;
+		c->fetching = true;
+		w->got += n;
+		octets.p += n;
+		octets.n -= n;
+	}
+}
+
+static bool on_body_begin(struct pool_task *t, const struct imap_fetch *prefix, uint32_t uid, uint64_t size)
+{
+	struct window *w = list_entry(t, struct window, task);
+
+	if (w->begun || !w->command.on_done || (uid != 0 && uid != w->uid))
+		return false;
+	if (prefix->has_origin && prefix->origin != w->start)
+		return false;
+	w->begun = true;
+	w->announced = size;
+	w->origin_said = prefix->has_origin;
+	w->uid_said = uid != 0;
+	w->seq = prefix->seq;
+	return true;
+}
+
+static void on_body_data(struct pool_task *t, struct span octets)
+{
+	struct window *w = list_entry(t, struct window, task);
+
+	if (!w->body->mb)
+		return;
+	append(w, octets);
+	/* Without an origin these may be octets from elsewhere in the message: see on_row. */
+	if (w->uid_said && (w->origin_said || w->start == 0)) {
+		w->body->windows++;
+		body_wake(w->body);
+		w->body->windows--;
+	}
+}
+
+static void on_body_end(struct pool_task *t)
+{
+}
+
+/* A server that ignores the partial sends everything from octet 0 and says no origin: those octets are not the asked ones. */
+static bool plausible_without_origin(const struct window *w)
+{
+	const struct cache_message *m = mailbox_find(w->body->mb, w->uid);
+
+	if (w->start == 0)
+		return true;
+	if (w->announced == w->asked || w->announced == 0)
+		return true;
+	return m && m->size > w->start && w->announced == m->size - w->start;
+}
+
+static void on_row(struct window *w, const struct imap_fetch *row, uint32_t uid)
+{
+	if (w->begun && !w->uid_said && uid != 0 && row->seq == w->seq) {
+		w->uid_said = true;
+		w->nonsense = uid != w->uid;
+	}
+	if (uid == w->uid)
+		w->row = true;
+	if (uid != w->uid && !(w->begun && !w->ended && row->seq == w->seq))
+		return;
+	switch (row->body_kind) {
+	case IMAP_BODY_ABSENT:
+	case IMAP_BODY_NIL:
+		break;
+	case IMAP_BODY_INLINE:
+		if (w->begun || uid != w->uid || (row->has_origin && row->origin != w->start))
+			break;
+		w->begun = w->uid_said = w->ended = true;
+		w->origin_said = row->has_origin;
+		w->announced = row->body.n;
+		append(w, row->body);
+		break;
+	case IMAP_BODY_STREAMED:
+		if (w->begun)
+			w->ended = true;
+		break;
+	}
+	if (w->ended && !w->origin_said && !plausible_without_origin(w))
+		w->nonsense = true;
+}
+
+static void on_untagged(struct pool_task *t, const struct imap_response *r, uint32_t uid)
+{
+	struct window *w = list_entry(t, struct window, task);
+
+	if (r->kind == IMAP_FETCH && w->body->mb && !(w->ended && w->uid_said))
+		on_row(w, &r->fetch, uid);
+}
+
+/* --- what an answer means --- */
+
+static void save_whole(struct window *w)
+{
+	struct body *b = w->body;
+	uint64_t reached = w->start + w->got;
+
+	for (uint32_t i = w->first; i < w->first + w->count; i++) {
+		struct chunk *c = map_get(&b->chunks, i);
+		uint64_t chunk_end = ((uint64_t)i + 1) * CACHE_CHUNK;
+		bool last = b->end_known && b->end < chunk_end && b->end >= (uint64_t)i * CACHE_CHUNK;
+		if (!c && last)
+			c = body_chunk(b, i);
+		if (c && !c->whole && (chunk_end <= reached || (last && b->end == reached)))
+			body_save_chunk(b, c);
+	}
+}
+
+static void unreadable(struct window *w, const char *why, struct span text)
+{
+	struct account *a = w->body->pool->account;
+
+	log_warning("%s: message %u of %s cannot be read: %s%s%.*s", a->options.pool.host, w->uid,
+		w->body->mb ? w->body->mb->component : "", why, text.n ? ": " : "", (int)text.n, text.p);
+	window_finish(w, ERR_UNREADABLE);
+}
+
+/* OK without data: expunged meanwhile, or a server that stumbled. NOOP lets it speak, then once more. */
+static void on_no_data(struct window *w)
+{
+	struct mailbox *mb = w->body->mb;
+
+	if (++w->empties < 2) {
+		send_noop(w);
+		return;
+	}
+	pool_end(&w->task);
+	if (w->row) {
+		unreadable(w, "the server has the message but sends no data for it", SPAN(""));
+		return;
+	}
+	/* The list of messages has to find out too. */
+	mb->doubt = true;
+	sync_start(mb);
+	window_finish(w, ERR_GONE);
+}
+
+static void on_data_end(struct window *w)
+{
+	struct body *b = w->body;
+	const struct cache_message *m = mailbox_find(b->mb, w->uid);
+	uint64_t reached = w->start + w->got;
+	bool promised = m && !(m->flags & CACHE_SIZE_UNKNOWN) && m->size == reached;
+
+	if (w->got < w->asked && (promised || w->got == 0))
+		body_set_end(b, reached);
+	save_whole(w);
+	if (w->got < w->asked && !b->end_known) {
+		w->start = reached;
+		w->empties = 0;
+		send_window(w);
+		return;
+	}
+	pool_end(&w->task);
+	window_finish(w, 0);
+}
+
+static void on_ok(struct window *w)
+{
+	/* Past the end a server may say {0}, "", NIL or nothing, but the message itself it still has. */
+	bool end_without_data = !w->begun && w->start > 0 && w->row;
+	const struct cache_message *m = mailbox_find(w->body->mb, w->uid);
+	/* Nothing where RFC822.SIZE promised something is no message yet. */
+	bool nothing = w->begun && w->got == 0 && w->start == 0 && m && m->size > 0 &&
+		!(m->flags & CACHE_SIZE_UNKNOWN);
+
+	if (w->nonsense || (w->begun && !w->uid_said)) {
+		pool_end(&w->task);
+		unreadable(w, "the server answered with something else", SPAN(""));
+	} else if ((w->begun && !nothing) || end_without_data) {
+		on_data_end(w);
+	} else {
+		on_no_data(w);
+	}
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	struct window *w = list_entry(timer, struct window, timer);
+
+	if (w->body->mb)
+		window_queue(w);
+	else
+		window_finish(w, ERR_GONE);
+}
+
+static void retry_later(struct window *w)
+{
+	if (++w->attempts >= ATTEMPTS * 4)
+		window_finish(w, ERR_THROTTLED);
+	else
+		uv_timer_start(&w->timer, on_timer, THROTTLE_DELAY * w->attempts, 0);
+}
+
+static void on_lost(struct window *w, int err)
+{
+	/* Lost framing in the middle of this very body is most likely its fault. */
+	if (err == ERR_PROTOCOL && w->begun && ++w->empties >= 2)
+		unreadable(w, "its octets break the protocol", SPAN(""));
+	else if (++w->attempts < ATTEMPTS && err != ERR_CANCELED)
+		window_queue(w);
+	else
+		window_finish(w, err);
+}
+
+static void on_done(struct imap_command *c, const struct imap_result *result)
+{
+	struct window *w = list_entry(c, struct window, command);
+
+	if (!w->body->mb) {
+		pool_end(&w->task);
+		window_finish(w, ERR_GONE);
+	} else if (result->err == 0) {
+		on_ok(w);
+	} else if (!result->response) {
+		pool_end(&w->task);
+		on_lost(w, result->err);
+	} else if (result->err == ERR_THROTTLED) {
+		pool_end(&w->task);
+		retry_later(w);
+	} else {
+		pool_end(&w->task);
+		unreadable(w, "the server refuses it", result->response->text);
+	}
+}
+
+static void on_noop_done(struct imap_command *c, const struct imap_result *result)
+{
+	struct window *w = list_entry(c, struct window, command);
+
+	if (result->response && w->body->mb)
+		send_window(w);
+	else
+		on_done(c, result);
+}
+
+static void send_noop(struct window *w)
+{
+	imap_command_finish(&w->command);
+	imap_command_init(&w->command, false, on_noop_done);
+	imap_command_add(&w->command, "NOOP\r\n");
+	pool_submit(&w->task, &w->command);
+}
+
+static void send_window(struct window *w)
+{
+	struct imap_command *c = &w->command;
+	uint64_t end = ((uint64_t)w->first + w->count) * CACHE_CHUNK;
+
+	w->asked = end - w->start;
+	w->got = w->announced = 0;
+	w->begun = w->ended = w->row = w->origin_said = w->uid_said = w->nonsense = false;
+	imap_command_finish(c);
+	imap_command_init(c, false, on_done);
+	imap_command_add(c, "UID FETCH %u (UID BODY.PEEK[]<%llu.%llu>)\r\n", w->uid,
+		(unsigned long long)w->start, (unsigned long long)w->asked);
+	pool_submit(&w->task, c);
+}
+
+static void on_conn(struct pool_task *t)
+{
+	struct window *w = list_entry(t, struct window, task);
+	struct chunk *c = map_get(&w->body->chunks, w->first);
+
+	if (!w->body->mb) {
+		pool_end(t);
+		window_finish(w, ERR_GONE);
+		return;
+	}
+	/* After a lost connection everything that is not whole is asked for again. */
+	while (w->count > 1 && c && c->whole) {
+		w->first++;
+		w->count--;
+		c = map_get(&w->body->chunks, w->first);
+	}
+	w->start = (uint64_t)w->first * CACHE_CHUNK;
+	send_window(w);
+}
+
+static void on_fail(struct pool_task *t, int err)
+{
+	struct window *w = list_entry(t, struct window, task);
+
+	if (err == ERR_THROTTLED && w->body->mb)
+		retry_later(w);
+	else
+		window_finish(w, err);
+}
+
+void window_start(struct body *b, uint32_t first, uint32_t count)
+{
+	struct window *w = mem_zalloc(sizeof(*w));
+
+	w->body = b;
+	w->uid = b->uid;
+	w->first = first;
+	w->count = count;
+	w->task = (struct pool_task){
+		.access = POOL_READ,
+		.on_conn = on_conn,
+		.on_fail = on_fail,
+		.on_untagged = on_untagged,
+		.on_body_begin = on_body_begin,
+		.on_body_data = on_body_data,
+		.on_body_end = on_body_end,
+	};
+	imap_command_init(&w->command, false, NULL);
+	uv_timer_init(b->pool->account->loop, &w->timer);
+	for (uint32_t i = first; i < first + count; i++) {
+		struct chunk *c = body_chunk(b, i);
+		c->fetching = true;
+		c->n = 0;
+	}
+	b->windows++;
+	window_queue(w);
+}
