@@ -1,0 +1,330 @@
+/* Messages: getattr, open, read, unlink; and statfs. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "fs/private.h"
+#include "mail/quota.h"
+#include "mail/sync.h"
+
+/* --- sizes --- */
+
+/* The kernel reads nothing of a file of size 0: that is shown only when it is certain. */
+bool size_is_known(const struct cache_message *m)
+{
+	if (m->flags & CACHE_SIZE_PROVED)
+		return true;
+	return !(m->flags & CACHE_SIZE_UNKNOWN) && m->size > 0;
+}
+
+static void find_size_step(struct fs_op *op);
+
+static void on_size_read(struct body_read *r, int err, const struct body_parts *parts)
+{
+	struct fs_op *op = list_entry(r, struct fs_op, read);
+
+	op->abandon = NULL;
+	if (err < 0) {
+		op->resume(op, err);
+		return;
+	}
+	if (parts->total > 0)
+		op->read.offset += CACHE_CHUNK;
+	find_size_step(op);
+}
+
+static void abandon_read(struct fs_op *op)
+{
+	body_read_cancel(&op->read);
+}
+
+/* Reads one octet of each chunk until the end has been seen. */
+static void find_size_step(struct fs_op *op)
+{
+	struct body_parts parts;
+	int err;
+
+	while ((err = body_read_try(&op->read, &parts)) == 0) {
+		const struct cache_message *m = mailbox_find(op->read.mb, op->read.uid);
+		if (!m || size_is_known(m)) {
+			op->resume(op, m ? 0 : ERR_GONE);
+			return;
+		}
+		if (parts.total == 0) {
+			op->resume(op, ERR_UNREADABLE);
+			return;
+		}
+		op->read.offset += CACHE_CHUNK;
+	}
+	if (err != ERR_NOT_CACHED) {
+		op->resume(op, err);
+		return;
+	}
+	op->abandon = abandon_read;
+	body_read_start(&op->read);
+}
+
+void op_find_size(struct fs_op *op, struct mailbox *mb, uint32_t uid, void (*resume)(struct fs_op *op, int err))
+{
+	op->resume = resume;
+	op->read = (struct body_read){.mb = mb, .uid = uid, .size = 1, .on_done = on_size_read};
+	list_init(&op->read.link);
+	find_size_step(op);
+}
+
+/* --- getattr --- */
+
+static void getattr_sized(struct fs_op *op, int err)
+{
+	const struct cache_message *m = mailbox_find(op->mb, op->uid);
+	struct stat st;
+
+	if (err < 0 || !m) {
+		op_fail(op, err < 0 && err != ERR_GONE ? err : ERR_STALE);
+		return;
+	}
+	entry_stat_message(op->fs, op->mb, m, &st);
+	fuse_reply_attr(op->req, &st, ATTR_TIMEOUT);
+	op_end(op);
+}
+
+static void getattr_message(struct fs_op *op)
+{
+	const struct cache_message *m = mailbox_find(op->mb, op->uid);
+
+	if (m && !size_is_known(m))
+		op_find_size(op, op->mb, op->uid, getattr_sized);
+	else
+		getattr_sized(op, 0);
+}
+
+static void getattr_synced(struct fs_op *op, int err)
+{
+	if (op->mb->dead)
+		op_fail(op, ERR_STALE);
+	else if (err < 0 && !mailbox_find(op->mb, op->uid))
+		op_fail(op, err);
+	else
+		getattr_message(op);
+}
+
+void file_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs *fs = fuse_req_userdata(req);
+	uint64_t started = uv_hrtime();
+	uint32_t uid;
+	struct mailbox *mb = inode_resolve(fs, ino, &uid);
+	struct stat st;
+
+	if (!mb) {
+		fuse_reply_err(req, ESTALE);
+		return;
+	}
+	if (uid == 0) {
+		entry_stat_directory(fs, mb, &st);
+		fuse_reply_attr(req, &st, ATTR_TIMEOUT);
+		op_log("getattr", ino, started, 0);
+		return;
+	}
+	struct fs_op *op = op_create(fs, req, "getattr", ino);
+	op->mb = mb;
+	op->uid = uid;
+	/* An inode of an earlier mount (NFS) in a mailbox that was not looked at yet. */
+	if (!mb->loaded) {
+		sync_start(mb);
+		op_wait_mailbox(op, mb, false, getattr_synced);
+		return;
+	}
+	getattr_message(op);
+}
+
+/* --- open and read --- */
+
+/* Messages never change, so there is nothing to open: the kernel stops asking (FUSE_CAP_NO_OPEN_SUPPORT). */
+void file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	fuse_reply_err(req, ENOSYS);
+}
+
+/* Where the size was just corrected the kernel must know before it sees octets that it did not expect. */
+static void reply_parts(struct fs *fs, fuse_req_t req, fuse_ino_t ino, const struct body_parts *parts)
+{
+	if (!notifier_has(fs->notifier, ino)) {
+		fuse_reply_iov(req, parts->iov, parts->count);
+		return;
+	}
+	char *data = mem_alloc(parts->total);
+	size_t used = 0;
+	for (int i = 0; i < parts->count; i++) {
+		memcpy(data + used, parts->iov[i].iov_base, parts->iov[i].iov_len);
+		used += parts->iov[i].iov_len;
+	}
+	notify_then_reply(fs->notifier, req, data, parts->total);
+}
+
+/* What is open and gone is stale, whatever the reason. */
+static int read_error(int err)
+{
+	return err == ERR_GONE ? ERR_STALE : err;
+}
+
+static void on_read(struct body_read *r, int err, const struct body_parts *parts)
+{
+	struct fs_op *op = list_entry(r, struct fs_op, read);
+
+	op->abandon = NULL;
+	if (err < 0) {
+		op_fail(op, read_error(err));
+		return;
+	}
+	reply_parts(op->fs, op->req, op->ino, parts);
+	op_end(op);
+}
+
+static void read_start(struct fs *fs, fuse_req_t req, fuse_ino_t ino, const struct body_read *read)
+{
+	struct fs_op *op = op_create(fs, req, "read", ino);
+
+	op->read = *read;
+	op->read.on_done = on_read;
+	list_init(&op->read.link);
+	op->abandon = abandon_read;
+	body_read_start(&op->read);
+}
+
+static void read_synced(struct fs_op *op, int err)
+{
+	struct body_parts parts;
+
+	if (op->mb->dead) {
+		op_fail(op, ERR_STALE);
+		return;
+	}
+	op->read.on_done = on_read;
+	list_init(&op->read.link);
+	int rc = body_read_try(&op->read, &parts);
+	if (rc == 0) {
+		on_read(&op->read, 0, &parts);
+	} else if (rc == ERR_NOT_CACHED && err == 0) {
+		op->abandon = abandon_read;
+		body_read_start(&op->read);
+	} else {
+		op_fail(op, err < 0 ? err : read_error(rc));
+	}
+}
+
+void file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct fs *fs = fuse_req_userdata(req);
+	uint64_t started = uv_hrtime();
+	struct body_parts parts;
+	uint32_t uid;
+	struct mailbox *mb = inode_resolve(fs, ino, &uid);
+
+	if (!mb || uid == 0) {
+		fuse_reply_err(req, mb ? EISDIR : ESTALE);
+		return;
+	}
+	struct body_read read = {.mb = mb, .uid = uid, .offset = (uint64_t)off, .size = size};
+	if (read.size > BODY_READ_MAX)
+		read.size = BODY_READ_MAX;
+	if (!mb->loaded) {
+		struct fs_op *op = op_create(fs, req, "read", ino);
+		op->mb = mb;
+		op->read = read;
+		sync_start(mb);
+		op_wait_mailbox(op, mb, false, read_synced);
+		return;
+	}
+	int err = body_read_try(&read, &parts);
+	if (err == ERR_NOT_CACHED) {
+		read_start(fs, req, ino, &read);
+		return;
+	}
+	if (err < 0)
+		fuse_reply_err(req, error_errno(read_error(err)));
+	else
+		reply_parts(fs, req, ino, &parts);
+	op_log("read", ino, started, err < 0 ? error_errno(read_error(err)) : 0);
+}
+
+/* --- unlink --- */
+
+static void on_removed(struct removal *r, int err)
+{
+	struct fs_op *op = list_entry(r, struct fs_op, removal);
+
+	op->abandon = NULL;
+	map_remove(&op->fs->unlinking, inode_of_message(r->mb, r->uid));
+	if (err < 0)
+		op_fail(op, err);
+	else
+		op_fail_errno(op, 0);
+}
+
+static void abandon_removal(struct fs_op *op)
+{
+	map_remove(&op->fs->unlinking, inode_of_message(op->removal.mb, op->removal.uid));
+	expunge_cancel(&op->removal);
+}
+
+void file_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct fs *fs = fuse_req_userdata(req);
+	uint32_t uid;
+	struct mailbox *mb = inode_resolve(fs, parent, &uid);
+
+	if (fs->options.readonly) {
+		fuse_reply_err(req, EROFS);
+		return;
+	}
+	if (!mb || uid) {
+		fuse_reply_err(req, ESTALE);
+		return;
+	}
+	if (!entry_parse_name(fs, mb, name, &uid) || !mailbox_find(mb, uid)) {
+		fuse_reply_err(req, mailbox_child(mb, span_of(name)) ? EISDIR : ENOENT);
+		return;
+	}
+	struct fs_op *op = op_create(fs, req, "unlink", inode_of_message(mb, uid));
+	op->removal = (struct removal){.mb = mb, .uid = uid, .on_done = on_removed};
+	list_init(&op->removal.link);
+	op->abandon = abandon_removal;
+	map_put(&fs->unlinking, op->ino, op);
+	expunge_start(&op->removal);
+}
+
+/* --- statfs --- */
+
+/* Without a quota: a petabyte, as cloud mounts say it, so that no program thinks that it is full. */
+#define ASSUMED_OCTETS ((uint64_t)1 << 50)
+#define BLOCK 4096u
+/* UIDs are numbers of 32 bits. */
+#define ASSUMED_FILES ((uint64_t)UINT32_MAX)
+
+void file_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	struct fs *fs = fuse_req_userdata(req);
+	const struct quota *quota = fs->account->quota;
+	uint64_t total = quota->limit ? quota->limit : ASSUMED_OCTETS;
+	uint64_t used = quota->limit ? quota->used : 0;
+	uint64_t files = quota->message_limit ? quota->message_limit : ASSUMED_FILES;
+	uint64_t messages = quota->message_limit ? quota->messages : 0;
+	struct statvfs st = {
+		.f_bsize = BLOCK,
+		.f_frsize = BLOCK,
+		.f_blocks = total / BLOCK,
+		.f_bfree = used < total ? (total - used) / BLOCK : 0,
+		.f_files = files,
+		.f_ffree = messages < files ? files - messages : 0,
+		.f_namemax = NAME_MAX,
+	};
+
+	st.f_bavail = st.f_bfree;
+	st.f_favail = st.f_ffree;
+	fuse_reply_statfs(req, &st);
+	quota_start(fs->account);
+}

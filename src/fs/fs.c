@@ -1,0 +1,314 @@
+/*
+ * The loop's side of FUSE: /dev/fuse is polled beside the sockets, requests are answered at once or become a struct
+ * fs_op, and what the account tells is passed to the notifier.
+ */
+#include "fs/fs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "fs/private.h"
+
+/* Requests served before the sockets get a turn again. */
+#define REQUESTS_PER_TURN 32
+#define TICK 250
+
+/* --- what is not allowed, cleanly --- */
+
+static void refuse(fuse_req_t req)
+{
+	struct fs *fs = fuse_req_userdata(req);
+
+	fuse_reply_err(req, fs->options.readonly ? EROFS : EPERM);
+}
+
+static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+{
+	refuse(req);
+}
+
+static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	refuse(req);
+}
+
+static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	refuse(req);
+}
+
+static void op_symlink(fuse_req_t req, const char *link, fuse_ino_t parent, const char *name)
+{
+	refuse(req);
+}
+
+static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
+	const char *newname, unsigned flags)
+{
+	refuse(req);
+}
+
+static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t newparent, const char *newname)
+{
+	refuse(req);
+}
+
+static void op_create_file(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+	struct fuse_file_info *fi)
+{
+	refuse(req);
+}
+
+static void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
+	struct fuse_file_info *fi)
+{
+	refuse(req);
+}
+
+static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *fi)
+{
+	refuse(req);
+}
+
+static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
+	struct fuse_file_info *fi)
+{
+	fuse_reply_err(req, EOPNOTSUPP);
+}
+
+static void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
+{
+	fuse_reply_err(req, EOPNOTSUPP);
+}
+
+static void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+	fuse_reply_err(req, EOPNOTSUPP);
+}
+
+static void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	fuse_reply_err(req, 0);
+}
+
+/* Measured: see DESIGN, "What the kernel wants". */
+static void op_init(void *userdata, struct fuse_conn_info *conn)
+{
+	conn->want |= conn->capable & (FUSE_CAP_READDIRPLUS | FUSE_CAP_NO_OPEN_SUPPORT | FUSE_CAP_PARALLEL_DIROPS |
+					      FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_ASYNC_READ);
+	conn->want &= ~(unsigned)(FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
+		FUSE_CAP_SPLICE_MOVE | FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_AUTO_INVAL_DATA);
+	conn->max_write = 1u << 20;
+	conn->time_gran = 1000000000;
+}
+
+const struct fuse_lowlevel_ops fs_operations = {
+	.init = op_init,
+	.lookup = dir_lookup,
+	.getattr = file_getattr,
+	.setattr = op_setattr,
+	.mknod = op_mknod,
+	.mkdir = op_mkdir,
+	.unlink = file_unlink,
+	.rmdir = op_rmdir,
+	.symlink = op_symlink,
+	.rename = op_rename,
+	.link = op_link,
+	.open = file_open,
+	.read = file_read,
+	.write = op_write,
+	.opendir = dir_opendir,
+	.readdir = dir_readdir,
+	.readdirplus = dir_readdirplus,
+	.releasedir = op_releasedir,
+	.statfs = file_statfs,
+	.setxattr = op_setxattr,
+	.removexattr = op_removexattr,
+	.create = op_create_file,
+	.fallocate = op_fallocate,
+};
+
+/* --- what the account tells --- */
+
+static void on_directory_changed(void *ctx, struct mailbox *mb)
+{
+	struct fs *fs = ctx;
+
+	if (fs->session && !fs->stopping)
+		notify_directory(fs->notifier, inode_of_directory(fs, mb));
+}
+
+static void on_message_gone(void *ctx, struct mailbox *mb, uint32_t uid)
+{
+	struct fs *fs = ctx;
+	char name[NAME_MAX + 1];
+	fuse_ino_t ino = inode_of_message(mb, uid);
+
+	if (!fs->session || fs->stopping)
+		return;
+	fuse_ino_t parent = inode_of_directory(fs, mb);
+	/* The kernel forgets a name that it removes itself. */
+	if (!map_get(&fs->unlinking, ino)) {
+		size_t n = entry_name(fs, mb, uid, name);
+		notify_name_gone(fs->notifier, parent, ino, name, n);
+	}
+	notify_directory(fs->notifier, parent);
+}
+
+static void on_size_changed(void *ctx, struct mailbox *mb, uint32_t uid)
+{
+	struct fs *fs = ctx;
+
+	if (fs->session && !fs->stopping)
+		notify_attributes(fs->notifier, inode_of_message(mb, uid));
+}
+
+static void on_directory_gone(void *ctx, struct mailbox *parent, struct mailbox *mb)
+{
+	struct fs *fs = ctx;
+
+	if (!fs->session || fs->stopping || mb == fs->account->top)
+		return;
+	notify_name_gone(fs->notifier, inode_of_directory(fs, parent), inode_of_directory(fs, mb), mb->component,
+		strlen(mb->component));
+}
+
+const struct account_observer fs_observer = {
+	.on_directory_changed = on_directory_changed,
+	.on_message_gone = on_message_gone,
+	.on_size_changed = on_size_changed,
+	.on_directory_gone = on_directory_gone,
+};
+
+/* --- serving --- */
+
+static void stop_polling(struct fs *fs)
+{
+	if (fs->polling)
+		uv_poll_stop(&fs->poll);
+	fs->polling = false;
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+	struct fs *fs = poll->data;
+
+	for (unsigned i = 0; i < REQUESTS_PER_TURN && fs->session; i++) {
+		int n = fuse_session_receive_buf(fs->session, &fs->buffer);
+		if (n == -EAGAIN || n == -EINTR)
+			break;
+		if (n > 0)
+			fuse_session_process_buf(fs->session, &fs->buffer);
+		if (n <= 0 || fuse_session_exited(fs->session)) {
+			stop_polling(fs);
+			fs->on_unmounted(fs->ctx);
+			return;
+		}
+	}
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	op_tick(timer->data);
+}
+
+struct fs *fs_create(uv_loop_t *loop, const struct fs_options *options)
+{
+	struct fs *fs = mem_zalloc(sizeof(*fs));
+
+	fs->loop = loop;
+	fs->options = *options;
+	fs->mounted = time(NULL);
+	list_init(&fs->ops);
+	map_init(&fs->unlinking);
+	fs->notifier = notifier_create(fs);
+	return fs;
+}
+
+uv_loop_t *fs_loop(const struct fs *fs)
+{
+	return fs->loop;
+}
+
+static struct fuse_session *new_session(struct fs *fs)
+{
+	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+	struct fuse_session *session = NULL;
+
+	if (fuse_opt_add_arg(&args, "imapfs") == 0 && fuse_opt_add_arg(&args, "-o") == 0 &&
+		fuse_opt_add_arg(&args, fs->options.mount_options) == 0)
+		session = fuse_session_new(&args, &fs_operations, sizeof(fs_operations), fs);
+	fuse_opt_free_args(&args);
+	return session;
+}
+
+int fs_mount(struct fs *fs, struct account *account, void (*on_unmounted)(void *ctx), void *ctx)
+{
+	struct fuse_session *session = new_session(fs);
+
+	if (!session)
+		return ERR_INVALID;
+	if (fuse_session_mount(session, fs->options.mountpoint) < 0) {
+		fuse_session_destroy(session);
+		return ERR_INVALID;
+	}
+	fs->session = session;
+	fs->account = account;
+	fs->on_unmounted = on_unmounted;
+	fs->ctx = ctx;
+	int fd = fuse_session_fd(session);
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	uv_poll_init(fs->loop, &fs->poll, fd);
+	uv_timer_init(fs->loop, &fs->timer);
+	fs->poll.data = fs->timer.data = fs;
+	uv_poll_start(&fs->poll, UV_READABLE, on_readable);
+	fs->polling = true;
+	uv_timer_start(&fs->timer, on_timer, TICK, TICK);
+	return 0;
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+	struct fs *fs = handle->data;
+
+	if (--fs->closing == 0)
+		fs->on_stopped(fs->ctx);
+}
+
+/* Nothing of ours is in the kernel any more: the descriptor may go. */
+static void on_notifier_idle(struct fs *fs)
+{
+	stop_polling(fs);
+	op_fail_all(fs, ERR_IO);
+	fuse_session_unmount(fs->session);
+	fs->closing = 2;
+	uv_close((uv_handle_t *)&fs->poll, on_handle_closed);
+	uv_close((uv_handle_t *)&fs->timer, on_handle_closed);
+}
+
+void fs_stop(struct fs *fs, void (*on_done)(void *ctx))
+{
+	fs->on_stopped = on_done;
+	fs->stopping = true;
+	op_fail_all(fs, ERR_IO);
+	/* Requests are still answered meanwhile: the notifier may wait for a lock that one of them holds. */
+	notifier_drain(fs->notifier, on_notifier_idle);
+}
+
+void fs_destroy(struct fs *fs)
+{
+	if (!fs)
+		return;
+	if (fs->session)
+		fuse_session_destroy(fs->session);
+	free(fs->buffer.mem);
+	notifier_destroy(fs->notifier);
+	map_finish(&fs->unlinking);
+	free(fs);
+}

@@ -1,0 +1,40 @@
+/*
+ * The filesystem: the low-level FUSE operations on an account, served from the account's libuv loop.
+ */
+#ifndef FS_FS_H
+#define FS_FS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <uv.h>
+
+#include "mail/account.h"
+
+struct fs;
+
+struct fs_options {
+	const char *mountpoint;
+	const char *mount_options; /* for libfuse's -o */
+	bool readonly;
+	bool debug;
+	uid_t uid;
+	gid_t gid;
+	mode_t fmask, dmask; /* bits taken away */
+	const char *suffix;  /* of message names, "" for none */
+	uint64_t timeout;    /* milliseconds that an operation may take */
+};
+
+/* options and what it points at must outlive the fs. */
+struct fs *fs_create(uv_loop_t *loop, const struct fs_options *options);
+uv_loop_t *fs_loop(const struct fs *fs);
+/* What the account is to tell, with the fs as its ctx. */
+extern const struct account_observer fs_observer;
+/* Mounts and begins to serve. Returns 0, or ERR_INVALID when libfuse could not (it has said why on stderr). on_unmounted(ctx) is called from the loop
+ * when somebody else unmounted it. */
+int fs_mount(struct fs *fs, struct account *account, void (*on_unmounted)(void *ctx), void *ctx);
+/* Answers everything that waits, unmounts; on_done(ctx) from the loop. Also after on_unmounted. */
+void fs_stop(struct fs *fs, void (*on_done)(void *ctx));
+void fs_destroy(struct fs *fs);
+
+#endif

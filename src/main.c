@@ -1,0 +1,285 @@
+/*
+ * imapfs: mounts an IMAP account. This file puts the parts together and takes them apart again in
+ * the reverse order; every failure before the mount is one line on stderr and an exit status of its own.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "credentials.h"
+#include "daemon.h"
+#include "fs/fs.h"
+#include "net/stream.h"
+#include "options.h"
+
+#define ERROR_MAX 1024
+#define SIGNALS 3
+
+struct program {
+	struct options options;
+	uv_loop_t loop;
+	struct buf password;
+	struct net_tls *tls;
+	struct cache *cache;
+	struct account *account;
+	struct fs *fs;
+	uv_signal_t signals[SIGNALS];
+	bool mounted, stopping;
+	int status;
+};
+
+/* --- the end --- */
+
+static void on_account_stopped(void *ctx)
+{
+	struct fs *fs = ctx;
+	struct program *p = uv_loop_get_data(fs_loop(fs));
+
+	for (unsigned i = 0; i < SIGNALS; i++)
+		uv_close((uv_handle_t *)&p->signals[i], NULL);
+}
+
+static void on_fs_stopped(void *ctx)
+{
+	struct program *p = ctx;
+
+	account_stop(p->account, on_account_stopped);
+}
+
+static void stop(struct program *p)
+{
+	if (p->stopping)
+		return;
+	p->stopping = true;
+	if (p->mounted)
+		fs_stop(p->fs, on_fs_stopped);
+	else
+		on_fs_stopped(p);
+}
+
+static void on_unmounted(void *ctx)
+{
+	stop(ctx);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+	struct program *p = handle->data;
+
+	log_debug("signal %d: unmounting", number);
+	if (!p->mounted)
+		p->status = EXIT_STATUS_INTERNAL;
+	stop(p);
+}
+
+/* --- the start --- */
+
+static int connect_status(int err)
+{
+	switch (err) {
+	case ERR_TLS:
+		return EXIT_STATUS_TLS;
+	case ERR_AUTH:
+		return EXIT_STATUS_LOGIN;
+	case ERR_NO_MAILBOX:
+		return EXIT_STATUS_MOUNT;
+	default:
+		return EXIT_STATUS_CONNECT;
+	}
+}
+
+static void on_started(void *ctx, int err, const char *text)
+{
+	struct fs *fs = ctx;
+	struct program *p = uv_loop_get_data(fs_loop(fs));
+	const struct source *source = &p->options.source;
+
+	if (p->stopping)
+		return;
+	if (err < 0) {
+		log_error("%s:%u: %s", source->host, source->port, text);
+		p->status = connect_status(err);
+		stop(p);
+		return;
+	}
+	if (fs_mount(p->fs, p->account, on_unmounted, p) < 0) {
+		log_error("%s: cannot mount", p->options.mountpoint);
+		p->status = EXIT_STATUS_MOUNT;
+		stop(p);
+		return;
+	}
+	p->mounted = true;
+	daemon_detach();
+}
+
+static struct fs *create_fs(struct program *p)
+{
+	const struct options *o = &p->options;
+	struct fs_options options = {
+		.mountpoint = o->mountpoint,
+		.mount_options = o->mount_options,
+		.readonly = o->ro,
+		.uid = o->has_uid ? o->uid : getuid(),
+		.gid = o->has_gid ? o->gid : getgid(),
+		.fmask = o->fmask,
+		.dmask = o->dmask,
+		.suffix = o->suffix,
+		.timeout = (uint64_t)o->timeout * 1000,
+	};
+
+	return fs_create(&p->loop, &options);
+}
+
+static struct account *create_account(struct program *p)
+{
+	const struct options *o = &p->options;
+	static const enum pool_tls modes[] = {
+		[SOURCE_TLS_IMPLICIT] = POOL_TLS_IMPLICIT,
+		[SOURCE_TLS_STARTTLS] = POOL_TLS_STARTTLS,
+		[SOURCE_TLS_NONE] = POOL_TLS_NONE,
+	};
+	struct account_options options = {
+		.pool = {
+			.host = o->source.host,
+			.port = o->source.port,
+			.user = o->source.user,
+			.password = buf_cstr(&p->password),
+			.mode = modes[o->source.tls],
+			.tls = p->tls,
+			.timeout = (uint64_t)o->timeout * 1000,
+			.connections = o->connections,
+		},
+		.mailbox = o->source.mailbox,
+		.subscribed = o->subscribed,
+		.readonly = o->ro,
+	};
+
+	return account_create(&p->loop, &options, p->cache, &fs_observer, p->fs);
+}
+
+static int open_cache(struct program *p, char *error)
+{
+	struct cache_options options = {.dir = p->options.cache, .max_bytes = p->options.cache_size};
+
+	p->cache = cache_open(&p->loop, &options, error, ERROR_MAX);
+	return p->cache ? EXIT_STATUS_OK : EXIT_STATUS_CACHE;
+}
+
+/* What can fail before the network is touched. */
+static int prepare(struct program *p, char *error)
+{
+	struct net_tls_options tls = {.cafile = p->options.cafile};
+
+	if (p->options.source.tls != SOURCE_TLS_NONE) {
+		p->tls = net_tls_create(&tls, error, ERROR_MAX);
+		if (!p->tls)
+			return EXIT_STATUS_TLS;
+	}
+	if (credentials_get(&p->options, &p->password, error, ERROR_MAX) < 0)
+		return EXIT_STATUS_LOGIN;
+	return open_cache(p, error);
+}
+
+static void watch_signals(struct program *p)
+{
+	static const int numbers[SIGNALS] = {SIGINT, SIGTERM, SIGHUP};
+
+	signal(SIGPIPE, SIG_IGN);
+	for (unsigned i = 0; i < SIGNALS; i++) {
+		uv_signal_init(&p->loop, &p->signals[i]);
+		p->signals[i].data = p;
+		uv_signal_start(&p->signals[i], on_signal, numbers[i]);
+	}
+}
+
+static void run(struct program *p)
+{
+	char error[ERROR_MAX] = "";
+
+	p->status = prepare(p, error);
+	if (p->status != EXIT_STATUS_OK) {
+		log_error("%s", error);
+		return;
+	}
+	watch_signals(p);
+	p->fs = create_fs(p);
+	p->account = create_account(p);
+	account_start(p->account, on_started);
+	uv_run(&p->loop, UV_RUN_DEFAULT);
+	cache_close(p->cache);
+	account_destroy(p->account);
+	fs_destroy(p->fs);
+}
+
+static int serve(struct program *p)
+{
+	if (uv_loop_init(&p->loop) < 0) {
+		log_error("cannot make an event loop");
+		return EXIT_STATUS_INTERNAL;
+	}
+	uv_loop_set_data(&p->loop, p);
+	buf_init_secret(&p->password, CREDENTIALS_MAX);
+	run(p);
+	buf_finish(&p->password);
+	net_tls_destroy(p->tls);
+	uv_run(&p->loop, UV_RUN_DEFAULT);
+	if (uv_loop_close(&p->loop) < 0)
+		log_debug("the event loop still has handles");
+	return p->status;
+}
+
+/* --- the mountpoint --- */
+
+static int check_mountpoint(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		return EXIT_STATUS_OK;
+	if (errno == ENOTCONN)
+		log_error("%s: a filesystem that died is still mounted here; clear it with "
+			"'fusermount3 -u %s' and try again", path, path);
+	else if (access(path, F_OK) < 0)
+		log_error("%s: %s", path, strerror(errno));
+	else
+		log_error("%s: not a directory", path);
+	return EXIT_STATUS_MOUNT;
+}
+
+int main(int argc, char **argv)
+{
+	struct program p = {0};
+	char error[ERROR_MAX];
+	const struct rlimit no_core = {0, 0};
+
+	if (options_parse(argc, argv, &p.options, error, sizeof(error)) < 0) {
+		fprintf(stderr, "imapfs: %s\n", error);
+		return EXIT_STATUS_USAGE;
+	}
+	if (p.options.help)
+		options_print_help(stdout);
+	if (p.options.version)
+		options_print_version(stdout);
+	if (p.options.help || p.options.version)
+		return EXIT_STATUS_OK;
+	log_set_debug(p.options.debug);
+	/* A core would hold the password. */
+	setrlimit(RLIMIT_CORE, &no_core);
+	int status = check_mountpoint(p.options.mountpoint);
+	if (status == EXIT_STATUS_OK) {
+		if (!p.options.foreground)
+			daemon_fork();
+		status = serve(&p);
+	}
+	options_finish(&p.options);
+	return status;
+}
