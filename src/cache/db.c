@@ -18,14 +18,13 @@
 #else
 #define SCHEMA_VERSION 1
 #endif
-#define STRING_OF(x) #x
-#define STRING(x) STRING_OF(x)
 
+/* Begins a transaction, which ends when the version is written too. */
 static const char schema[] =
 	"BEGIN IMMEDIATE;"
 	"CREATE TABLE mailboxes(id INTEGER PRIMARY KEY, name BLOB, delimiter INTEGER,"
 	" list_flags INTEGER, uidvalidity INTEGER, uidnext INTEGER, highestmodseq INTEGER,"
-	" present INTEGER, complete INTEGER, chk INTEGER);"
+	" present INTEGER, complete INTEGER, chk INTEGER, listed INTEGER, changed INTEGER);"
 	"CREATE TABLE messages(id INTEGER PRIMARY KEY, packed BLOB);" /* mailbox << 25 | uid >> 7 */
 	"CREATE TABLE bodies(mailbox INTEGER, uid INTEGER, chunk INTEGER, n INTEGER, used INTEGER,"
 	" chk INTEGER, data INTEGER, PRIMARY KEY(mailbox, uid, chunk)) WITHOUT ROWID;"
@@ -34,22 +33,25 @@ static const char schema[] =
 	"CREATE TABLE doomed(mailbox INTEGER PRIMARY KEY);"
 	"CREATE TABLE journal(mailbox INTEGER PRIMARY KEY, uids BLOB, chk INTEGER);"
 	"CREATE TABLE total(id INTEGER PRIMARY KEY, bytes INTEGER);"
-	"INSERT INTO total VALUES(1, 0);"
-	"PRAGMA application_id=" STRING(APPLICATION_ID) ";"
-							"PRAGMA user_version=" STRING(
-								SCHEMA_VERSION) ";"
-										"COMMIT";
+	"INSERT INTO total VALUES(1, 0);";
+
+static const char writer_settings[] =
+	"PRAGMA auto_vacuum=INCREMENTAL;" /* for a new database only */
+	"PRAGMA cache_size=-8192;"        /* KiB */
+	"PRAGMA secure_delete=FAST;"
+	"PRAGMA synchronous=NORMAL;"
+	"PRAGMA wal_autocheckpoint=0;";
 
 static const char *const statements[STMT_COUNT] = {
 	[STMT_BEGIN] = "BEGIN IMMEDIATE",
 	[STMT_COMMIT] = "COMMIT",
 	[STMT_ROLLBACK] = "ROLLBACK",
 	[STMT_MAILBOX_ALL] = "SELECT id, list_flags, uidvalidity, uidnext, highestmodseq, present,"
-			     " complete, delimiter, name, chk FROM mailboxes ORDER BY id",
+			     " complete, delimiter, name, chk, listed, changed FROM mailboxes ORDER BY id",
 	[STMT_MAILBOX_PUT] =
 		"INSERT OR REPLACE INTO mailboxes(id, list_flags, uidvalidity, uidnext,"
-		" highestmodseq, present, complete, delimiter, name, chk)"
-		" VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+		" highestmodseq, present, complete, delimiter, name, chk, listed, changed)"
+		" VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
 	[STMT_MAILBOX_DROP] = "DELETE FROM mailboxes WHERE id=?1",
 	[STMT_MESSAGES_GET] = "SELECT packed FROM messages WHERE id=?1",
 	[STMT_MESSAGES_PUT] = "INSERT OR REPLACE INTO messages(id, packed) VALUES(?1, ?2)",
@@ -99,7 +101,16 @@ static int execute(struct cache_db *db, const char *sql)
 	return sqlite3_exec(db->handle, sql, NULL, NULL, NULL);
 }
 
-static int pragma_number(struct cache_db *db, const char *sql, int64_t *value)
+static int set_number(struct cache_db *db, const char *pragma, int value)
+{
+	char *sql = sqlite3_mprintf("PRAGMA %s=%d", pragma, value);
+	int rc = sql ? execute(db, sql) : SQLITE_NOMEM;
+
+	sqlite3_free(sql);
+	return rc;
+}
+
+static int get_number(struct cache_db *db, const char *sql, int64_t *value)
 {
 	sqlite3_stmt *s;
 	int rc = sqlite3_prepare_v2(db->handle, sql, -1, &s, NULL);
@@ -110,21 +121,32 @@ static int pragma_number(struct cache_db *db, const char *sql, int64_t *value)
 	return rc;
 }
 
+static int make_schema(struct cache_db *db)
+{
+	int rc = execute(db, schema);
+
+	if (rc == 0)
+		rc = set_number(db, "application_id", APPLICATION_ID);
+	if (rc == 0)
+		rc = set_number(db, "user_version", SCHEMA_VERSION);
+	return rc == 0 ? execute(db, "COMMIT") : rc;
+}
+
 /* Makes the schema in an empty database; 0 only when it is the one of this version. */
 static int check_schema(struct cache_db *db)
 {
 	int64_t application, version, tables;
 	int rc;
 
-	if ((rc = pragma_number(db, "PRAGMA application_id", &application)) != 0 ||
-		(rc = pragma_number(db, "PRAGMA user_version", &version)) != 0 ||
-		(rc = pragma_number(db, "SELECT count(*) FROM sqlite_schema", &tables)) != 0)
+	if ((rc = get_number(db, "PRAGMA application_id", &application)) != 0 ||
+		(rc = get_number(db, "PRAGMA user_version", &version)) != 0 ||
+		(rc = get_number(db, "SELECT count(*) FROM sqlite_schema", &tables)) != 0)
 		return rc;
 	if (application == APPLICATION_ID && version == SCHEMA_VERSION)
 		return 0;
 	if (application || version || tables)
 		return SQLITE_MISMATCH;
-	return execute(db, schema);
+	return make_schema(db);
 }
 
 static int open_handle(struct cache_db *db, const char *path, int flags)
@@ -175,10 +197,9 @@ int cache_db_open_writer(struct cache_db *db, const char *path)
 	if (rc != 0)
 		return rc;
 	sqlite3_busy_timeout(db->handle, 5000);
-	rc = execute(db, "PRAGMA page_size=16384; PRAGMA auto_vacuum=INCREMENTAL;"
-			 "PRAGMA cache_size=-8192;"
-			 "PRAGMA secure_delete=FAST; PRAGMA synchronous=NORMAL;"
-			 "PRAGMA wal_autocheckpoint=0;");
+	rc = set_number(db, "page_size", CACHE_PAGE_SIZE); /* of a new database */
+	if (rc == 0)
+		rc = execute(db, writer_settings);
 	if (rc == 0)
 		rc = set_wal(db);
 	if (rc == 0)

@@ -89,6 +89,8 @@ enum cache_stmt {
 	STMT_COUNT
 };
 
+#define CACHE_PAGE_SIZE 16384
+
 struct cache_db {
 	sqlite3 *handle;
 	sqlite3_stmt *stmts[STMT_COUNT];

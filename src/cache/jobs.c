@@ -13,6 +13,7 @@
 
 #define RUN_COST ((size_t)8 << 20)
 #define RUN_JOBS 1024
+#define WAL_MIN_PAGES 64   /* 1 MiB */
 #define WAL_MAX_PAGES 1024 /* 16 MiB */
 
 struct cache_run {
@@ -97,6 +98,18 @@ static int transact(struct cache_run *run)
 	return rc;
 }
 
+/* Up to a quarter of what the bodies may be, so that a small cache has not a large log. */
+static bool checkpoint_is_due(const struct cache_writer *w)
+{
+	uint64_t pages = w->max_bytes / 4 / CACHE_PAGE_SIZE;
+
+	if (pages < WAL_MIN_PAGES)
+		pages = WAL_MIN_PAGES;
+	if (pages > WAL_MAX_PAGES)
+		pages = WAL_MAX_PAGES;
+	return (uint64_t)w->wal_pages > pages;
+}
+
 /* The long part goes on beside the reader; then, if it got everything, the log is cut. */
 static int checkpoint(struct cache_writer *w)
 {
@@ -148,7 +161,7 @@ static void execute(struct cache_run *run)
 		/* Without jobs there may be room for what makes room. */
 		w->more = !run->idle && cache_bodies_over(w);
 	}
-	if (w->wal_pages > WAL_MAX_PAGES || (run->rc & 0xff) == SQLITE_FULL) {
+	if (checkpoint_is_due(w) || (run->rc & 0xff) == SQLITE_FULL) {
 		int rc = checkpoint(w);
 
 		if (rc != 0 && (rc & 0xff) != SQLITE_BUSY)
