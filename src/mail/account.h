@@ -50,6 +50,7 @@ struct account {
 	struct mailbox *top;  /* what is mounted: the root, or the mailbox that was asked for */
 	void *by_name;        /* tsearch tree of living mailboxes */
 	struct map by_id;     /* living and dead */
+	bool loading;         /* the tree is being made from the cache: nothing is new */
 	uint32_t generation;  /* of LIST */
 	uint64_t listed;      /* uv_now of the last LIST; 0: never */
 	struct lister *lister; /* LIST under way */

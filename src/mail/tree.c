@@ -4,6 +4,7 @@
  */
 #include <search.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -68,7 +69,10 @@ static void adopt(struct account *a, struct mailbox *parent, struct mailbox *mb,
 	mailbox_attach(parent, mb);
 	index_name(a, mb);
 	map_put(&a->by_id, mb->id, mb);
-	mailbox_touch(parent);
+	if (!a->loading) {
+		mailbox_touch(parent);
+		mailbox_save(parent);
+	}
 }
 
 static struct mailbox *make(struct account *a, struct mailbox *parent, uint32_t id, struct span name,
@@ -251,7 +255,18 @@ static void load_one(void *ctx, const struct cache_mailbox *row)
 
 void account_load_tree(struct account *a)
 {
+	a->loading = true;
 	cache_each_mailbox(a->cache, load_one, a);
+	a->loading = false;
+	/* The root has no row: it changed when its newest mailbox did. */
+	a->root->changed = 0;
+	LIST_FOREACH(pos, &a->root->children) {
+		const struct mailbox *child = list_entry(pos, struct mailbox, sibling);
+		if (child->changed > a->root->changed)
+			a->root->changed = child->changed;
+	}
+	if (a->root->changed == 0)
+		a->root->changed = time(NULL);
 }
 
 static void destroy_one(void *ctx, uint64_t key, void *value)
