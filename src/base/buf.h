@@ -44,7 +44,8 @@ void buf_consume(struct buf *b, size_t n);
 void buf_truncate(struct buf *b, size_t len);
 /* Drops all octets, keeps the memory. */
 void buf_clear(struct buf *b);
-/* The contents as a C string (a NUL stands behind data[len], not counted); NULL when out of memory. */
+/* The contents as a C string (a NUL stands behind data[len], not counted); NULL when out of memory.
+ */
 const char *buf_cstr(struct buf *b);
 
 static inline struct span buf_span(const struct buf *b)

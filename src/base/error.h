@@ -17,17 +17,17 @@ enum error {
 	ERR_DENIED = -995,   /* the account lacks a right */
 	ERR_REFUSED = -994,  /* the server answered NO or BAD */
 	/* One connection, and with it perhaps the account. */
-	ERR_NET = -993,      /* no name, no route, refused, reset, closed by BYE */
-	ERR_TIMEOUT = -992,  /* no answer within the deadline */
-	ERR_PROTOCOL = -991, /* the octets cannot be IMAP, or framing is lost */
-	ERR_TLS = -990,      /* handshake or certificate */
-	ERR_AUTH = -989,     /* login refused */
+	ERR_NET = -993,       /* no name, no route, refused, reset, closed by BYE */
+	ERR_TIMEOUT = -992,   /* no answer within the deadline */
+	ERR_PROTOCOL = -991,  /* the octets cannot be IMAP, or framing is lost */
+	ERR_TLS = -990,       /* handshake or certificate */
+	ERR_AUTH = -989,      /* login refused */
 	ERR_THROTTLED = -988, /* the server asks for patience */
 	/* Ourselves. */
 	ERR_NOMEM = -987,
-	ERR_LIMIT = -986, /* a maximum of our own was exceeded */
-	ERR_INVALID = -985, /* what the user or the caller gave makes no sense */
-	ERR_IO = -984,    /* a local file, the cache */
+	ERR_LIMIT = -986,      /* a maximum of our own was exceeded */
+	ERR_INVALID = -985,    /* what the user or the caller gave makes no sense */
+	ERR_IO = -984,         /* a local file, the cache */
 	ERR_NOT_CACHED = -983, /* only the network can tell */
 	/* Nobody's fault. */
 	ERR_CANCELED = -982,

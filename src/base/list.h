@@ -13,13 +13,16 @@ struct list {
 	struct list *prev, *next;
 };
 
-#define LIST_INIT(name) {&(name), &(name)}
+#define LIST_INIT(name)                                                                            \
+	{                                                                                          \
+		&(name), &(name)                                                                   \
+	}
 #define list_entry(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
-#define LIST_FOREACH(pos, head) \
+#define LIST_FOREACH(pos, head)                                                                    \
 	for (struct list *pos = (head)->next; pos != (head); pos = pos->next)
 /* The body may remove (and free) pos, nothing else. */
-#define LIST_FOREACH_SAFE(pos, head) \
-	for (struct list *pos = (head)->next, *pos##_next = pos->next; pos != (head); \
+#define LIST_FOREACH_SAFE(pos, head)                                                               \
+	for (struct list *pos = (head)->next, *pos##_next = pos->next; pos != (head);              \
 		pos = pos##_next, pos##_next = pos->next)
 
 static inline void list_init(struct list *l)

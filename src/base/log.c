@@ -46,7 +46,8 @@ static void to_stderr(enum log_level level, const char *text)
 	struct tm tm;
 
 	if (!debugging) {
-		fprintf(stderr, "imapfs: %s%s\n", level == LOG_LEVEL_WARNING ? "warning: " : "", text);
+		fprintf(stderr, "imapfs: %s%s\n", level == LOG_LEVEL_WARNING ? "warning: " : "",
+			text);
 		return;
 	}
 	clock_gettime(CLOCK_REALTIME, &now);

@@ -1,6 +1,6 @@
 /*
- * A hash map from 64-bit numbers (mailbox ids, inode numbers, UIDs) to pointers. Open addressing; the
- * hash is keyed at random so that nobody who chooses UIDs can make it slow.
+ * A hash map from 64-bit numbers (mailbox ids, inode numbers, UIDs) to pointers. Open addressing;
+ * the hash is keyed at random so that nobody who chooses UIDs can make it slow.
  */
 #ifndef BASE_MAP_H
 #define BASE_MAP_H

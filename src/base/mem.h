@@ -1,7 +1,7 @@
 /*
- * Allocation for the parts that hold the account's state together (mail, fs, main): when it fails the
- * process says so and ends, the cache is right at any moment. The pure IMAP core, which a server
- * feeds, reports ERR_NOMEM instead and never calls these.
+ * Allocation for the parts that hold the account's state together (mail, fs, main): when it fails
+ * the process says so and ends, the cache is right at any moment. The pure IMAP core, which a
+ * server feeds, reports ERR_NOMEM instead and never calls these.
  */
 #ifndef BASE_MEM_H
 #define BASE_MEM_H

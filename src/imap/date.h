@@ -1,7 +1,7 @@
 /*
  * INTERNALDATE (RFC 3501 section 9, date-time): " 1-Feb-2024 13:05:59 +0100" and what real servers
- * make of it: leading space or none, one-digit day, a zone's name appended or in place of the number, no zone
- * (UTC), two-digit years (70 to 99: 19xx, else 20xx), "00-Jan-0000".
+ * make of it: leading space or none, one-digit day, a zone's name appended or in place of the
+ * number, no zone (UTC), two-digit years (70 to 99: 19xx, else 20xx), "00-Jan-0000".
  */
 #ifndef IMAP_DATE_H
 #define IMAP_DATE_H

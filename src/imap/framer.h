@@ -1,11 +1,12 @@
 /*
  * Finds the responses in the server's octets (RFC 3501 section 2.2.2): a response is a line, and a
- * line may hold literals, which may hold anything. It is pure: it is fed what arrived, however it was
- * cut, and hands out frames.
+ * line may hold literals, which may hold anything. It is pure: it is fed what arrived, however it
+ * was cut, and hands out frames.
  *
  * A response is gathered in memory up to IMAP_LINE_MAX octets, literals included. The exception are
- * the literals of `BODY[]` in a FETCH response: their octets are handed out as they come and are never
- * gathered. In the line handed out at the end, IMAP_STREAMED stands in place of such a literal.
+ * the literals of `BODY[]` in a FETCH response: their octets are handed out as they come and are
+ * never gathered. In the line handed out at the end, IMAP_STREAMED stands in place of such a
+ * literal.
  */
 #ifndef IMAP_FRAMER_H
 #define IMAP_FRAMER_H
@@ -18,14 +19,15 @@
 
 /* SEARCH answers of hundreds of kilobytes on one line are real. */
 #define IMAP_LINE_MAX (8u << 20)
-/* The octet that stands for a streamed literal in a line; in a FETCH response a server cannot send it
- * itself (the framer refuses). Elsewhere, as in the name of a mailbox, it is an octet. */
+/* The octet that stands for a streamed literal in a line; in a FETCH response a server cannot send
+ * it itself (the framer refuses). Elsewhere, as in the name of a mailbox, it is an octet. */
 #define IMAP_STREAMED '\x01'
 
 enum imap_frame_kind {
 	IMAP_FRAME_MORE,       /* everything was consumed, feed more */
 	IMAP_FRAME_LINE,       /* text: a whole response without its CRLF */
-	IMAP_FRAME_BODY_BEGIN, /* text: the response up to the literal's '{'; size: its announced octets */
+	IMAP_FRAME_BODY_BEGIN, /* text: the response up to the literal's '{'; size: its announced
+				  octets */
 	IMAP_FRAME_BODY_DATA,  /* text: the next octets of the literal, at least one */
 	IMAP_FRAME_BODY_END,   /* all announced octets have been handed out */
 };
@@ -43,13 +45,14 @@ void imap_framer_destroy(struct imap_framer *f);
 
 /*
  * Consumes at most n octets at p and stores how many in *used; call again with the rest until the
- * frame's kind is IMAP_FRAME_MORE. Every call consumes something or hands out a frame. A lone LF is taken as the end of a line (broken servers send it), a
- * lone CR is an octet of the line. Empty lines are skipped. Trailing spaces of a line are dropped.
- * Returns 0, ERR_NOMEM, or ERR_PROTOCOL when a line passes IMAP_LINE_MAX, a literal's length has no
- * meaning or passes 2^63-1, a response holds over 100 streamed literals, or IMAP_STREAMED occurs outside
- * of a literal in a FETCH response; the framer is of no use afterwards.
+ * frame's kind is IMAP_FRAME_MORE. Every call consumes something or hands out a frame. A lone LF is
+ * taken as the end of a line (broken servers send it), a lone CR is an octet of the line. Empty
+ * lines are skipped. Trailing spaces of a line are dropped. Returns 0, ERR_NOMEM, or ERR_PROTOCOL
+ * when a line passes IMAP_LINE_MAX, a literal's length has no meaning or passes 2^63-1, a response
+ * holds over 100 streamed literals, or IMAP_STREAMED occurs outside of a literal in a FETCH
+ * response; the framer is of no use afterwards.
  */
-int imap_framer_feed(struct imap_framer *f, const char *p, size_t n, size_t *used,
-	struct imap_frame *frame);
+int imap_framer_feed(
+	struct imap_framer *f, const char *p, size_t n, size_t *used, struct imap_frame *frame);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * What a server says, one response at a time, after the framer cut it out (RFC 3501 section 7, RFC 9051
- * section 7, and the extensions named below). Parsing is lenient where the meaning is clear
+ * What a server says, one response at a time, after the framer cut it out (RFC 3501 section 7, RFC
+ * 9051 section 7, and the extensions named below). Parsing is lenient where the meaning is clear
  * and never guesses where it is not: see each field. All spans point into the given text, or, where
  * unquoting made a copy necessary, into the parser's own scratch memory; both are valid until the
  * next parse.
@@ -20,21 +20,21 @@ enum imap_kind {
 	IMAP_CONTINUE,  /* "+" */
 	IMAP_CONDITION, /* untagged OK, NO, BAD, BYE, PREAUTH */
 	IMAP_CAPABILITY,
-	IMAP_ENABLED,   /* RFC 5161 */
-	IMAP_LIST,      /* LIST and LSUB, RFC 5258 (LIST-EXTENDED), RFC 6154 (SPECIAL-USE) */
-	IMAP_STATUS,    /* STATUS mailbox (...) */
+	IMAP_ENABLED, /* RFC 5161 */
+	IMAP_LIST,    /* LIST and LSUB, RFC 5258 (LIST-EXTENDED), RFC 6154 (SPECIAL-USE) */
+	IMAP_STATUS,  /* STATUS mailbox (...) */
 	IMAP_SEARCH,
-	IMAP_ESEARCH,   /* RFC 4731 */
+	IMAP_ESEARCH, /* RFC 4731 */
 	IMAP_EXISTS,
 	IMAP_RECENT,
 	IMAP_EXPUNGE,
-	IMAP_VANISHED,  /* RFC 7162 */
+	IMAP_VANISHED, /* RFC 7162 */
 	IMAP_FETCH,
 	IMAP_FLAGS,
 	IMAP_NAMESPACE, /* RFC 2342 */
 	IMAP_QUOTA,     /* RFC 9208 / 2087 */
 	IMAP_QUOTAROOT,
-	IMAP_MYRIGHTS,  /* RFC 4314 */
+	IMAP_MYRIGHTS, /* RFC 4314 */
 };
 
 enum imap_condition { IMAP_OK, IMAP_NO, IMAP_BAD, IMAP_BYE, IMAP_PREAUTH };
@@ -49,11 +49,11 @@ enum imap_code {
 	IMAP_CODE_AUTHENTICATIONFAILED,
 	IMAP_CODE_AUTHORIZATIONFAILED,
 	IMAP_CODE_CANNOT,
-	IMAP_CODE_CAPABILITY,     /* args: the capabilities */
+	IMAP_CODE_CAPABILITY, /* args: the capabilities */
 	IMAP_CODE_CLOSED,
 	IMAP_CODE_COPYUID,
 	IMAP_CODE_EXPIRED,
-	IMAP_CODE_HIGHESTMODSEQ,  /* number */
+	IMAP_CODE_HIGHESTMODSEQ, /* number */
 	IMAP_CODE_INUSE,
 	IMAP_CODE_LIMIT,
 	IMAP_CODE_NOMODSEQ,
@@ -65,13 +65,13 @@ enum imap_code {
 	IMAP_CODE_READ_ONLY,
 	IMAP_CODE_READ_WRITE,
 	IMAP_CODE_SERVERBUG,
-	IMAP_CODE_THROTTLED,      /* also when it stands anywhere else in the text (Gmail) */
+	IMAP_CODE_THROTTLED, /* also when it stands anywhere else in the text (Gmail) */
 	IMAP_CODE_TRYCREATE,
-	IMAP_CODE_UIDNEXT,        /* number */
+	IMAP_CODE_UIDNEXT, /* number */
 	IMAP_CODE_UIDNOTSTICKY,
-	IMAP_CODE_UIDVALIDITY,    /* number */
+	IMAP_CODE_UIDVALIDITY, /* number */
 	IMAP_CODE_UNAVAILABLE,
-	IMAP_CODE_UNSEEN,         /* number */
+	IMAP_CODE_UNSEEN, /* number */
 };
 
 /* Flags of messages. */
@@ -111,15 +111,15 @@ enum imap_body {
 };
 
 struct imap_fetch {
-	uint32_t seq; /* as the server said, may be 0 or above EXISTS */
-	uint32_t uid; /* 0: not given */
+	uint32_t seq;  /* as the server said, may be 0 or above EXISTS */
+	uint32_t uid;  /* 0: not given */
 	bool has_size; /* false for NIL, negative, fractional or missing sizes */
 	uint64_t size; /* RFC822.SIZE */
 	bool has_date; /* false when INTERNALDATE is missing or beyond understanding */
 	int64_t date;  /* INTERNALDATE, seconds since 1970 UTC */
 	bool has_flags;
-	unsigned flags; /* enum imap_flag */
-	uint64_t modseq; /* 0: not given */
+	unsigned flags;           /* enum imap_flag */
+	uint64_t modseq;          /* 0: not given */
 	enum imap_body body_kind; /* of BODY[], BODY[]<n>, any other section is skipped */
 	struct span body;
 	bool has_origin;
@@ -128,7 +128,7 @@ struct imap_fetch {
 
 struct imap_list {
 	bool lsub;
-	unsigned flags;   /* enum imap_list_flag */
+	unsigned flags; /* enum imap_list_flag */
 	bool has_delimiter;
 	char delimiter;
 	struct span name; /* the raw octets, unquoted, not decoded; may hold anything */
@@ -170,11 +170,11 @@ struct imap_response {
 	struct span text;      /* for people, without the code */
 
 	uint32_t seq; /* IMAP_EXISTS, IMAP_RECENT, IMAP_EXPUNGE: the number */
-	/* IMAP_CAPABILITY, IMAP_ENABLED: words separated by spaces. IMAP_SEARCH: numbers separated by spaces.
-	 * IMAP_ESEARCH: the set of ALL, empty when there is none. IMAP_VANISHED: the set of UIDs.
-	 * IMAP_MYRIGHTS: the rights. */
+	/* IMAP_CAPABILITY, IMAP_ENABLED: words separated by spaces. IMAP_SEARCH: numbers separated
+	 * by spaces. IMAP_ESEARCH: the set of ALL, empty when there is none. IMAP_VANISHED: the set
+	 * of UIDs. IMAP_MYRIGHTS: the rights. */
 	struct span words;
-	bool earlier;      /* VANISHED (EARLIER) */
+	bool earlier;                                     /* VANISHED (EARLIER) */
 	uint32_t esearch_count, esearch_min, esearch_max; /* 0 when not given */
 
 	struct imap_fetch fetch;
@@ -190,11 +190,12 @@ struct imap_parser *imap_parser_create(void); /* NULL: out of memory */
 void imap_parser_destroy(struct imap_parser *p);
 
 /*
- * Parses one response (a IMAP_FRAME_LINE). Untagged data that cannot be understood gives IMAP_UNKNOWN, a FETCH
- * row with one bad attribute keeps the others. Returns 0, ERR_NOMEM, or ERR_PROTOCOL when the text is
- * not a response at all (no tag, no "*", no "+"; lists nested over 100 deep), or when a row with a streamed
- * body does not go on and end as it must: the literal's length was wrong, and what was handed out is not the
- * body. So a streamed body is only certain when its row has been parsed.
+ * Parses one response (a IMAP_FRAME_LINE). Untagged data that cannot be understood gives
+ * IMAP_UNKNOWN, a FETCH row with one bad attribute keeps the others. Returns 0, ERR_NOMEM, or
+ * ERR_PROTOCOL when the text is not a response at all (no tag, no "*", no "+"; lists nested over
+ * 100 deep), or when a row with a streamed body does not go on and end as it must: the literal's
+ * length was wrong, and what was handed out is not the body. So a streamed body is only certain
+ * when its row has been parsed.
  */
 int imap_response_parse(struct imap_parser *p, struct span text, struct imap_response *r);
 
@@ -205,8 +206,9 @@ int imap_response_parse(struct imap_parser *p, struct span text, struct imap_res
 int imap_response_parse_prefix(struct imap_parser *p, struct span text, struct imap_fetch *f);
 
 /*
- * Takes the next range off a set ("1:5,9,12:*" or "1 2 3"): true and *first <= *last, or false at the end. Members that
- * make no sense (0, above 2^32-1, letters) are skipped; "*" is 2^32-1; "7:3" is 3 to 7.
+ * Takes the next range off a set ("1:5,9,12:*" or "1 2 3"): true and *first <= *last, or false at
+ * the end. Members that make no sense (0, above 2^32-1, letters) are skipped; "*" is 2^32-1; "7:3"
+ * is 3 to 7.
  */
 bool imap_set_next(struct span *set, uint32_t *first, uint32_t *last);
 
