@@ -31,7 +31,9 @@ static const struct cache_mailbox mailboxes[] = {
 		.uidnext = UINT32_MAX,
 		.highestmodseq = UINT64_MAX,
 		.exists = UINT32_MAX,
-		.complete = true},
+		.complete = true,
+		.listed = true,
+		.changed = INT64_MAX},
 	{.id = 70000, .name = {"", 0}, .uidvalidity = 5, .exists = 3},
 	{.id = UINT32_MAX,
 		.name = {"Archive.2020", 12},
@@ -39,7 +41,8 @@ static const struct cache_mailbox mailboxes[] = {
 		.delimiter = '.',
 		.uidnext = 9,
 		.highestmodseq = 1,
-		.complete = true},
+		.complete = true,
+		.changed = -1},
 };
 #define MAILBOXES (sizeof(mailboxes) / sizeof(mailboxes[0]))
 
@@ -58,6 +61,8 @@ static void same_mailbox(void *ctx, const struct cache_mailbox *m)
 	assert_true(m->highestmodseq == right->highestmodseq);
 	assert_int_equal(m->exists, right->exists);
 	assert_int_equal(m->complete, right->complete);
+	assert_int_equal(m->listed, right->listed);
+	assert_true(m->changed == right->changed);
 }
 
 static void test_mailboxes(void **state)
@@ -73,6 +78,8 @@ static void test_mailboxes(void **state)
 		other.name = SPAN("another name");
 		other.uidvalidity = 77;
 		other.has_delimiter = !other.has_delimiter;
+		other.listed = !other.listed;
+		other.changed = 5;
 		cache_put_mailbox(f->c, &other);
 		cache_put_mailbox(f->c, &mailboxes[i]);
 	}
