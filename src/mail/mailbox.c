@@ -168,6 +168,7 @@ void mailbox_touch(struct mailbox *mb)
 {
 	mb->changed = time(NULL);
 	mb->version++;
+	mb->unsaved = true;
 }
 
 /* --- waiting --- */
@@ -220,6 +221,7 @@ void mailbox_save(struct mailbox *mb)
 		.changed = mb->changed,
 	};
 
+	mb->unsaved = false;
 	if (mb->id != 0 && !mb->dead)
 		cache_put_mailbox(mb->account->cache, &row);
 }

@@ -50,6 +50,7 @@ struct mailbox {
 	uint32_t uidnext;     /* all UIDs below were seen; 0: unknown */
 	uint64_t highestmodseq;
 	int64_t changed;      /* when the last change was seen, seconds since 1970 */
+	bool unsaved;         /* changed is newer than in the cache */
 	uint64_t version;     /* counts changes to names in this directory */
 	uint64_t listed_version; /* when the kernel last began to cache the listing */
 

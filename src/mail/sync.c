@@ -490,6 +490,8 @@ void sync_on_untagged(struct mailbox *mb, struct conn *conn, const struct imap_r
 
 void sync_on_batch(struct mailbox *mb)
 {
+	if (mb->unsaved)
+		mailbox_save(mb);
 	if (!mb->sync || mb->count == mb->woken_at)
 		return;
 	mb->woken_at = mb->count;
