@@ -13,7 +13,8 @@
 
 static int ready_fd = -1;
 
-/* The child's end of the pipe closes without a word when it ends early: then its exit status tells. */
+/* The child's end of the pipe closes without a word when it ends early: then its exit status tells.
+ */
 static _Noreturn void wait_for_child(int fd, pid_t child)
 {
 	char ready;

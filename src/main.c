@@ -1,6 +1,7 @@
 /*
  * imapfs: mounts an IMAP account. This file puts the parts together and takes them apart again in
- * the reverse order; every failure before the mount is one line on stderr and an exit status of its own.
+ * the reverse order; every failure before the mount is one line on stderr and an exit status of its
+ * own.
  */
 #include <errno.h>
 #include <signal.h>
@@ -148,16 +149,17 @@ static struct account *create_account(struct program *p)
 		[SOURCE_TLS_NONE] = POOL_TLS_NONE,
 	};
 	struct account_options options = {
-		.pool = {
-			.host = o->source.host,
-			.port = o->source.port,
-			.user = o->source.user,
-			.password = buf_cstr(&p->password),
-			.mode = modes[o->source.tls],
-			.tls = p->tls,
-			.timeout = (uint64_t)o->timeout * 1000,
-			.connections = o->connections,
-		},
+		.pool =
+			{
+				.host = o->source.host,
+				.port = o->source.port,
+				.user = o->source.user,
+				.password = buf_cstr(&p->password),
+				.mode = modes[o->source.tls],
+				.tls = p->tls,
+				.timeout = (uint64_t)o->timeout * 1000,
+				.connections = o->connections,
+			},
 		.mailbox = o->source.mailbox,
 		.subscribed = o->subscribed,
 		.readonly = o->ro,
@@ -168,7 +170,8 @@ static struct account *create_account(struct program *p)
 
 static int open_cache(struct program *p, char *error)
 {
-	struct cache_options options = {.dir = p->options.cache, .max_bytes = p->options.cache_size};
+	struct cache_options options = {
+		.dir = p->options.cache, .max_bytes = p->options.cache_size};
 
 	p->cache = cache_open(&p->loop, &options, error, ERROR_MAX);
 	return p->cache ? EXIT_STATUS_OK : EXIT_STATUS_CACHE;
@@ -247,7 +250,8 @@ static int check_mountpoint(const char *path)
 		return EXIT_STATUS_OK;
 	if (errno == ENOTCONN)
 		log_error("%s: a filesystem that died is still mounted here; clear it with "
-			"'fusermount3 -u %s' and try again", path, path);
+			  "'fusermount3 -u %s' and try again",
+			path, path);
 	else if (access(path, F_OK) < 0)
 		log_error("%s: %s", path, strerror(errno));
 	else

@@ -197,7 +197,7 @@ int cache_bodies_use(struct cache_writer *w, const struct cache_use *uses, size_
 
 int cache_bodies_drop_message(struct cache_writer *w, uint32_t mailbox, uint32_t uid)
 {
-	struct body b;
+	struct body b = {0};
 	int rc;
 
 	do {
@@ -225,7 +225,7 @@ int cache_bodies_evict(struct cache_writer *w, uint64_t put)
 
 	w->evicting = w->evicting || cache_bodies_over(w);
 	while (rc == 0 && w->evicting && evicted < step) {
-		struct body b;
+		struct body b = {0};
 
 		if (w->bytes <= low) {
 			w->evicting = false;
@@ -249,7 +249,7 @@ int cache_bodies_evict(struct cache_writer *w, uint64_t put)
 static int tidy_doomed(struct cache_writer *w)
 {
 	int64_t mailbox;
-	struct body b;
+	struct body b = {0};
 	int rc = cache_db_number(w->db.stmts[STMT_DOOMED_ALL], &mailbox);
 
 	if (rc != 0)

@@ -9,8 +9,9 @@
 #include "mail/sync.h"
 
 /*
- * A position in a listing is that of the entry before it, so listings stay right when entries come and go:
- * 1 after ".", 2 after "..", then KIND_CHILD | id of a child mailbox, then KIND_MESSAGE | UID.
+ * A position in a listing is that of the entry before it, so listings stay right when entries come
+ * and go: 1 after ".", 2 after "..", then KIND_CHILD | id of a child mailbox, then KIND_MESSAGE |
+ * UID.
  */
 #define KIND_CHILD ((uint64_t)1 << 32)
 #define KIND_MESSAGE ((uint64_t)2 << 32)
@@ -22,8 +23,8 @@
 static bool remembered(const struct mailbox *mb, int err)
 {
 	return !mb->dead && mb->complete && mb->loaded &&
-		(err == ERR_NET || err == ERR_TIMEOUT || err == ERR_THROTTLED || err == ERR_AUTH ||
-			err == ERR_TLS || err == ERR_PROTOCOL);
+	       (err == ERR_NET || err == ERR_TIMEOUT || err == ERR_THROTTLED || err == ERR_AUTH ||
+		       err == ERR_TLS || err == ERR_PROTOCOL);
 }
 
 /* --- opendir --- */
@@ -104,7 +105,8 @@ struct listing {
 };
 
 /* False when it does not fit any more. */
-static bool put(struct listing *l, const char *name, const struct stat *st, bool known, uint64_t position)
+static bool put(
+	struct listing *l, const char *name, const struct stat *st, bool known, uint64_t position)
 {
 	char *at = l->data + l->used;
 	size_t room = l->size - l->used, n;
@@ -112,7 +114,8 @@ static bool put(struct listing *l, const char *name, const struct stat *st, bool
 	if (!l->plus) {
 		n = fuse_add_direntry(l->req, at, room, name, st, (off_t)position);
 	} else {
-		/* An entry with inode 0 tells the name alone: the kernel looks it up when it needs more. */
+		/* An entry with inode 0 tells the name alone: the kernel looks it up when it needs
+		 * more. */
 		struct fuse_entry_param e = {
 			.ino = known ? st->st_ino : 0,
 			.generation = 1,
@@ -173,7 +176,8 @@ static void fill(struct listing *l, uint64_t off)
 {
 	if (KIND(off) == 0 && !put_dots(l, off))
 		return;
-	if (KIND(off) <= KIND_CHILD && !put_children(l, KIND(off) == KIND_CHILD ? (uint32_t)off : 0))
+	if (KIND(off) <= KIND_CHILD &&
+		!put_children(l, KIND(off) == KIND_CHILD ? (uint32_t)off : 0))
 		return;
 	if (mailbox_selectable(l->mb))
 		put_messages(l, KIND(off) == KIND_MESSAGE ? (uint32_t)off : 0);
@@ -239,7 +243,8 @@ void dir_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct 
 	start_readdir(req, ino, size, off, false);
 }
 
-void dir_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+void dir_readdirplus(
+	fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	start_readdir(req, ino, size, off, true);
 }

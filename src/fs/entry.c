@@ -24,7 +24,8 @@ void entry_stat_directory(const struct fs *fs, const struct mailbox *mb, struct 
 	st->st_nlink = 2 + mb->child_count;
 }
 
-void entry_stat_message(const struct fs *fs, const struct mailbox *mb, const struct cache_message *m, struct stat *st)
+void entry_stat_message(const struct fs *fs, const struct mailbox *mb,
+	const struct cache_message *m, struct stat *st)
 {
 	*st = (struct stat){0};
 	stat_common(fs, st, m->date);

@@ -67,7 +67,8 @@ static void find_size_step(struct fs_op *op)
 	body_read_start(&op->read);
 }
 
-void op_find_size(struct fs_op *op, struct mailbox *mb, uint32_t uid, void (*resume)(struct fs_op *op, int err))
+void op_find_size(struct fs_op *op, struct mailbox *mb, uint32_t uid,
+	void (*resume)(struct fs_op *op, int err))
 {
 	op->resume = resume;
 	op->read = (struct body_read){.mb = mb, .uid = uid, .size = 1, .on_done = on_size_read};
@@ -143,14 +144,17 @@ void file_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 /* --- open and read --- */
 
-/* Messages never change, so there is nothing to open: the kernel stops asking (FUSE_CAP_NO_OPEN_SUPPORT). */
+/* Messages never change, so there is nothing to open: the kernel stops asking
+ * (FUSE_CAP_NO_OPEN_SUPPORT). */
 void file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	fuse_reply_err(req, ENOSYS);
 }
 
-/* Where the size was just corrected the kernel must know before it sees octets that it did not expect. */
-static void reply_parts(struct fs *fs, fuse_req_t req, fuse_ino_t ino, const struct body_parts *parts)
+/* Where the size was just corrected the kernel must know before it sees octets that it did not
+ * expect. */
+static void reply_parts(
+	struct fs *fs, fuse_req_t req, fuse_ino_t ino, const struct body_parts *parts)
 {
 	if (!notifier_has(fs->notifier, ino)) {
 		fuse_reply_iov(req, parts->iov, parts->count);
@@ -299,7 +303,8 @@ void file_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 /* --- statfs --- */
 
-/* Without a quota: a petabyte, as cloud mounts say it, so that no program thinks that it is full. */
+/* Without a quota: a petabyte, as cloud mounts say it, so that no program thinks that it is full.
+ */
 #define ASSUMED_OCTETS ((uint64_t)1 << 50)
 #define BLOCK 4096u
 /* UIDs are numbers of 32 bits. */

@@ -1,6 +1,6 @@
 /*
- * The loop's side of FUSE: /dev/fuse is polled beside the sockets, requests are answered at once or become a struct
- * fs_op, and what the account tells is passed to the notifier.
+ * The loop's side of FUSE: /dev/fuse is polled beside the sockets, requests are answered at once or
+ * become a struct fs_op, and what the account tells is passed to the notifier.
  */
 #include "fs/fs.h"
 
@@ -59,8 +59,8 @@ static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t newparent, const 
 	refuse(req);
 }
 
-static void op_create_file(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
-	struct fuse_file_info *fi)
+static void op_create_file(
+	fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
 {
 	refuse(req);
 }
@@ -71,7 +71,8 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t si
 	refuse(req);
 }
 
-static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *fi)
+static void op_setattr(
+	fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *fi)
 {
 	refuse(req);
 }
@@ -82,7 +83,8 @@ static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
 	fuse_reply_err(req, EOPNOTSUPP);
 }
 
-static void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
+static void op_setxattr(
+	fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
 {
 	fuse_reply_err(req, EOPNOTSUPP);
 }
@@ -100,10 +102,12 @@ static void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info 
 /* Measured: see DESIGN, "What the kernel wants". */
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
-	conn->want |= conn->capable & (FUSE_CAP_READDIRPLUS | FUSE_CAP_NO_OPEN_SUPPORT | FUSE_CAP_PARALLEL_DIROPS |
-					      FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_ASYNC_READ);
-	conn->want &= ~(unsigned)(FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
-		FUSE_CAP_SPLICE_MOVE | FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_AUTO_INVAL_DATA);
+	conn->want |= conn->capable &
+		      (FUSE_CAP_READDIRPLUS | FUSE_CAP_NO_OPEN_SUPPORT | FUSE_CAP_PARALLEL_DIROPS |
+			      FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_ASYNC_READ);
+	conn->want &= ~(unsigned)(FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_SPLICE_READ |
+				  FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
+				  FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_AUTO_INVAL_DATA);
 	conn->max_write = 1u << 20;
 	conn->time_gran = 1000000000;
 }
@@ -175,8 +179,8 @@ static void on_directory_gone(void *ctx, struct mailbox *parent, struct mailbox 
 
 	if (!fs->session || fs->stopping || mb == fs->account->top)
 		return;
-	notify_name_gone(fs->notifier, inode_of_directory(fs, parent), inode_of_directory(fs, mb), mb->component,
-		strlen(mb->component));
+	notify_name_gone(fs->notifier, inode_of_directory(fs, parent), inode_of_directory(fs, mb),
+		mb->component, strlen(mb->component));
 }
 
 const struct account_observer fs_observer = {
@@ -297,7 +301,8 @@ void fs_stop(struct fs *fs, void (*on_done)(void *ctx))
 	fs->on_stopped = on_done;
 	fs->stopping = true;
 	op_fail_all(fs, ERR_IO);
-	/* Requests are still answered meanwhile: the notifier may wait for a lock that one of them holds. */
+	/* Requests are still answered meanwhile: the notifier may wait for a lock that one of them
+	 * holds. */
 	notifier_drain(fs->notifier, on_notifier_idle);
 }
 

@@ -1,5 +1,6 @@
 /*
- * The filesystem: the low-level FUSE operations on an account, served from the account's libuv loop.
+ * The filesystem: the low-level FUSE operations on an account, served from the account's libuv
+ * loop.
  */
 #ifndef FS_FS_H
 #define FS_FS_H
@@ -30,8 +31,8 @@ struct fs *fs_create(uv_loop_t *loop, const struct fs_options *options);
 uv_loop_t *fs_loop(const struct fs *fs);
 /* What the account is to tell, with the fs as its ctx. */
 extern const struct account_observer fs_observer;
-/* Mounts and begins to serve. Returns 0, or ERR_INVALID when libfuse could not (it has said why on stderr). on_unmounted(ctx) is called from the loop
- * when somebody else unmounted it. */
+/* Mounts and begins to serve. Returns 0, or ERR_INVALID when libfuse could not (it has said why on
+ * stderr). on_unmounted(ctx) is called from the loop when somebody else unmounted it. */
 int fs_mount(struct fs *fs, struct account *account, void (*on_unmounted)(void *ctx), void *ctx);
 /* Answers everything that waits, unmounts; on_done(ctx) from the loop. Also after on_unmounted. */
 void fs_stop(struct fs *fs, void (*on_done)(void *ctx));

@@ -1,7 +1,7 @@
 /*
- * Telling the kernel. fuse_lowlevel_notify_* called from the loop can deadlock the mount: the kernel may hold a
- * directory's or a page's lock for a request that we have not answered yet. So they go through one worker,
- * one after the other; the loop only queues.
+ * Telling the kernel. fuse_lowlevel_notify_* called from the loop can deadlock the mount: the
+ * kernel may hold a directory's or a page's lock for a request that we have not answered yet. So
+ * they go through one worker, one after the other; the loop only queues.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -28,7 +28,7 @@ struct notifier {
 	struct list running; /* the worker's, until it is done */
 	uv_work_t work;
 	bool busy;
-	struct map inodes;   /* ino -> number of notices queued or running */
+	struct map inodes; /* ino -> number of notices queued or running */
 	void (*on_idle)(struct fs *fs);
 };
 
@@ -72,7 +72,8 @@ static void carry_out(struct fuse_session *se, const struct notice *notice)
 		rc = fuse_lowlevel_notify_inval_inode(se, notice->ino, -1, 0);
 		break;
 	case NOTICE_NAME_GONE:
-		rc = fuse_lowlevel_notify_delete(se, notice->ino, notice->child, notice->text, notice->length);
+		rc = fuse_lowlevel_notify_delete(
+			se, notice->ino, notice->child, notice->text, notice->length);
 		break;
 	case NOTICE_REPLY:
 		fuse_reply_buf(notice->req, notice->text, notice->length);
@@ -80,14 +81,15 @@ static void carry_out(struct fuse_session *se, const struct notice *notice)
 	}
 	/* ENOENT: the kernel does not know it, so there is nothing to forget. */
 	if (rc < 0 && rc != -ENOENT && rc != -ENODEV && rc != -EBADF && rc != -ENOTDIR)
-		log_debug("kernel notification of %llx: %s", (unsigned long long)notice->ino, strerrorname_np(-rc));
+		log_debug("kernel notification of %llx: %s", (unsigned long long)notice->ino,
+			strerrorname_np(-rc));
 }
 
 static void on_work(uv_work_t *work)
 {
 	struct notifier *n = work->data;
 
-	LIST_FOREACH(pos, &n->running)
+	LIST_FOREACH (pos, &n->running)
 		carry_out(n->fs->session, list_entry(pos, struct notice, link));
 }
 
@@ -151,7 +153,8 @@ void notify_attributes(struct notifier *n, fuse_ino_t ino)
 	run(n);
 }
 
-void notify_name_gone(struct notifier *n, fuse_ino_t parent, fuse_ino_t child, const char *name, size_t length)
+void notify_name_gone(
+	struct notifier *n, fuse_ino_t parent, fuse_ino_t child, const char *name, size_t length)
 {
 	struct notice *notice = add(n, NOTICE_NAME_GONE, parent);
 
@@ -179,7 +182,7 @@ void notify_then_reply(struct notifier *n, fuse_req_t req, char *data, size_t si
 void notifier_drain(struct notifier *n, void (*on_idle)(struct fs *fs))
 {
 	n->on_idle = on_idle;
-	LIST_FOREACH_SAFE(pos, &n->queue) {
+	LIST_FOREACH_SAFE (pos, &n->queue) {
 		struct notice *notice = list_entry(pos, struct notice, link);
 		if (notice->kind == NOTICE_REPLY)
 			continue;

@@ -1,7 +1,7 @@
 /*
- * Requests that wait. Each has a deadline; one that the kernel interrupts is answered EINTR after a grace, since
- * a process that waits in LOOKUP cannot even be killed before its answer, but Go programs
- * interrupt themselves all the time and would see errors that nobody made.
+ * Requests that wait. Each has a deadline; one that the kernel interrupts is answered EINTR after a
+ * grace, since a process that waits in LOOKUP cannot even be killed before its answer, but Go
+ * programs interrupt themselves all the time and would see errors that nobody made.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -80,7 +80,8 @@ static void abandon_mailbox(struct fs_op *op)
 	mailbox_unwait(&op->mailbox_wait);
 }
 
-void op_wait_mailbox(struct fs_op *op, struct mailbox *mb, bool progress, void (*resume)(struct fs_op *op, int err))
+void op_wait_mailbox(struct fs_op *op, struct mailbox *mb, bool progress,
+	void (*resume)(struct fs_op *op, int err))
 {
 	op->resume = resume;
 	op->abandon = abandon_mailbox;
@@ -123,7 +124,7 @@ void op_tick(struct fs *fs)
 {
 	uint64_t now = uv_now(fs->loop);
 
-	LIST_FOREACH_SAFE(pos, &fs->ops) {
+	LIST_FOREACH_SAFE (pos, &fs->ops) {
 		struct fs_op *op = list_entry(pos, struct fs_op, link);
 		if (now >= op->deadline) {
 			log_warning("%s took longer than %llu seconds", op->name,

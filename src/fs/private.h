@@ -22,30 +22,33 @@ struct fs {
 	struct fuse_session *session;
 	struct fuse_buf buffer;
 	uv_poll_t poll;
-	uv_timer_t timer;  /* deadlines and interrupts of ops */
-	struct list ops;   /* struct fs_op that wait */
+	uv_timer_t timer; /* deadlines and interrupts of ops */
+	struct list ops;  /* struct fs_op that wait */
 	struct notifier *notifier;
 	struct map unlinking; /* inodes whose names the kernel itself is removing */
-	int64_t mounted;   /* seconds since 1970 */
+	int64_t mounted;      /* seconds since 1970 */
 	bool polling, stopping;
 	void (*on_unmounted)(void *ctx);
 	void (*on_stopped)(void *ctx);
 	void *ctx;
-	unsigned closing;  /* handles */
+	unsigned closing; /* handles */
 };
 
 /* --- inode.c --- */
 
-/* inode = mailbox id << 32 | UID; UID 0 is the directory; the mounted directory itself is FUSE_ROOT_ID. */
+/* inode = mailbox id << 32 | UID; UID 0 is the directory; the mounted directory itself is
+ * FUSE_ROOT_ID. */
 fuse_ino_t inode_of_directory(const struct fs *fs, const struct mailbox *mb);
 fuse_ino_t inode_of_message(const struct mailbox *mb, uint32_t uid);
-/* The mailbox of an inode and, for a message, its UID (else 0). NULL when there never was or is no more such a mailbox. */
+/* The mailbox of an inode and, for a message, its UID (else 0). NULL when there never was or is no
+ * more such a mailbox. */
 struct mailbox *inode_resolve(const struct fs *fs, fuse_ino_t ino, uint32_t *uid);
 
 /* --- entry.c --- */
 
 void entry_stat_directory(const struct fs *fs, const struct mailbox *mb, struct stat *st);
-void entry_stat_message(const struct fs *fs, const struct mailbox *mb, const struct cache_message *m, struct stat *st);
+void entry_stat_message(const struct fs *fs, const struct mailbox *mb,
+	const struct cache_message *m, struct stat *st);
 /* The message's name in its directory; see DESIGN's rule of collisions. Returns its length. */
 size_t entry_name(const struct fs *fs, struct mailbox *mb, uint32_t uid, char out[NAME_MAX + 1]);
 /* The UID that a name in the directory stands for. */
@@ -89,7 +92,8 @@ void op_fail(struct fs_op *op, int err);
 void op_fail_errno(struct fs_op *op, int error);
 /* The request was answered otherwise: logs, frees. */
 void op_end(struct fs_op *op);
-void op_wait_mailbox(struct fs_op *op, struct mailbox *mb, bool progress, void (*resume)(struct fs_op *op, int err));
+void op_wait_mailbox(struct fs_op *op, struct mailbox *mb, bool progress,
+	void (*resume)(struct fs_op *op, int err));
 /* True: no need to wait. */
 bool op_wait_account(struct fs_op *op, void (*resume)(struct fs_op *op, int err));
 void op_tick(struct fs *fs);
@@ -101,7 +105,8 @@ void op_log(const char *name, fuse_ino_t ino, uint64_t started, int error);
 
 void dir_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void dir_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
-void dir_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
+void dir_readdirplus(
+	fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
 void dir_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void file_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
@@ -112,7 +117,8 @@ void file_statfs(fuse_req_t req, fuse_ino_t ino);
 extern const struct fuse_lowlevel_ops fs_operations;
 
 /* Finds the message's octet count where the server gave none, then calls resume. */
-void op_find_size(struct fs_op *op, struct mailbox *mb, uint32_t uid, void (*resume)(struct fs_op *op, int err));
+void op_find_size(struct fs_op *op, struct mailbox *mb, uint32_t uid,
+	void (*resume)(struct fs_op *op, int err));
 /* Whether the size can be shown. */
 bool size_is_known(const struct cache_message *m);
 
@@ -122,12 +128,14 @@ struct notifier *notifier_create(struct fs *fs);
 void notifier_destroy(struct notifier *n);
 void notify_directory(struct notifier *n, fuse_ino_t ino);
 void notify_attributes(struct notifier *n, fuse_ino_t ino);
-void notify_name_gone(struct notifier *n, fuse_ino_t parent, fuse_ino_t child, const char *name, size_t length);
+void notify_name_gone(
+	struct notifier *n, fuse_ino_t parent, fuse_ino_t child, const char *name, size_t length);
 /* True when the kernel has not yet been told of something about this inode. */
 bool notifier_has(const struct notifier *n, fuse_ino_t ino);
 /* Answers a read after everything that is queued now. data (malloc'ed) becomes the notifier's. */
 void notify_then_reply(struct notifier *n, fuse_req_t req, char *data, size_t size);
-/* Forgets what is queued but replies; on_idle(fs) is called from the loop when nothing runs any more. */
+/* Forgets what is queued but replies; on_idle(fs) is called from the loop when nothing runs any
+ * more. */
 void notifier_drain(struct notifier *n, void (*on_idle)(struct fs *fs));
 
 #endif

@@ -36,8 +36,9 @@ enum imap_capability {
 	IMAP_CAP_IMAP4REV2 = 1 << 25,
 };
 
-/* The set that a list of words separated by spaces names; unknown words are skipped. QRESYNC implies CONDSTORE
- * and ENABLE (RFC 7162 section 3.2.3), IMAP4rev2 what it incorporates (RFC 9051 appendix E). */
+/* The set that a list of words separated by spaces names; unknown words are skipped. QRESYNC
+ * implies CONDSTORE and ENABLE (RFC 7162 section 3.2.3), IMAP4rev2 what it incorporates (RFC 9051
+ * appendix E). */
 uint32_t imap_capability_parse(struct span words);
 
 #endif

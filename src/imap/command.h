@@ -1,7 +1,7 @@
 /*
- * One command (RFC 3501 section 6) on its way from the operation that wants it to the server's tagged
- * response. The operation embeds it, builds its text, submits it to a session, and owns it again when on_done is
- * called.
+ * One command (RFC 3501 section 6) on its way from the operation that wants it to the server's
+ * tagged response. The operation embeds it, builds its text, submits it to a session, and owns it
+ * again when on_done is called.
  */
 #ifndef IMAP_COMMAND_H
 #define IMAP_COMMAND_H
@@ -18,13 +18,15 @@
 #define IMAP_COMMAND_LITERALS 4
 
 struct imap_result {
-	int err; /* 0 for a tagged OK; ERR_REFUSED and its finer kinds for NO and BAD; else what ended the session */
-	const struct imap_response *response; /* the tagged response, NULL when the session ended before */
+	int err; /* 0 for a tagged OK; ERR_REFUSED and its finer kinds for NO and BAD; else what
+		    ended the session */
+	const struct imap_response
+		*response; /* the tagged response, NULL when the session ended before */
 };
 
 struct imap_command {
-	struct list link; /* the session's, while submitted */
-	struct buf text;  /* all after the tag, CRLF included */
+	struct list link;                       /* the session's, while submitted */
+	struct buf text;                        /* all after the tag, CRLF included */
 	size_t literals[IMAP_COMMAND_LITERALS]; /* offsets in text where "+" must be waited for */
 	unsigned literal_count;
 	bool literal_plus;
@@ -40,7 +42,8 @@ void imap_command_init(struct imap_command *c, bool literal_plus,
 void imap_command_finish(struct imap_command *c);
 
 /* Appends text that needs no quoting. */
-void imap_command_add(struct imap_command *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void imap_command_add(struct imap_command *c, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 /* Appends s as a string (RFC 3501 section 4.3): quoted where that is allowed, else a literal. */
 void imap_command_add_string(struct imap_command *c, struct span s);
 

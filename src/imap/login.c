@@ -1,7 +1,8 @@
 /*
- * Greeting -> [CAPABILITY -> STARTTLS -> TLS] -> [CAPABILITY] -> AUTHENTICATE or LOGIN -> [CAPABILITY] -> ID and
- * ENABLE in one turn -> [COMPRESS] -> READY. What was learnt before TLS is forgotten (RFC 3501 section 6.2.1), what was said before login
- * is asked again after it unless the OK brought it along (iCloud corrupts the stream otherwise).
+ * Greeting -> [CAPABILITY -> STARTTLS -> TLS] -> [CAPABILITY] -> AUTHENTICATE or LOGIN ->
+ * [CAPABILITY] -> ID and ENABLE in one turn -> [COMPRESS] -> READY. What was learnt before TLS is
+ * forgotten (RFC 3501 section 6.2.1), what was said before login is asked again after it unless the
+ * OK brought it along (iCloud corrupts the stream otherwise).
  */
 #include "imap/login.h"
 
@@ -72,7 +73,8 @@ static void on_capability_done(struct imap_command *c, const struct imap_result 
 	if (s->state == IMAP_DEAD)
 		return;
 	if (result->err < 0 || !s->has_capabilities)
-		imap_session_fail_with(s, ERR_PROTOCOL, "no answer to CAPABILITY", server_text(result));
+		imap_session_fail_with(
+			s, ERR_PROTOCOL, "no answer to CAPABILITY", server_text(result));
 	else
 		next(s);
 }
@@ -94,7 +96,8 @@ static void on_starttls_done(struct imap_command *c, const struct imap_result *r
 	if (s->state == IMAP_DEAD)
 		return;
 	if (result->err < 0) {
-		imap_session_fail_with(s, ERR_TLS, "the server refused STARTTLS", server_text(result));
+		imap_session_fail_with(
+			s, ERR_TLS, "the server refused STARTTLS", server_text(result));
 		return;
 	}
 	size_t buffered = s->rest.n;
@@ -107,7 +110,8 @@ static void on_starttls_done(struct imap_command *c, const struct imap_result *r
 static void start_tls(struct imap_session *s)
 {
 	if (!(s->capabilities & IMAP_CAP_STARTTLS)) {
-		imap_session_fail(s, ERR_TLS, "the server does not offer STARTTLS, and login in the clear is not "
+		imap_session_fail(s, ERR_TLS,
+			"the server does not offer STARTTLS, and login in the clear is not "
 			"allowed; use imaps:// or, knowing the risk, -o tls=none");
 		return;
 	}
@@ -145,7 +149,8 @@ static void on_login_done(struct imap_command *c, const struct imap_result *resu
 		return;
 	}
 	if (!proved) {
-		imap_session_fail(s, ERR_AUTH, "the server did not prove that it knows the password");
+		imap_session_fail(
+			s, ERR_AUTH, "the server did not prove that it knows the password");
 		return;
 	}
 	forget_secrets(s);
@@ -201,7 +206,8 @@ static void log_in(struct imap_session *s)
 	else if (err != ERR_AUTH)
 		imap_session_fail(s, err, error_text(err));
 	else if (s->capabilities & IMAP_CAP_LOGINDISABLED)
-		imap_session_fail(s, ERR_AUTH, "login refused: the server offers no way to log in that is known here");
+		imap_session_fail(s, ERR_AUTH,
+			"login refused: the server offers no way to log in that is known here");
 	else
 		send_login(s);
 }
@@ -266,7 +272,7 @@ static bool introduce(struct imap_session *s)
 {
 	bool id = s->capabilities & IMAP_CAP_ID;
 	bool enable = (s->capabilities & IMAP_CAP_ENABLE) &&
-		(s->capabilities & (IMAP_CAP_QRESYNC | IMAP_CAP_UTF8_ACCEPT));
+		      (s->capabilities & (IMAP_CAP_QRESYNC | IMAP_CAP_UTF8_ACCEPT));
 
 	s->login.introduced = true;
 	s->login.pending = (unsigned)id + (unsigned)enable;
@@ -329,10 +335,12 @@ void imap_login_on_greeting(struct imap_session *s, const struct imap_response *
 	if (r->code == IMAP_CODE_CAPABILITY)
 		imap_login_on_capability(s, r->code_args);
 	if (r->condition == IMAP_PREAUTH && s->options.starttls) {
-		imap_session_fail(s, ERR_TLS, "the server logged us in before TLS (PREAUTH), which an attacker "
+		imap_session_fail(s, ERR_TLS,
+			"the server logged us in before TLS (PREAUTH), which an attacker "
 			"could do to read along");
 		return;
 	}
-	imap_session_set_state(s, r->condition == IMAP_PREAUTH ? IMAP_INTRODUCTION : IMAP_CAPABILITIES);
+	imap_session_set_state(
+		s, r->condition == IMAP_PREAUTH ? IMAP_INTRODUCTION : IMAP_CAPABILITIES);
 	next(s);
 }

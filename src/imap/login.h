@@ -1,4 +1,5 @@
-/* The part of a session between the greeting and READY: capabilities, STARTTLS, login, introduction. */
+/* The part of a session between the greeting and READY: capabilities, STARTTLS, login,
+ * introduction. */
 #ifndef IMAP_LOGIN_H
 #define IMAP_LOGIN_H
 

@@ -24,7 +24,8 @@ static const struct {
 	{IMAP_CAP_AUTH_PLAIN, "PLAIN"},
 };
 
-static int start(struct imap_sasl *s, uint32_t capabilities, const struct imap_sasl_options *options)
+static int start(
+	struct imap_sasl *s, uint32_t capabilities, const struct imap_sasl_options *options)
 {
 	for (size_t i = 0; i < sizeof(mechanisms) / sizeof(mechanisms[0]) && !s->mechanism; i++)
 		if ((capabilities & mechanisms[i].capability) &&
@@ -42,7 +43,8 @@ static int start(struct imap_sasl *s, uint32_t capabilities, const struct imap_s
 	return 0;
 }
 
-int imap_sasl_create(struct imap_sasl **out, uint32_t capabilities, const struct imap_sasl_options *options)
+int imap_sasl_create(
+	struct imap_sasl **out, uint32_t capabilities, const struct imap_sasl_options *options)
 {
 	struct imap_sasl *s = calloc(1, sizeof(*s));
 

@@ -1,8 +1,9 @@
 /*
- * Commands go through two lists: `queue` holds what was not (wholly) sent because a synchronizing literal
- * waits for its "+", `flight` what was sent, in order. The session's own commands (login and introduction)
- * are submitted like any other. While a literal waits nothing else is sent, so a "+" always
- * belongs to the first command of the queue, or, during AUTHENTICATE, to the SASL exchange.
+ * Commands go through two lists: `queue` holds what was not (wholly) sent because a synchronizing
+ * literal waits for its "+", `flight` what was sent, in order. The session's own commands (login
+ * and introduction) are submitted like any other. While a literal waits nothing else is sent, so a
+ * "+" always belongs to the first command of the queue, or, during AUTHENTICATE, to the SASL
+ * exchange.
  */
 #include "imap/session.h"
 
@@ -102,7 +103,8 @@ static void log_sent(struct imap_session *s, const struct imap_command *c)
 			text_printable((struct span){c->text.data, n}, text, sizeof(text)));
 }
 
-/* Sends the first command of the queue up to its next synchronizing literal. True when it is all sent. */
+/* Sends the first command of the queue up to its next synchronizing literal. True when it is all
+ * sent. */
 static bool send_some(struct imap_session *s, struct imap_command *c)
 {
 	char tag[16];
@@ -112,7 +114,8 @@ static bool send_some(struct imap_session *s, struct imap_command *c)
 		s->events.send(s->ctx, (struct span){tag, (size_t)n});
 		log_sent(s, c);
 	}
-	size_t end = s->literals_sent < c->literal_count ? c->literals[s->literals_sent] : c->text.len;
+	size_t end = s->literals_sent < c->literal_count ? c->literals[s->literals_sent]
+							 : c->text.len;
 	s->events.send(s->ctx, (struct span){c->text.data + s->sent, end - s->sent});
 	s->sent = end;
 	return end == c->text.len && s->literals_sent == c->literal_count;
@@ -185,7 +188,8 @@ void imap_session_fail(struct imap_session *s, int err, const char *text)
 	s->events.on_closed(s->ctx, err, text);
 }
 
-void imap_session_fail_with(struct imap_session *s, int err, const char *what, struct span server_text)
+void imap_session_fail_with(
+	struct imap_session *s, int err, const char *what, struct span server_text)
 {
 	char printable[TEXT_MAX / 2], text[TEXT_MAX];
 
@@ -199,7 +203,8 @@ void imap_session_tick(struct imap_session *s, uint64_t now)
 	char text[64];
 	bool due = s->pending > 0 || s->state < IMAP_READY;
 
-	if (!due || s->state == IMAP_DEAD || s->state == IMAP_TLS || now < s->active + s->options.timeout)
+	if (!due || s->state == IMAP_DEAD || s->state == IMAP_TLS ||
+		now < s->active + s->options.timeout)
 		return;
 	snprintf(text, sizeof(text), "no answer for %llu seconds",
 		(unsigned long long)(s->options.timeout / 1000));
@@ -224,8 +229,8 @@ static void on_bye(struct imap_session *s, const struct imap_response *r)
 	imap_session_fail_with(s, err, "the server said BYE", r->text);
 }
 
-/* Each UID is a message less (RFC 7162 section 3.2.10). More than there are make no sense: then nothing is
- * known of the numbers any more. */
+/* Each UID is a message less (RFC 7162 section 3.2.10). More than there are make no sense: then
+ * nothing is known of the numbers any more. */
 static void on_vanished(struct imap_session *s, struct span set)
 {
 	uint32_t first, last;
@@ -289,12 +294,13 @@ static void on_tagged(struct imap_session *s, const struct imap_response *r)
 
 	if (r->tag.n < 2 || r->tag.p[0] != 'A' ||
 		!text_parse_number((struct span){r->tag.p + 1, r->tag.n - 1}, UINT32_MAX, &tag)) {
-		imap_session_fail_with(s, ERR_PROTOCOL, "the server answered a tag that was never sent", r->tag);
+		imap_session_fail_with(
+			s, ERR_PROTOCOL, "the server answered a tag that was never sent", r->tag);
 		return;
 	}
 	if (tag == 0 && s->state == IMAP_LOGOUT)
 		return;
-	LIST_FOREACH(pos, &s->flight) {
+	LIST_FOREACH (pos, &s->flight) {
 		struct imap_command *c = list_entry(pos, struct imap_command, link);
 		if (c->tag == tag) {
 			complete(s, c, imap_condition_error(r), r);
@@ -303,7 +309,8 @@ static void on_tagged(struct imap_session *s, const struct imap_response *r)
 	}
 	/* A command that waits for its literal may be refused by NO or BAD in place of "+". */
 	struct imap_command *first = list_empty(&s->queue)
-		? NULL : list_entry(s->queue.next, struct imap_command, link);
+					     ? NULL
+					     : list_entry(s->queue.next, struct imap_command, link);
 	if (s->literal_wait && first && first->tag == tag && r->condition != IMAP_OK) {
 		s->literal_wait = false;
 		s->sent = 0;
@@ -313,7 +320,8 @@ static void on_tagged(struct imap_session *s, const struct imap_response *r)
 			pump(s);
 		return;
 	}
-	imap_session_fail_with(s, ERR_PROTOCOL, "the server answered a tag that was never sent", r->tag);
+	imap_session_fail_with(
+		s, ERR_PROTOCOL, "the server answered a tag that was never sent", r->tag);
 }
 
 static void on_continue(struct imap_session *s, const struct imap_response *r)

@@ -1,10 +1,11 @@
 /*
- * The client's side of one IMAP connection as a state machine, pure: octets and the time go in, octets and
- * events come out. It greets, asks for TLS, logs in, introduces itself and then carries commands, pipelined,
- * matching tagged responses to them and mapping sequence numbers to UIDs in the strict order of responses.
+ * The client's side of one IMAP connection as a state machine, pure: octets and the time go in,
+ * octets and events come out. It greets, asks for TLS, logs in, introduces itself and then carries
+ * commands, pipelined, matching tagged responses to them and mapping sequence numbers to UIDs in
+ * the strict order of responses.
  *
- * Events are made from imap_session_feed, _tls_done, _tick and _fail only, never from _submit. The session
- * must not be destroyed from an event.
+ * Events are made from imap_session_feed, _tls_done, _tick and _fail only, never from _submit. The
+ * session must not be destroyed from an event.
  */
 #ifndef IMAP_SESSION_H
 #define IMAP_SESSION_H
@@ -18,15 +19,15 @@
 #include "imap/response.h"
 
 enum imap_session_state {
-	IMAP_GREETING,      /* nothing received yet */
-	IMAP_CAPABILITIES,  /* asked, before STARTTLS or login */
-	IMAP_STARTTLS,      /* asked */
-	IMAP_TLS,           /* the handshake is under way, see on_starttls */
-	IMAP_LOGIN,         /* AUTHENTICATE or LOGIN sent */
-	IMAP_INTRODUCTION,  /* CAPABILITY again, ID, ENABLE, COMPRESS */
+	IMAP_GREETING,     /* nothing received yet */
+	IMAP_CAPABILITIES, /* asked, before STARTTLS or login */
+	IMAP_STARTTLS,     /* asked */
+	IMAP_TLS,          /* the handshake is under way, see on_starttls */
+	IMAP_LOGIN,        /* AUTHENTICATE or LOGIN sent */
+	IMAP_INTRODUCTION, /* CAPABILITY again, ID, ENABLE, COMPRESS */
 	IMAP_READY,
-	IMAP_LOGOUT,        /* asked; the server's close is no error any more */
-	IMAP_DEAD,          /* on_closed was called */
+	IMAP_LOGOUT, /* asked; the server's close is no error any more */
+	IMAP_DEAD,   /* on_closed was called */
 };
 
 struct imap_session_options {
@@ -36,25 +37,31 @@ struct imap_session_options {
 	const char *password; /* read while logging in; must outlive that, the caller wipes it */
 	bool starttls;        /* required before anything else */
 	bool compress;        /* use COMPRESS=DEFLATE where offered */
-	uint64_t timeout;     /* milliseconds without any octet, while one is due, after which the server is dead */
+	uint64_t timeout;     /* milliseconds without any octet, while one is due, after which the
+				 server is dead */
 };
 
 struct imap_session_events {
 	/* These octets go to the server (copy them). */
 	void (*send)(void *ctx, struct span octets);
-	/* The OK to STARTTLS was read: start TLS; `buffered` octets came behind it (must be none); then call imap_session_tls_done. */
+	/* The OK to STARTTLS was read: start TLS; `buffered` octets came behind it (must be none);
+	 * then call imap_session_tls_done. */
 	void (*on_starttls)(void *ctx, size_t buffered);
 	/* The OK to COMPRESS was read; rest came behind it. All that follows is deflated. */
 	void (*on_compress)(void *ctx, struct span rest);
 	/* Logged in, commands may be submitted. */
 	void (*on_ready)(void *ctx);
-	/* Untagged data and conditions, once ready. uid is that of an EXPUNGE or FETCH, as said or as mapped; 0: unknown. */
+	/* Untagged data and conditions, once ready. uid is that of an EXPUNGE or FETCH, as said or
+	 * as mapped; 0: unknown. */
 	void (*on_untagged)(void *ctx, const struct imap_response *r, uint32_t uid);
-	/* A BODY[] literal: begin (uid may be 0), data as it comes, end. The FETCH row follows by on_untagged. */
-	void (*on_body_begin)(void *ctx, const struct imap_fetch *prefix, uint32_t uid, uint64_t size);
+	/* A BODY[] literal: begin (uid may be 0), data as it comes, end. The FETCH row follows by
+	 * on_untagged. */
+	void (*on_body_begin)(
+		void *ctx, const struct imap_fetch *prefix, uint32_t uid, uint64_t size);
 	void (*on_body_data)(void *ctx, struct span octets);
 	void (*on_body_end)(void *ctx);
-	/* The end, once, after all submitted commands were completed with the same err. text is one printable line. */
+	/* The end, once, after all submitted commands were completed with the same err. text is one
+	 * printable line. */
 	void (*on_closed)(void *ctx, int err, const char *text);
 };
 
@@ -63,7 +70,8 @@ struct imap_session;
 /* NULL when out of memory. options is copied, but not what it points at. */
 struct imap_session *imap_session_create(const struct imap_session_options *options,
 	const struct imap_session_events *events, void *ctx, uint64_t now);
-/* No events. Commands still submitted are forgotten (their owners must have been completed by imap_session_fail). NULL is fine. */
+/* No events. Commands still submitted are forgotten (their owners must have been completed by
+ * imap_session_fail). NULL is fine. */
 void imap_session_destroy(struct imap_session *s);
 
 /* Octets from the server, at `now` (milliseconds, any epoch). */
@@ -74,11 +82,13 @@ void imap_session_tick(struct imap_session *s, uint64_t now);
 /* The stream ended or the owner gives up: completes all commands with err, then on_closed. */
 void imap_session_fail(struct imap_session *s, int err, const char *text);
 
-/* Queues a command; it is sent at once unless a literal is being waited for. on_done comes later, once. In the state READY only. */
+/* Queues a command; it is sent at once unless a literal is being waited for. on_done comes later,
+ * once. In the state READY only. */
 void imap_session_submit(struct imap_session *s, struct imap_command *c, uint64_t now);
 /* Sends LOGOUT. */
 void imap_session_logout(struct imap_session *s);
-/* A SELECT or EXAMINE is about to be submitted, with no other command under way: sequence numbers start afresh. */
+/* A SELECT or EXAMINE is about to be submitted, with no other command under way: sequence numbers
+ * start afresh. */
 void imap_session_forget_mailbox(struct imap_session *s);
 
 enum imap_session_state imap_session_state(const struct imap_session *s);

@@ -11,9 +11,9 @@ struct imap_login {
 	struct imap_command command; /* the one of the current step */
 	struct imap_command id, enable;
 	struct imap_sasl *sasl;
-	const char *shown;  /* of the command in logs, without its secrets */
-	unsigned pending;   /* introductory commands under way */
-	bool asked;         /* CAPABILITY, since TLS or login */
+	const char *shown; /* of the command in logs, without its secrets */
+	unsigned pending;  /* introductory commands under way */
+	bool asked;        /* CAPABILITY, since TLS or login */
 	bool introduced;
 };
 
@@ -25,8 +25,8 @@ struct imap_session {
 	struct imap_parser *parser;
 
 	enum imap_session_state state;
-	uint64_t active; /* when the server last said something, or was first asked something */
-	uint64_t now;    /* of the event under way */
+	uint64_t active;  /* when the server last said something, or was first asked something */
+	uint64_t now;     /* of the event under way */
 	struct span rest; /* received behind the frame under way */
 
 	struct list queue, flight;
@@ -44,6 +44,7 @@ struct imap_session {
 
 void imap_session_set_state(struct imap_session *s, enum imap_session_state state);
 /* imap_session_fail with the server's words behind ours. */
-void imap_session_fail_with(struct imap_session *s, int err, const char *what, struct span server_text);
+void imap_session_fail_with(
+	struct imap_session *s, int err, const char *what, struct span server_text);
 
 #endif

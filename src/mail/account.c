@@ -58,8 +58,8 @@ static bool name_of(void *ctx, const struct mailbox *mb, struct span *name)
 	return mailbox_selectable(mb);
 }
 
-static void on_untagged(void *ctx, struct mailbox *mb, struct conn *conn, const struct imap_response *r,
-	uint32_t uid)
+static void on_untagged(void *ctx, struct mailbox *mb, struct conn *conn,
+	const struct imap_response *r, uint32_t uid)
 {
 	sync_on_untagged(mb, conn, r, uid);
 }
@@ -72,9 +72,10 @@ static void on_batch(void *ctx, struct mailbox *mb)
 /* --- the mounted subtree --- */
 
 /* The child whose component begins path, up to a delimiter or the end; *rest is what follows. */
-static struct mailbox *step(struct account *a, struct mailbox *mb, struct span path, struct span *rest)
+static struct mailbox *step(
+	struct account *a, struct mailbox *mb, struct span path, struct span *rest)
 {
-	LIST_FOREACH(pos, &mb->children) {
+	LIST_FOREACH (pos, &mb->children) {
 		struct mailbox *child = list_entry(pos, struct mailbox, sibling);
 		struct span c = span_of(child->component);
 		if (c.n > path.n || !span_equal(c, (struct span){path.p, c.n}))
@@ -82,7 +83,8 @@ static struct mailbox *step(struct account *a, struct mailbox *mb, struct span p
 		*rest = (struct span){path.p + c.n, path.n - c.n};
 		if (rest->n == 0)
 			return child;
-		if (rest->p[0] == '/' || rest->p[0] == (child->has_delimiter ? child->delimiter : '/')) {
+		if (rest->p[0] == '/' ||
+			rest->p[0] == (child->has_delimiter ? child->delimiter : '/')) {
 			rest->p++;
 			rest->n--;
 			return child;
@@ -130,10 +132,11 @@ static void on_listed_first(struct account_wait *w, int err)
 
 /* --- */
 
-struct account *account_create(uv_loop_t *loop, const struct account_options *options, struct cache *cache,
-	const struct account_observer *observer, void *ctx)
+struct account *account_create(uv_loop_t *loop, const struct account_options *options,
+	struct cache *cache, const struct account_observer *observer, void *ctx)
 {
-	static const struct pool_events events = {on_first, on_selected, name_of, on_untagged, on_batch};
+	static const struct pool_events events = {
+		on_first, on_selected, name_of, on_untagged, on_batch};
 	struct account *a = mem_zalloc(sizeof(*a));
 
 	a->loop = loop;

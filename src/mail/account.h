@@ -1,6 +1,6 @@
 /*
- * An account: its connections, its tree of mailboxes, and what the filesystem may ask of them. All of mail/ hangs
- * on a struct account; it lives in the loop's thread.
+ * An account: its connections, its tree of mailboxes, and what the filesystem may ask of them. All
+ * of mail/ hangs on a struct account; it lives in the loop's thread.
  */
 #ifndef MAIL_ACCOUNT_H
 #define MAIL_ACCOUNT_H
@@ -21,13 +21,15 @@ struct quota;
 
 struct account_options {
 	struct pool_options pool;
-	const char *mailbox; /* UTF-8, as a path from the root; NULL or "": all. That subtree is mounted */
+	const char *mailbox; /* UTF-8, as a path from the root; NULL or "": all. That subtree is
+				mounted */
 	bool subscribed;     /* only subscribed mailboxes */
 	bool readonly;
-	const char *suffix;  /* of message names; NULL: none */
+	const char *suffix; /* of message names; NULL: none */
 };
 
-/* What the account tells the filesystem; from the loop. Each is a change that the kernel may have cached otherwise. */
+/* What the account tells the filesystem; from the loop. Each is a change that the kernel may have
+ * cached otherwise. */
 struct account_observer {
 	/* Names came, or the listing changed otherwise. */
 	void (*on_directory_changed)(void *ctx, struct mailbox *mb);
@@ -46,18 +48,18 @@ struct account {
 	struct cache *cache;
 	struct pool *pool;
 
-	struct mailbox *root; /* of the tree: no mailbox itself, id 0 */
-	struct mailbox *top;  /* what is mounted: the root, or the mailbox that was asked for */
-	void *by_name;        /* tsearch tree of living mailboxes */
-	struct map by_id;     /* living and dead */
-	bool loading;         /* the tree is being made from the cache: nothing is new */
-	uint32_t generation;  /* of LIST */
-	uint64_t listed;      /* uv_now of the last LIST; 0: never */
-	struct lister *lister; /* LIST under way */
+	struct mailbox *root;     /* of the tree: no mailbox itself, id 0 */
+	struct mailbox *top;      /* what is mounted: the root, or the mailbox that was asked for */
+	void *by_name;            /* tsearch tree of living mailboxes */
+	struct map by_id;         /* living and dead */
+	bool loading;             /* the tree is being made from the cache: nothing is new */
+	uint32_t generation;      /* of LIST */
+	uint64_t listed;          /* uv_now of the last LIST; 0: never */
+	struct lister *lister;    /* LIST under way */
 	struct list list_waiters; /* struct account_wait */
-	bool utf8;            /* UTF8=ACCEPT is enabled */
-	bool uidplus_broken;  /* advertised, but UID EXPUNGE was refused (Proton Bridge) */
-	char delimiter;       /* of the personal namespace; 0: none */
+	bool utf8;                /* UTF8=ACCEPT is enabled */
+	bool uidplus_broken;      /* advertised, but UID EXPUNGE was refused (Proton Bridge) */
+	char delimiter;           /* of the personal namespace; 0: none */
 
 	struct body_pool *bodies;
 	struct quota *quota;
@@ -67,9 +69,10 @@ struct account {
 };
 
 /* The cache and what options points at must outlive the account. */
-struct account *account_create(uv_loop_t *loop, const struct account_options *options, struct cache *cache,
-	const struct account_observer *observer, void *ctx);
-/* Connects, logs in, lists. on_started is called once, from the loop; text is one line for people unless err is 0. */
+struct account *account_create(uv_loop_t *loop, const struct account_options *options,
+	struct cache *cache, const struct account_observer *observer, void *ctx);
+/* Connects, logs in, lists. on_started is called once, from the loop; text is one line for people
+ * unless err is 0. */
 void account_start(struct account *a, void (*on_started)(void *ctx, int err, const char *text));
 /* Logs out; on_done from the loop. Everything that waits ends with ERR_CANCELED first. */
 void account_stop(struct account *a, void (*on_done)(void *ctx));
@@ -97,7 +100,8 @@ struct mailbox *account_replace(struct account *a, struct mailbox *old);
 /* The mailbox with this raw name, NULL when none lives. */
 struct mailbox *account_by_name(struct account *a, struct span name);
 /* One line of LIST: makes the mailbox and the directories above it. */
-void account_on_list(struct account *a, struct span name, bool has_delimiter, char delimiter, uint32_t flags);
+void account_on_list(
+	struct account *a, struct span name, bool has_delimiter, char delimiter, uint32_t flags);
 /* LIST is over: what it did not mention is gone. */
 void account_on_listed(struct account *a);
 /* Fills the tree with what the cache knows. */

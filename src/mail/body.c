@@ -8,7 +8,8 @@
 #include "base/mem.h"
 #include "mail/body_private.h"
 
-/* Octets of bodies in memory; beyond it those that are in the cache, or that nobody waits for, go. */
+/* Octets of bodies in memory; beyond it those that are in the cache, or that nobody waits for, go.
+ */
 #define MEMORY_MAX (16u << 20)
 /* A window is 1 to 4 chunks; a sequential reader is kept ahead of by at most this many octets. */
 #define WINDOW_CHUNKS 4u
@@ -49,7 +50,7 @@ void body_pool_destroy(struct body_pool *p)
 {
 	if (!p)
 		return;
-	LIST_FOREACH_SAFE(pos, &p->lru)
+	LIST_FOREACH_SAFE (pos, &p->lru)
 		body_free(list_entry(pos, struct body, lru));
 	free(p);
 }
@@ -154,8 +155,8 @@ void body_save_chunk(struct body *b, struct chunk *c)
 	*save = (struct chunk_save){b, c->index};
 	c->saving = true;
 	b->saves++;
-	cache_put_chunk(b->pool->account->cache, b->mb->id, b->uid, c->index, mem_copy(c->data, c->n), c->n,
-		on_saved, save);
+	cache_put_chunk(b->pool->account->cache, b->mb->id, b->uid, c->index,
+		mem_copy(c->data, c->n), c->n, on_saved, save);
 }
 
 /* --- the end of a message --- */
@@ -232,7 +233,8 @@ static void note_position(struct body *b, uint64_t offset, size_t size)
 	b->next = offset + size;
 }
 
-/* The chunk that holds the end of the message, as far as is known: what lies behind it need not be asked for. */
+/* The chunk that holds the end of the message, as far as is known: what lies behind it need not be
+ * asked for. */
 static uint64_t last_chunk(struct body *b)
 {
 	const struct cache_message *m = mailbox_find(b->mb, b->uid);
@@ -278,7 +280,8 @@ static void fetch(struct body *b, uint64_t offset, size_t size)
 	uint64_t end = last_chunk(b);
 	uint32_t window = b->run >= 2 ? WINDOW_CHUNKS : b->run + 1;
 
-	/* The kernel reads past the end that it knows; the first chunk is asked for in any case, it shows the true end. */
+	/* The kernel reads past the end that it knows; the first chunk is asked for in any case, it
+	 * shows the true end. */
 	if (needed > end)
 		needed = end > first ? end : first;
 	fetch_range(b, first, needed, window);
@@ -325,7 +328,7 @@ void body_wake(struct body *b)
 	struct list ready = LIST_INIT(ready);
 	struct body_parts parts;
 
-	LIST_FOREACH_SAFE(pos, &b->readers) {
+	LIST_FOREACH_SAFE (pos, &b->readers) {
 		struct body_read *r = list_entry(pos, struct body_read, link);
 		if (gather(b, r->offset, r->size, &parts) == 0) {
 			list_remove(&r->link);
@@ -339,7 +342,7 @@ void body_wake(struct body *b)
 		r->on_done(r, err, err < 0 ? NULL : &parts);
 	}
 	/* A short window may have left a reader without any: ask again for what it lacks. */
-	LIST_FOREACH(pos, &b->readers) {
+	LIST_FOREACH (pos, &b->readers) {
 		struct body_read *r = list_entry(pos, struct body_read, link);
 		fetch(b, r->offset, r->size);
 	}
@@ -385,7 +388,8 @@ static void note_behind(void *ctx, uint64_t key, void *value)
 	struct behind *behind = ctx;
 	const struct chunk *c = value;
 
-	if (c->whole && !c->saving && behind->count < 64 && (key + 2) * CACHE_CHUNK < behind->body->next)
+	if (c->whole && !c->saving && behind->count < 64 &&
+		(key + 2) * CACHE_CHUNK < behind->body->next)
 		behind->indexes[behind->count++] = c->index;
 }
 
@@ -401,7 +405,7 @@ static void drop_behind(struct body *b)
 
 void body_trim(struct body_pool *p)
 {
-	LIST_FOREACH_SAFE(pos, &p->lru) {
+	LIST_FOREACH_SAFE (pos, &p->lru) {
 		struct body *b = list_entry(pos, struct body, lru);
 		if (p->memory <= MEMORY_MAX)
 			return;

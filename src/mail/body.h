@@ -1,9 +1,11 @@
 /*
- * Reading messages: BODY.PEEK[] in aligned windows, kept in memory for a while and in the cache for longer. A
- * message's octets never change under one UID (RFC 3501 section 2.3.1.1), so what was read once is right for ever.
+ * Reading messages: BODY.PEEK[] in aligned windows, kept in memory for a while and in the cache for
+ * longer. A message's octets never change under one UID (RFC 3501 section 2.3.1.1), so what was
+ * read once is right for ever.
  *
- * RFC822.SIZE is only a promise. The end of a message is where the server's octets end: an answer that
- * is shorter than what was asked, and either agrees with the promise or is confirmed by a further, empty answer.
+ * RFC822.SIZE is only a promise. The end of a message is where the server's octets end: an answer
+ * that is shorter than what was asked, and either agrees with the promise or is confirmed by a
+ * further, empty answer.
  */
 #ifndef MAIL_BODY_H
 #define MAIL_BODY_H
@@ -36,7 +38,8 @@ struct body_read {
 	uint32_t uid;
 	uint64_t offset;
 	size_t size; /* at most BODY_READ_MAX */
-	/* Once, from the loop; parts is NULL when err is negative: ERR_GONE, ERR_STALE, ERR_UNREADABLE, or what happened to the connection. */
+	/* Once, from the loop; parts is NULL when err is negative: ERR_GONE, ERR_STALE,
+	 * ERR_UNREADABLE, or what happened to the connection. */
 	void (*on_done)(struct body_read *r, int err, const struct body_parts *parts);
 };
 

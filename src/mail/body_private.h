@@ -6,18 +6,18 @@
 
 struct body_pool {
 	struct account *account;
-	struct list lru;  /* struct body, least recently used first */
-	uint64_t memory;  /* octets of all chunks */
+	struct list lru; /* struct body, least recently used first */
+	uint64_t memory; /* octets of all chunks */
 };
 
 struct chunk {
 	uint32_t index;
 	char *data;
-	uint32_t n;      /* octets from the chunk's start that are right */
+	uint32_t n; /* octets from the chunk's start that are right */
 	uint32_t cap;
-	bool whole;      /* n is all of it: CACHE_CHUNK, or up to the end of the message */
-	bool fetching;   /* a window fills it */
-	bool saving;     /* on its way to the cache */
+	bool whole;    /* n is all of it: CACHE_CHUNK, or up to the end of the message */
+	bool fetching; /* a window fills it */
+	bool saving;   /* on its way to the cache */
 };
 
 struct body {
@@ -30,10 +30,10 @@ struct body {
 	unsigned windows;    /* under way */
 	unsigned saves;      /* under way */
 	bool end_known;
-	uint64_t end;        /* octets of the message */
+	uint64_t end; /* octets of the message */
 	/* Read-ahead within the message. */
-	uint64_t next;       /* where a sequential reader goes on */
-	unsigned run;        /* how often it did */
+	uint64_t next; /* where a sequential reader goes on */
+	unsigned run;  /* how often it did */
 };
 
 struct chunk *body_chunk(struct body *b, uint32_t index); /* makes it */

@@ -1,7 +1,7 @@
 /*
- * Glue: the stream's octets go to the session, the session's octets to the stream, untagged data to the account
- * and to the tasks that are on this connection. SELECT is never pipelined with anything, so that
- * no command can ever run in another mailbox than the one it was meant for.
+ * Glue: the stream's octets go to the session, the session's octets to the stream, untagged data to
+ * the account and to the tasks that are on this connection. SELECT is never pipelined with
+ * anything, so that no command can ever run in another mailbox than the one it was meant for.
  */
 #include "mail/conn.h"
 
@@ -77,7 +77,7 @@ static void note_selected(struct conn *c, const struct imap_response *r)
 	if (r->kind == IMAP_MYRIGHTS) {
 		s->has_rights = true;
 		s->can_delete = r->words.n && memchr(r->words.p, 't', r->words.n) &&
-			memchr(r->words.p, 'e', r->words.n);
+				memchr(r->words.p, 'e', r->words.n);
 		/* RFC 2086 servers have one right for both. */
 		if (r->words.n && memchr(r->words.p, 'd', r->words.n))
 			s->can_delete = true;
@@ -108,12 +108,13 @@ static void on_untagged(void *ctx, const struct imap_response *r, uint32_t uid)
 {
 	struct conn *c = ctx;
 
-	/* The account hears of no message while SELECT is under way: it may still be one of the old mailbox. */
+	/* The account hears of no message while SELECT is under way: it may still be one of the old
+	 * mailbox. */
 	if (c->state == CONN_SELECTING)
 		note_selected(c, r);
 	else if (c->mailbox)
 		c->pool->events.on_untagged(c->pool->ctx, c->mailbox, c, r, uid);
-	LIST_FOREACH_SAFE(pos, &c->tasks) {
+	LIST_FOREACH_SAFE (pos, &c->tasks) {
 		struct pool_task *t = list_entry(pos, struct pool_task, link);
 		if (t->on_untagged)
 			t->on_untagged(t, r, uid);
@@ -125,7 +126,7 @@ static void on_body_begin(void *ctx, const struct imap_fetch *prefix, uint32_t u
 	struct conn *c = ctx;
 
 	c->body_task = NULL;
-	LIST_FOREACH(pos, &c->tasks) {
+	LIST_FOREACH (pos, &c->tasks) {
 		struct pool_task *t = list_entry(pos, struct pool_task, link);
 		if (t->on_body_begin && t->on_body_begin(t, prefix, uid, size)) {
 			c->body_task = t;
@@ -209,8 +210,8 @@ struct conn *conn_create(struct pool *p, unsigned number)
 		.implicit_tls = o->mode == POOL_TLS_IMPLICIT,
 		.connect_timeout = o->timeout,
 	};
-	static const struct imap_session_events session_events = {on_send, on_starttls, on_compress, on_ready,
-		on_untagged, on_body_begin, on_body_data, on_body_end, on_session_closed};
+	static const struct imap_session_events session_events = {on_send, on_starttls, on_compress,
+		on_ready, on_untagged, on_body_begin, on_body_data, on_body_end, on_session_closed};
 	static const struct net_stream_events stream_events = {
 		.on_open = on_open, .on_data = on_data, .on_closed = on_stream_closed};
 

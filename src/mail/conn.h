@@ -1,4 +1,5 @@
-/* One connection: a stream, a session on it, and the mailbox that is selected. Known to pool.c only. */
+/* One connection: a stream, a session on it, and the mailbox that is selected. Known to pool.c
+ * only. */
 #ifndef MAIL_CONN_H
 #define MAIL_CONN_H
 
@@ -9,8 +10,8 @@ enum conn_state {
 	CONN_CONNECTING, /* until the session is ready */
 	CONN_READY,
 	CONN_SELECTING,
-	CONN_CLOSING,    /* LOGOUT sent */
-	CONN_DEAD,       /* to be freed by the pool */
+	CONN_CLOSING, /* LOGOUT sent */
+	CONN_DEAD,    /* to be freed by the pool */
 };
 
 struct conn {
@@ -23,8 +24,8 @@ struct conn {
 	bool was_ready;
 	int error; /* why it is dead */
 
-	struct mailbox *mailbox;   /* selected, or being selected */
-	struct mailbox *next;      /* drain, then select this */
+	struct mailbox *mailbox; /* selected, or being selected */
+	struct mailbox *next;    /* drain, then select this */
 	bool next_writable;
 	struct pool_selected selected;
 	struct imap_command select, rights;
@@ -34,7 +35,7 @@ struct conn {
 	struct list tasks; /* granted */
 	unsigned task_count;
 	struct pool_task *body_task; /* that claimed the body under way */
-	uint64_t used; /* uv_now of the last grant */
+	uint64_t used;               /* uv_now of the last grant */
 };
 
 /* What a connection tells the pool; from the loop. */

@@ -2,9 +2,9 @@
  * One struct expunge for each mailbox that has something to delete. It takes a batch of UIDs and
  *
  *   with UIDPLUS     STORE \Deleted and UID EXPUNGE of just those, in one turn
- *   without          EXPUNGE takes everything that is marked, so what others marked is unmarked first and
- *                    marked again afterwards, with the list durable in the cache's journal meanwhile:
- *                    search -> journal -> unflag -> flag -> expunge -> reflag -> clear
+ *   without          EXPUNGE takes everything that is marked, so what others marked is unmarked
+ * first and marked again afterwards, with the list durable in the cache's journal meanwhile: search
+ * -> journal -> unflag -> flag -> expunge -> reflag -> clear
  *
  * and asks which of them are still there when the server did not say that each is gone.
  */
@@ -52,8 +52,9 @@ struct expunge {
 	} slots[COMMANDS];
 	unsigned sent, pending;
 	int err;
-	bool lost;                 /* the connection went, not the command */
-	bool expunged;             /* in this turn, or it never will be: only others' marks are left to give back */
+	bool lost;     /* the connection went, not the command */
+	bool expunged; /* in this turn, or it never will be: only others' marks are left to give
+			  back */
 	unsigned attempts;
 };
 
@@ -61,8 +62,8 @@ static void advance(struct expunge *e);
 
 static const char *step_name(enum expunge_step step)
 {
-	static const char *const names[] = {"wait", "restore", "uidplus", "search", "journal", "unflag", "flag",
-		"expunge", "reflag", "clear", "verify"};
+	static const char *const names[] = {"wait", "restore", "uidplus", "search", "journal",
+		"unflag", "flag", "expunge", "reflag", "clear", "verify"};
 
 	return names[step];
 }
@@ -116,7 +117,8 @@ static void next_batch(struct expunge *e)
 		destroy(e);
 }
 
-/* Everything that waits fails. What is in `others` stays in the journal, and is restored by the next mount. */
+/* Everything that waits fails. What is in `others` stays in the journal, and is restored by the
+ * next mount. */
 static void give_up(struct expunge *e, int err)
 {
 	list_splice(&e->batch, &e->queued);
@@ -175,7 +177,8 @@ static void on_done(struct imap_command *c, const struct imap_result *result)
 		advance(e);
 }
 
-/* Sends `UID STORE set flags` for as much of a set as one command takes; the rest stays in the set. */
+/* Sends `UID STORE set flags` for as much of a set as one command takes; the rest stays in the set.
+ */
 static void send_store(struct expunge *e, struct uidset *set, const char *flags)
 {
 	struct imap_command *c = command_new(e);
@@ -242,7 +245,8 @@ static void put_journal(struct expunge *e, bool clear)
 	size_t n = 0;
 
 	for (size_t i = 0; i < e->others.count && !clear; i++)
-		for (uint64_t uid = e->others.ranges[i].first; uid <= e->others.ranges[i].last; uid++) {
+		for (uint64_t uid = e->others.ranges[i].first; uid <= e->others.ranges[i].last;
+			uid++) {
 			uids = mem_resize(uids, n + 1, sizeof(*uids));
 			uids[n++] = (uint32_t)uid;
 		}
@@ -327,7 +331,7 @@ static void start_batch(struct expunge *e)
 /* After the server confirmed: each UID of the batch must be gone, or the server is asked. */
 static void after_expunge(struct expunge *e)
 {
-	LIST_FOREACH(pos, &e->batch) {
+	LIST_FOREACH (pos, &e->batch) {
 		const struct removal *r = list_entry(pos, struct removal, link);
 		if (mailbox_find(e->mb, r->uid)) {
 			go(e, EXPUNGE_VERIFY);
@@ -343,7 +347,7 @@ static void after_verify(struct expunge *e)
 	struct list refused = LIST_INIT(refused);
 
 	uidset_sort(&e->found);
-	LIST_FOREACH_SAFE(pos, &e->batch) {
+	LIST_FOREACH_SAFE (pos, &e->batch) {
 		struct removal *r = list_entry(pos, struct removal, link);
 		if (uidset_has(&e->found, r->uid)) {
 			list_remove(&r->link);
@@ -354,7 +358,8 @@ static void after_verify(struct expunge *e)
 		}
 	}
 	if (!list_empty(&refused))
-		log_warning("%s: the server says that it expunged messages of %s, but still has them",
+		log_warning(
+			"%s: the server says that it expunged messages of %s, but still has them",
 			a->options.pool.host, e->mb->component);
 	answer(&refused, ERR_REFUSED);
 	batch_over(e, 0);
@@ -452,13 +457,15 @@ static void on_lost(struct expunge *e)
 /* Refused: nothing more is done for this batch but to give others' marks back. */
 static void on_refused(struct expunge *e)
 {
-	if (e->step == EXPUNGE_UIDPLUS && !e->mb->account->uidplus_broken && e->err == ERR_REFUSED) {
+	if (e->step == EXPUNGE_UIDPLUS && !e->mb->account->uidplus_broken &&
+		e->err == ERR_REFUSED) {
 		e->mb->account->uidplus_broken = true;
 		log_debug("UID EXPUNGE refused: going on without UIDPLUS");
 		go(e, EXPUNGE_SEARCH);
 		return;
 	}
-	bool unflagged = e->step == EXPUNGE_UNFLAG || e->step == EXPUNGE_FLAG || e->step == EXPUNGE_PLAIN;
+	bool unflagged = e->step == EXPUNGE_UNFLAG || e->step == EXPUNGE_FLAG ||
+			 e->step == EXPUNGE_PLAIN;
 	answer(&e->batch, e->err);
 	if (unflagged && e->others.count > 0) {
 		copy_set(&e->todo, &e->others);
@@ -505,7 +512,7 @@ static void fill_batch(struct expunge *e)
 	uint32_t uids[UIDSET_TEXT_MAX / 11];
 	size_t n = 0;
 
-	LIST_FOREACH(pos, &e->batch)
+	LIST_FOREACH (pos, &e->batch)
 		uids[n++] = list_entry(pos, struct removal, link)->uid;
 	while (!list_empty(&e->queued) && n < sizeof(uids) / sizeof(uids[0])) {
 		struct removal *r = list_entry(e->queued.next, struct removal, link);
@@ -587,7 +594,7 @@ bool expunge_cancel(struct removal *r)
 
 	if (!e)
 		return false;
-	LIST_FOREACH(pos, &e->queued)
+	LIST_FOREACH (pos, &e->queued)
 		queued = queued || pos == &r->link;
 	list_remove(&r->link);
 	return queued;
@@ -600,8 +607,9 @@ static void restore(void *ctx, uint32_t mailbox, const uint32_t *uids, size_t n)
 
 	if (!mb || !mailbox_selectable(mb))
 		return;
-	log_notice("marking %zu messages of %s as deleted again, as they were before an interrupted rm", n,
-		mb->component);
+	log_notice("marking %zu messages of %s as deleted again, as they were before an "
+		   "interrupted rm",
+		n, mb->component);
 	struct expunge *e = expunge_of(mb);
 	for (size_t i = 0; i < n; i++)
 		uidset_add(&e->others, uids[i], uids[i]);

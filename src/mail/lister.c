@@ -114,8 +114,13 @@ static void add_list(struct lister *l, uint32_t capabilities)
 	if (extended && (capabilities & (IMAP_CAP_SPECIAL_USE | IMAP_CAP_LIST_STATUS)))
 		imap_command_add(c, " RETURN (%s%s%s)",
 			capabilities & IMAP_CAP_SPECIAL_USE ? "SPECIAL-USE" : "",
-			(capabilities & IMAP_CAP_SPECIAL_USE) && (capabilities & IMAP_CAP_LIST_STATUS) ? " " : "",
-			capabilities & IMAP_CAP_LIST_STATUS ? "STATUS (MESSAGES UIDNEXT UIDVALIDITY)" : "");
+			(capabilities & IMAP_CAP_SPECIAL_USE) &&
+					(capabilities & IMAP_CAP_LIST_STATUS)
+				? " "
+				: "",
+			capabilities & IMAP_CAP_LIST_STATUS
+				? "STATUS (MESSAGES UIDNEXT UIDVALIDITY)"
+				: "");
 	imap_command_add(c, "\r\n");
 }
 

@@ -54,7 +54,7 @@ void mailbox_destroy(struct mailbox *mb)
 bool mailbox_selectable(const struct mailbox *mb)
 {
 	return mb->listed && !mb->dead &&
-		!(mb->list_flags & (IMAP_LIST_NOSELECT | IMAP_LIST_NONEXISTENT));
+	       !(mb->list_flags & (IMAP_LIST_NOSELECT | IMAP_LIST_NONEXISTENT));
 }
 
 /* --- messages --- */
@@ -86,7 +86,9 @@ struct cache_message *mailbox_find(struct mailbox *mb, uint32_t uid)
 {
 	size_t i = position(mb, uid);
 
-	return i < mb->count && mb->messages[i].uid == uid && !gone(&mb->messages[i]) ? &mb->messages[i] : NULL;
+	return i < mb->count && mb->messages[i].uid == uid && !gone(&mb->messages[i])
+		       ? &mb->messages[i]
+		       : NULL;
 }
 
 struct cache_message *mailbox_after(struct mailbox *mb, uint32_t uid)
@@ -130,7 +132,8 @@ bool mailbox_add(struct mailbox *mb, const struct cache_message *m)
 		return true;
 	}
 	struct cache_message *old = &mb->messages[at];
-	/* A UID is never used again (RFC 3501 section 2.3.1.1): a row that comes after its expunge is late. */
+	/* A UID is never used again (RFC 3501 section 2.3.1.1): a row that comes after its expunge
+	 * is late. */
 	if (gone(old))
 		return false;
 	uint64_t proved = old->size;
@@ -183,12 +186,13 @@ void mailbox_unwait(struct mailbox_wait *w)
 	list_remove(&w->link);
 }
 
-/* on_wake may wait again, or end other waits: the woken stay in a list of their own that list_remove works on. */
+/* on_wake may wait again, or end other waits: the woken stay in a list of their own that
+ * list_remove works on. */
 void mailbox_wake(struct mailbox *mb, bool progress_only, int err)
 {
 	struct list woken = LIST_INIT(woken);
 
-	LIST_FOREACH_SAFE(pos, &mb->waiters) {
+	LIST_FOREACH_SAFE (pos, &mb->waiters) {
 		struct mailbox_wait *w = list_entry(pos, struct mailbox_wait, link);
 		if (!progress_only || w->progress) {
 			list_remove(&w->link);
@@ -230,7 +234,7 @@ void mailbox_save(struct mailbox *mb)
 
 struct mailbox *mailbox_child(struct mailbox *mb, struct span component)
 {
-	LIST_FOREACH(pos, &mb->children) {
+	LIST_FOREACH (pos, &mb->children) {
 		struct mailbox *child = list_entry(pos, struct mailbox, sibling);
 		if (span_equal(span_of(child->component), component))
 			return child;
@@ -240,7 +244,7 @@ struct mailbox *mailbox_child(struct mailbox *mb, struct span component)
 
 struct mailbox *mailbox_child_after(struct mailbox *mb, uint32_t id)
 {
-	LIST_FOREACH(pos, &mb->children) {
+	LIST_FOREACH (pos, &mb->children) {
 		struct mailbox *child = list_entry(pos, struct mailbox, sibling);
 		if (child->id > id)
 			return child;

@@ -1,7 +1,8 @@
 /*
- * A mailbox as it is known here: its place in the tree of directories and its messages in the order of UIDs. A struct
- * mailbox stands for one (name, UIDVALIDITY): when the UIDVALIDITY changes it dies and another takes its place in the tree, under
- * a new id, so nothing of the old can be taken for the new.
+ * A mailbox as it is known here: its place in the tree of directories and its messages in the order
+ * of UIDs. A struct mailbox stands for one (name, UIDVALIDITY): when the UIDVALIDITY changes it
+ * dies and another takes its place in the tree, under a new id, so nothing of the old can be taken
+ * for the new.
  *
  * Dead mailboxes are kept (without their messages) until the account ends: operations may still
  * point at them.
@@ -37,34 +38,34 @@ struct mailbox {
 	uint32_t child_count;
 	bool has_delimiter;
 	char delimiter;
-	uint32_t list_flags;  /* enum imap_list_flag */
-	bool listed;          /* in the newest LIST; else it is only a parent of others */
-	uint32_t generation;  /* of the LIST that mentioned it last */
+	uint32_t list_flags; /* enum imap_list_flag */
+	bool listed;         /* in the newest LIST; else it is only a parent of others */
+	uint32_t generation; /* of the LIST that mentioned it last */
 
 	/* Messages. */
 	struct cache_message *messages; /* ascending UIDs; those with MESSAGE_GONE are expunged */
-	size_t count, cap;    /* rows, gone ones included */
+	size_t count, cap;              /* rows, gone ones included */
 	size_t gone;
-	bool loaded;          /* the cache's rows are here */
-	bool complete;        /* the rows were all that the server has, once */
-	uint32_t uidnext;     /* all UIDs below were seen; 0: unknown */
+	bool loaded;      /* the cache's rows are here */
+	bool complete;    /* the rows were all that the server has, once */
+	uint32_t uidnext; /* all UIDs below were seen; 0: unknown */
 	uint64_t highestmodseq;
-	int64_t changed;      /* when the last change was seen, seconds since 1970 */
-	bool unsaved;         /* changed is newer than in the cache */
-	uint64_t version;     /* counts changes to names in this directory */
+	int64_t changed;         /* when the last change was seen, seconds since 1970 */
+	bool unsaved;            /* changed is newer than in the cache */
+	uint64_t version;        /* counts changes to names in this directory */
 	uint64_t listed_version; /* when the kernel last began to cache the listing */
 
 	/* Freshness. */
-	struct sync *sync;    /* under way */
-	uint64_t checked;     /* uv_now of the last successful check; 0: never */
-	bool doubt;           /* something was expunged that could not be named */
-	bool news;            /* EXISTS announced more than is known */
-	struct list waiters;  /* struct mailbox_wait */
-	size_t woken_at;      /* rows when the waiters were last woken */
+	struct sync *sync;   /* under way */
+	uint64_t checked;    /* uv_now of the last successful check; 0: never */
+	bool doubt;          /* something was expunged that could not be named */
+	bool news;           /* EXISTS announced more than is known */
+	struct list waiters; /* struct mailbox_wait */
+	size_t woken_at;     /* rows when the waiters were last woken */
 
 	/* Unlinks that wait for a turn, and bodies in memory. */
 	struct expunge *expunge;
-	struct map bodies;    /* UID -> struct body */
+	struct map bodies; /* UID -> struct body */
 };
 
 /* In message.flags, beside enum cache_message_flag; never written to the cache. */
@@ -74,7 +75,8 @@ struct mailbox {
 struct mailbox_wait {
 	struct list link;
 	bool progress; /* wake for new rows too, not only at the end */
-	/* The wait is over (and not in any list any more): err of the sync, 0 for success and for progress. */
+	/* The wait is over (and not in any list any more): err of the sync, 0 for success and for
+	 * progress. */
 	void (*on_wake)(struct mailbox_wait *w, int err);
 };
 

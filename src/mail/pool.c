@@ -1,7 +1,8 @@
 /*
- * Scheduling is one loop over the waiting tasks, oldest first, run once per turn of the event loop after something
- * changed. A task goes to a connection that has its mailbox, else to an idle one, else a new one is made, else the least busy one
- * is drained for it, so that a stream of tasks for one mailbox cannot starve another.
+ * Scheduling is one loop over the waiting tasks, oldest first, run once per turn of the event loop
+ * after something changed. A task goes to a connection that has its mailbox, else to an idle one,
+ * else a new one is made, else the least busy one is drained for it, so that a stream of tasks for
+ * one mailbox cannot starve another.
  */
 #include "mail/pool.h"
 
@@ -36,13 +37,13 @@ static void fail_task(struct pool_task *t, int err)
 	t->on_fail(t, err);
 }
 
-/* Fails the waiting tasks that the mailbox (any, when NULL) and the deadline say. on_fail may start new tasks: those go to the end of the
- * list and are left alone. */
+/* Fails the waiting tasks that the mailbox (any, when NULL) and the deadline say. on_fail may start
+ * new tasks: those go to the end of the list and are left alone. */
 static void fail_waiting(struct pool *p, const struct mailbox *mailbox, int err, uint64_t due)
 {
 	struct list doomed = LIST_INIT(doomed);
 
-	LIST_FOREACH_SAFE(pos, &p->waiting) {
+	LIST_FOREACH_SAFE (pos, &p->waiting) {
 		struct pool_task *t = list_entry(pos, struct pool_task, link);
 		if ((!mailbox || t->mailbox == mailbox) && t->deadline <= due) {
 			list_remove(&t->link);
@@ -62,19 +63,20 @@ static void on_tick(uv_timer_t *timer)
 {
 	struct pool *p = timer->data;
 
-	LIST_FOREACH_SAFE(pos, &p->conns)
+	LIST_FOREACH_SAFE (pos, &p->conns)
 		conn_tick(list_entry(pos, struct conn, link));
 	fail_waiting(p, NULL, ERR_TIMEOUT, uv_now(p->loop));
 	if (pool_is_down(p))
 		fail_waiting(p, NULL, ERR_NET, UINT64_MAX);
-	/* While the server cannot be reached somebody must keep trying, also when nobody asks for anything. */
+	/* While the server cannot be reached somebody must keep trying, also when nobody asks for
+	 * anything. */
 	if (p->failures > 0 && conn_count(p) == 0 && may_connect(p))
 		pool_connect(p);
 	run_soon(p);
 }
 
-struct pool *pool_create(uv_loop_t *loop, const struct pool_options *options, const struct pool_events *events,
-	void *ctx)
+struct pool *pool_create(uv_loop_t *loop, const struct pool_options *options,
+	const struct pool_events *events, void *ctx)
 {
 	struct pool *p = mem_zalloc(sizeof(*p));
 
@@ -104,7 +106,7 @@ static unsigned conn_count(const struct pool *p)
 {
 	unsigned n = 0;
 
-	LIST_FOREACH(pos, &p->conns)
+	LIST_FOREACH (pos, &p->conns)
 		n += list_entry(pos, struct conn, link)->state != CONN_DEAD;
 	return n;
 }
@@ -206,7 +208,8 @@ static bool serves(const struct conn *c, const struct pool_task *t)
 		return false;
 	if (t->access == POOL_NO_MAILBOX)
 		return true;
-	return c->mailbox == t->mailbox && !c->next && (t->access != POOL_WRITE || c->selected.writable);
+	return c->mailbox == t->mailbox && !c->next &&
+	       (t->access != POOL_WRITE || c->selected.writable);
 }
 
 static bool idle(const struct conn *c)
@@ -217,7 +220,7 @@ static bool idle(const struct conn *c)
 /* Whether a connection is on its way to what the task needs. */
 static bool coming(const struct pool *p, const struct pool_task *t)
 {
-	LIST_FOREACH(pos, &p->conns) {
+	LIST_FOREACH (pos, &p->conns) {
 		const struct conn *c = list_entry(pos, struct conn, link);
 		if (c->state == CONN_CONNECTING)
 			return true;
@@ -230,13 +233,14 @@ static bool coming(const struct pool *p, const struct pool_task *t)
 	return false;
 }
 
-/* Among those that fit, the one with the fewest tasks; among idle ones the one that was unused longest. */
+/* Among those that fit, the one with the fewest tasks; among idle ones the one that was unused
+ * longest. */
 static struct conn *choose(const struct pool *p, const struct pool_task *t,
 	bool (*fits)(const struct conn *, const struct pool_task *))
 {
 	struct conn *best = NULL;
 
-	LIST_FOREACH(pos, &p->conns) {
+	LIST_FOREACH (pos, &p->conns) {
 		struct conn *c = list_entry(pos, struct conn, link);
 		if (!fits(c, t))
 			continue;
@@ -288,7 +292,7 @@ static bool place(struct pool *p, struct pool_task *t)
 
 static void free_dead(struct pool *p)
 {
-	LIST_FOREACH_SAFE(pos, &p->conns) {
+	LIST_FOREACH_SAFE (pos, &p->conns) {
 		struct conn *c = list_entry(pos, struct conn, link);
 		if (c->state == CONN_DEAD && list_empty(&c->tasks))
 			conn_destroy(c);
@@ -307,7 +311,7 @@ static void check_shutdown(struct pool *p)
 {
 	if (!list_empty(&p->conns) && uv_now(p->loop) < p->shutdown_deadline)
 		return;
-	LIST_FOREACH_SAFE(pos, &p->conns) {
+	LIST_FOREACH_SAFE (pos, &p->conns) {
 		struct conn *c = list_entry(pos, struct conn, link);
 		conn_fail(c, ERR_CANCELED, "shutting down");
 		conn_destroy(c);
@@ -328,12 +332,13 @@ static void pool_run(struct pool *p)
 		return;
 	}
 	/* Drained connections first: their mailbox has waited longest. */
-	LIST_FOREACH_SAFE(pos, &p->conns) {
+	LIST_FOREACH_SAFE (pos, &p->conns) {
 		struct conn *c = list_entry(pos, struct conn, link);
 		if (c->state == CONN_READY && c->task_count == 0 && c->next)
 			conn_select(c, c->next, c->next_writable);
 	}
-	/* Granting may start new tasks and end others: walk over a list that nobody else appends to. */
+	/* Granting may start new tasks and end others: walk over a list that nobody else appends
+	 * to. */
 	list_splice(&todo, &p->waiting);
 	while (!list_empty(&todo)) {
 		struct pool_task *t = list_entry(todo.next, struct pool_task, link);
@@ -377,7 +382,7 @@ void pool_end(struct pool_task *t)
 
 void pool_forget_mailbox(struct pool *p, struct mailbox *mailbox, int err)
 {
-	LIST_FOREACH(pos, &p->conns) {
+	LIST_FOREACH (pos, &p->conns) {
 		struct conn *c = list_entry(pos, struct conn, link);
 		if (c->mailbox == mailbox)
 			c->mailbox = NULL;
@@ -408,7 +413,7 @@ void pool_shutdown(struct pool *p, void (*on_done)(void *ctx))
 	p->on_shut_down = on_done;
 	p->shutdown_deadline = uv_now(p->loop) + 1000;
 	fail_waiting(p, NULL, ERR_CANCELED, UINT64_MAX);
-	LIST_FOREACH_SAFE(pos, &p->conns)
+	LIST_FOREACH_SAFE (pos, &p->conns)
 		conn_logout(list_entry(pos, struct conn, link));
 	run_soon(p);
 }

@@ -1,11 +1,13 @@
 /*
- * The connections of an account and who may use them. Whoever needs the server starts a task; the task is
- * granted a connection that has its mailbox selected, submits commands there, sees
- * the untagged data, and ends. Up to POOL_DEPTH tasks share a connection; while one is on it the mailbox is not switched.
+ * The connections of an account and who may use them. Whoever needs the server starts a task; the
+ * task is granted a connection that has its mailbox selected, submits commands there, sees the
+ * untagged data, and ends. Up to POOL_DEPTH tasks share a connection; while one is on it the
+ * mailbox is not switched.
  *
  * on_conn and on_fail are called from the loop, never from inside pool_start. A task that
- * was granted a connection always gets its commands completed, also when the connection is lost (result->response is NULL then),
- * and must call pool_end before or when its last command is completed.
+ * was granted a connection always gets its commands completed, also when the connection is lost
+ * (result->response is NULL then), and must call pool_end before or when its last command is
+ * completed.
  */
 #ifndef MAIL_POOL_H
 #define MAIL_POOL_H
@@ -34,31 +36,33 @@ struct pool_options {
 	const char *user;
 	const char *password;
 	enum pool_tls mode;
-	struct net_tls *tls;  /* NULL with POOL_TLS_NONE */
+	struct net_tls *tls; /* NULL with POOL_TLS_NONE */
 	bool compress;
 	uint64_t timeout;     /* milliseconds */
 	unsigned connections; /* at most */
 };
 
 struct pool_events {
-	/* Once, when the first connection is ready, or when it could not be made. text: one line for people, NULL when err is 0. */
+	/* Once, when the first connection is ready, or when it could not be made. text: one line
+	 * for people, NULL when err is 0. */
 	void (*on_first)(void *ctx, int err, const char *text);
-	/* A SELECT's or EXAMINE's answer; returns 0, or ERR_STALE when this is not the mailbox that it was. */
+	/* A SELECT's or EXAMINE's answer; returns 0, or ERR_STALE when this is not the mailbox that
+	 * it was. */
 	int (*on_selected)(void *ctx, struct mailbox *mailbox, struct conn *conn);
 	/* The raw name that SELECT needs; false when the mailbox is no more. */
 	bool (*name_of)(void *ctx, const struct mailbox *mailbox, struct span *name);
 	/* Untagged data in a selected mailbox; before the tasks see it. */
-	void (*on_untagged)(void *ctx, struct mailbox *mailbox, struct conn *conn, const struct imap_response *r,
-		uint32_t uid);
+	void (*on_untagged)(void *ctx, struct mailbox *mailbox, struct conn *conn,
+		const struct imap_response *r, uint32_t uid);
 	/* All that one read from the network brought has been handed out. */
 	void (*on_batch)(void *ctx, struct mailbox *mailbox);
 };
 
 /* What SELECT or EXAMINE said. */
 struct pool_selected {
-	uint64_t when; /* uv_now of the answer */
-	bool writable; /* asked by SELECT */
-	bool readonly; /* the server said READ-ONLY to a SELECT */
+	uint64_t when;                 /* uv_now of the answer */
+	bool writable;                 /* asked by SELECT */
+	bool readonly;                 /* the server said READ-ONLY to a SELECT */
 	uint32_t uidvalidity, uidnext; /* 0: not said */
 	uint64_t highestmodseq;
 	bool has_permanentflags;
@@ -84,23 +88,25 @@ struct pool_task {
 	/* Optional. uid as in imap_session_events. */
 	void (*on_untagged)(struct pool_task *t, const struct imap_response *r, uint32_t uid);
 	/* Optional: true claims the body; its data and end follow. */
-	bool (*on_body_begin)(struct pool_task *t, const struct imap_fetch *prefix, uint32_t uid, uint64_t size);
+	bool (*on_body_begin)(
+		struct pool_task *t, const struct imap_fetch *prefix, uint32_t uid, uint64_t size);
 	void (*on_body_data)(struct pool_task *t, struct span octets);
 	void (*on_body_end)(struct pool_task *t);
 };
 
-struct pool *pool_create(uv_loop_t *loop, const struct pool_options *options, const struct pool_events *events,
-	void *ctx);
+struct pool *pool_create(uv_loop_t *loop, const struct pool_options *options,
+	const struct pool_events *events, void *ctx);
 /* Makes the first connection; on_first will tell. */
 void pool_connect(struct pool *p);
-/* LOGOUT everywhere; on_done is called from the loop when all connections are closed, after at most a second. Waiting tasks fail
- * with ERR_CANCELED. */
+/* LOGOUT everywhere; on_done is called from the loop when all connections are closed, after at most
+ * a second. Waiting tasks fail with ERR_CANCELED. */
 void pool_shutdown(struct pool *p, void (*on_done)(void *ctx));
 /* After the loop has closed what pool_shutdown left. */
 void pool_destroy(struct pool *p);
 
 void pool_start(struct pool *p, struct pool_task *t);
-/* Gives up waiting; false when a connection was granted already (then end as usual). No callback. */
+/* Gives up waiting; false when a connection was granted already (then end as usual). No callback.
+ */
 bool pool_cancel(struct pool_task *t);
 /* The task is done with its connection. */
 void pool_end(struct pool_task *t);

@@ -11,8 +11,8 @@ struct pool {
 	void *ctx;
 	struct list waiting; /* tasks */
 	struct list conns;
-	unsigned max;        /* connections that the server lets us have */
-	unsigned numbers;    /* connections ever made */
+	unsigned max;     /* connections that the server lets us have */
+	unsigned numbers; /* connections ever made */
 	bool first_told, shutting_down;
 	unsigned failures;   /* connection attempts in a row */
 	uint64_t retry_at;   /* not before this */

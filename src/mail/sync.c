@@ -2,14 +2,14 @@
  * One check of a mailbox against the server, by the cheapest proof that holds on any server:
  *
  *   load    the cache's rows, once
- *   check   SELECT's own answer, or NOOP where the mailbox is selected already. Same UIDNEXT and same count: nothing
- *           changed (UIDs only grow, so a message that came raises UIDNEXT, and one that went lowers the count)
- *   fetch   the attributes of all UIDs from UIDNEXT on
- *   search  only if the count still disagrees: the set of all UIDs tells what went
- *   fill    attributes of UIDs that search named and nobody knew
+ *   check   SELECT's own answer, or NOOP where the mailbox is selected already. Same UIDNEXT and
+ * same count: nothing changed (UIDs only grow, so a message that came raises UIDNEXT, and one that
+ * went lowers the count) fetch   the attributes of all UIDs from UIDNEXT on search  only if the
+ * count still disagrees: the set of all UIDs tells what went fill    attributes of UIDs that search
+ * named and nobody knew
  *
- * Rows are added as they arrive, so it may be cut off at any point: the next check goes on from what is there.
- * While it runs, and also when it does not, EXPUNGE, VANISHED and EXISTS are heeded.
+ * Rows are added as they arrive, so it may be cut off at any point: the next check goes on from
+ * what is there. While it runs, and also when it does not, EXPUNGE, VANISHED and EXISTS are heeded.
  */
 #include "mail/sync.h"
 
@@ -170,19 +170,22 @@ static void remove_vanished(struct sync *s)
 	struct account *a = mb->account;
 
 	for (size_t i = mb->count; i-- > 0;) {
-		/* Removing may sweep the array. That only moves rows down, so none below i is passed over. */
+		/* Removing may sweep the array. That only moves rows down, so none below i is
+		 * passed over. */
 		if (i >= mb->count)
 			continue;
 		struct cache_message *m = &mb->messages[i];
 		uint32_t uid = m->uid;
-		if (!(m->flags & MESSAGE_GONE) && !uidset_has(&s->found, uid) && mailbox_remove(mb, uid)) {
+		if (!(m->flags & MESSAGE_GONE) && !uidset_has(&s->found, uid) &&
+			mailbox_remove(mb, uid)) {
 			s->changed = true;
 			a->observer.on_message_gone(a->ctx, mb, uid);
 		}
 	}
 }
 
-/* What search found and is not known, as ranges: never walks the numbers of a range, a server may say 1:4294967295. */
+/* What search found and is not known, as ranges: never walks the numbers of a range, a server may
+ * say 1:4294967295. */
 static void note_missing(struct sync *s)
 {
 	struct mailbox *mb = s->mb;
@@ -246,7 +249,8 @@ static void advance(struct sync *s)
 	}
 }
 
-/* NO to a FETCH may be the fault of one message: search finds out which are missing and fill asks for them apart. NO to that gives up. */
+/* NO to a FETCH may be the fault of one message: search finds out which are missing and fill asks
+ * for them apart. NO to that gives up. */
 static void on_refused(struct sync *s, int err)
 {
 	if (s->step == SYNC_FETCH && err == ERR_REFUSED) {
@@ -299,7 +303,8 @@ static void send_step(struct sync *s)
 		uidset_clear(&s->found);
 		uidset_clear(&s->missing);
 		imap_command_add(c, "UID SEARCH %sALL\r\n",
-			pool_capabilities(s->mb->account->pool) & IMAP_CAP_ESEARCH ? "RETURN (ALL) " : "");
+			pool_capabilities(s->mb->account->pool) & IMAP_CAP_ESEARCH ? "RETURN (ALL) "
+										   : "");
 		break;
 	case SYNC_FILL:
 		buf_init(&set, UIDSET_TEXT_MAX);
@@ -359,7 +364,8 @@ static void on_loaded(void *ctx, int err, struct cache_message *messages, size_t
 		messages = NULL;
 	}
 	free(messages);
-	/* What is known already can be listed before the server has confirmed it only when it cannot be reached. */
+	/* What is known already can be listed before the server has confirmed it only when it
+	 * cannot be reached. */
 	enqueue(s);
 }
 
@@ -408,7 +414,8 @@ int sync_on_selected(struct mailbox *mb, struct conn *conn)
 {
 	const struct pool_selected *selected = conn_selected(conn);
 
-	if (selected->uidvalidity != 0 && mb->uidvalidity != 0 && selected->uidvalidity != mb->uidvalidity) {
+	if (selected->uidvalidity != 0 && mb->uidvalidity != 0 &&
+		selected->uidvalidity != mb->uidvalidity) {
 		account_replace(mb->account, mb);
 		return ERR_STALE;
 	}
@@ -432,9 +439,12 @@ static void on_row(struct mailbox *mb, const struct imap_fetch *row, uint32_t ui
 	const struct cache_message *before = mb->count ? &mb->messages[mb->count - 1] : NULL;
 	struct cache_message m = {
 		.uid = uid,
-		.flags = (row->has_size ? 0 : CACHE_SIZE_UNKNOWN) | (row->has_date ? 0 : CACHE_DATE_UNKNOWN),
+		.flags = (row->has_size ? 0 : CACHE_SIZE_UNKNOWN) |
+			 (row->has_date ? 0 : CACHE_DATE_UNKNOWN),
 		.size = row->has_size ? row->size : 0,
-		.date = row->has_date ? row->date : before ? before->date : mb->changed,
+		.date = row->has_date ? row->date
+			: before      ? before->date
+				      : mb->changed,
 	};
 	if (!mailbox_add(mb, &m))
 		return;
@@ -470,7 +480,8 @@ static void on_vanished(struct mailbox *mb, struct span set)
 	}
 }
 
-void sync_on_untagged(struct mailbox *mb, struct conn *conn, const struct imap_response *r, uint32_t uid)
+void sync_on_untagged(
+	struct mailbox *mb, struct conn *conn, const struct imap_response *r, uint32_t uid)
 {
 	if (mb->dead || !mb->loaded)
 		return;

@@ -11,12 +11,15 @@
 bool sync_is_fresh(const struct mailbox *mb);
 /* Starts a check, unless one is under way; the mailbox's waiters are woken at its end. */
 void sync_start(struct mailbox *mb);
-/* The first rows of a mailbox that was never complete are arriving: progress is worth waiting for. */
+/* The first rows of a mailbox that was never complete are arriving: progress is worth waiting for.
+ */
 bool sync_is_streaming(const struct mailbox *mb);
 
-/* From the pool: SELECT's answer (0, or ERR_STALE after the mailbox was replaced), and untagged data. */
+/* From the pool: SELECT's answer (0, or ERR_STALE after the mailbox was replaced), and untagged
+ * data. */
 int sync_on_selected(struct mailbox *mb, struct conn *conn);
-void sync_on_untagged(struct mailbox *mb, struct conn *conn, const struct imap_response *r, uint32_t uid);
+void sync_on_untagged(
+	struct mailbox *mb, struct conn *conn, const struct imap_response *r, uint32_t uid);
 void sync_on_batch(struct mailbox *mb);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * The tree of mailboxes, made from LIST and from the cache. A mailbox is found by its raw name (a balanced tree of libc's,
- * since a server chooses the names), a directory entry by its component.
+ * The tree of mailboxes, made from LIST and from the cache. A mailbox is found by its raw name (a
+ * balanced tree of libc's, since a server chooses the names), a directory entry by its component.
  */
 #include <search.h>
 #include <stdlib.h>
@@ -75,8 +75,8 @@ static void adopt(struct account *a, struct mailbox *parent, struct mailbox *mb,
 	}
 }
 
-static struct mailbox *make(struct account *a, struct mailbox *parent, uint32_t id, struct span name,
-	struct span level)
+static struct mailbox *make(
+	struct account *a, struct mailbox *parent, uint32_t id, struct span name, struct span level)
 {
 	struct mailbox *mb = mailbox_create(a, id, name);
 
@@ -86,13 +86,16 @@ static struct mailbox *make(struct account *a, struct mailbox *parent, uint32_t 
 
 static size_t level_end(struct span name, size_t from, bool has_delimiter, char delimiter)
 {
-	const char *found = has_delimiter && from < name.n ? memchr(name.p + from, delimiter, name.n - from) : NULL;
+	const char *found = has_delimiter && from < name.n
+				    ? memchr(name.p + from, delimiter, name.n - from)
+				    : NULL;
 
 	return found ? (size_t)(found - name.p) : name.n;
 }
 
 /* Walks (and where necessary makes) the directories of a name; NULL when it nests too deep. */
-static struct mailbox *walk(struct account *a, struct span name, bool has_delimiter, char delimiter, uint32_t id)
+static struct mailbox *walk(
+	struct account *a, struct span name, bool has_delimiter, char delimiter, uint32_t id)
 {
 	struct mailbox *mb = a->root;
 	size_t from = 0;
@@ -119,7 +122,8 @@ static struct mailbox *walk(struct account *a, struct span name, bool has_delimi
 	return NULL;
 }
 
-void account_on_list(struct account *a, struct span name, bool has_delimiter, char delimiter, uint32_t flags)
+void account_on_list(
+	struct account *a, struct span name, bool has_delimiter, char delimiter, uint32_t flags)
 {
 	bool selectable = !(flags & (IMAP_LIST_NOSELECT | IMAP_LIST_NONEXISTENT));
 
@@ -131,7 +135,8 @@ void account_on_list(struct account *a, struct span name, bool has_delimiter, ch
 	struct mailbox *mb = walk(a, name, has_delimiter, delimiter, 0);
 	if (!mb) {
 		char text[80];
-		log_warning("mailbox %s is nested too deep and left out", text_printable(name, text, sizeof(text)));
+		log_warning("mailbox %s is nested too deep and left out",
+			text_printable(name, text, sizeof(text)));
 		return;
 	}
 	/* The same name twice: what can be selected once can be selected. */
@@ -237,8 +242,9 @@ static void load_one(void *ctx, const struct cache_mailbox *row)
 	struct account *a = ctx;
 	struct mailbox *mb = account_by_name(a, row->name);
 
-	/* A parent that was made on the way to an earlier row takes the place of its own row's id: ids are in the order of
-	 * creation and parents are created first, so this is a damaged or foreign row. */
+	/* A parent that was made on the way to an earlier row takes the place of its own row's id:
+	 * ids are in the order of creation and parents are created first, so this is a damaged or
+	 * foreign row. */
 	if (mb && mb->id != row->id)
 		return;
 	mb = walk(a, row->name, row->has_delimiter, row->delimiter, row->id);
@@ -260,7 +266,7 @@ void account_load_tree(struct account *a)
 	a->loading = false;
 	/* The root has no row: it changed when its newest mailbox did. */
 	a->root->changed = 0;
-	LIST_FOREACH(pos, &a->root->children) {
+	LIST_FOREACH (pos, &a->root->children) {
 		const struct mailbox *child = list_entry(pos, struct mailbox, sibling);
 		if (child->changed > a->root->changed)
 			a->root->changed = child->changed;

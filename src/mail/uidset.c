@@ -21,7 +21,8 @@ void uidset_add(struct uidset *s, uint32_t first, uint32_t last)
 {
 	struct uid_range *previous = s->count ? &s->ranges[s->count - 1] : NULL;
 
-	if (previous && first >= previous->first && (uint64_t)first <= (uint64_t)previous->last + 1) {
+	if (previous && first >= previous->first &&
+		(uint64_t)first <= (uint64_t)previous->last + 1) {
 		if (last > previous->last)
 			previous->last = last;
 		return;

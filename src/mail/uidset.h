@@ -1,4 +1,5 @@
-/* Sets of UIDs as ascending, disjoint ranges: as short as what a server said, whatever numbers it said. */
+/* Sets of UIDs as ascending, disjoint ranges: as short as what a server said, whatever numbers it
+ * said. */
 #ifndef MAIL_UIDSET_H
 #define MAIL_UIDSET_H
 
@@ -23,9 +24,11 @@ struct uidset {
 /* A zeroed set is empty. */
 void uidset_finish(struct uidset *s);
 void uidset_clear(struct uidset *s);
-/* Appends first..last; joins it with the range before where they touch. Any order, but see uidset_sort. */
+/* Appends first..last; joins it with the range before where they touch. Any order, but see
+ * uidset_sort. */
 void uidset_add(struct uidset *s, uint32_t first, uint32_t last);
-/* Must be called before uidset_has when ranges were not added in ascending order; cheap when they were. */
+/* Must be called before uidset_has when ranges were not added in ascending order; cheap when they
+ * were. */
 void uidset_sort(struct uidset *s);
 /* How many UIDs its (sorted) ranges hold. */
 uint64_t uidset_size(const struct uidset *s);

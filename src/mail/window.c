@@ -1,10 +1,12 @@
 /*
- * One window: a run of chunks of one message, asked for by one `UID FETCH n (UID BODY.PEEK[]<start.octets>)`.
+ * One window: a run of chunks of one message, asked for by one `UID FETCH n (UID
+ * BODY.PEEK[]<start.octets>)`.
  *
- * The octets are appended to the chunks as they come, and readers that wait for them are answered, but what they mean
- * for the message's end is decided when the whole FETCH response was parsed, so that a wrong literal length shows first.
- * An answer shorter than asked for is the end of the message if RFC822.SIZE says so too; otherwise
- * the window asks once more from there, and the end is where nothing more comes.
+ * The octets are appended to the chunks as they come, and readers that wait for them are answered,
+ * but what they mean for the message's end is decided when the whole FETCH response was parsed, so
+ * that a wrong literal length shows first. An answer shorter than asked for is the end of the
+ * message if RFC822.SIZE says so too; otherwise the window asks once more from there, and the end
+ * is where nothing more comes.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,21 +28,21 @@ struct window {
 	uint32_t uid;
 	uint32_t first, count; /* chunks */
 	struct imap_command command;
-	uv_timer_t timer;      /* waits out a throttled server */
-	unsigned attempts;     /* connections lost */
-	unsigned empties;      /* answers without data */
+	uv_timer_t timer;  /* waits out a throttled server */
+	unsigned attempts; /* connections lost */
+	unsigned empties;  /* answers without data */
 
 	/* The command under way. */
 	uint64_t start, asked; /* octets */
 	uint64_t got;
-	uint64_t announced;    /* the literal's octets */
-	bool begun;            /* a body was claimed */
-	bool ended;            /* and its row was seen */
-	bool row;              /* any row of the message was seen */
+	uint64_t announced; /* the literal's octets */
+	bool begun;         /* a body was claimed */
+	bool ended;         /* and its row was seen */
+	bool row;           /* any row of the message was seen */
 	bool origin_said;
-	bool uid_said;         /* the body is this message's for certain */
-	uint32_t seq;          /* of the body, while it is not certain */
-	bool nonsense;         /* the body is not what was asked for */
+	bool uid_said; /* the body is this message's for certain */
+	uint32_t seq;  /* of the body, while it is not certain */
+	bool nonsense; /* the body is not what was asked for */
 };
 
 static void send_window(struct window *w);
@@ -109,7 +111,8 @@ static void append(struct window *w, struct span octets)
 			n = (size_t)(w->asked - w->got);
 		/* Small messages get what they need, large ones whole chunks. */
 		uint64_t expected = w->announced - w->got;
-		uint32_t cap = expected > CACHE_CHUNK - from ? CACHE_CHUNK : from + (uint32_t)expected;
+		uint32_t cap = expected > CACHE_CHUNK - from ? CACHE_CHUNK
+							     : from + (uint32_t)expected;
 		body_chunk_reserve(b, c, cap > from + n ? cap : from + (uint32_t)n);
 		memcpy(c->data + from, octets.p, n);
 		c->n = from + (uint32_t)n;
@@ -120,7 +123,8 @@ static void append(struct window *w, struct span octets)
 	}
 }
 
-static bool on_body_begin(struct pool_task *t, const struct imap_fetch *prefix, uint32_t uid, uint64_t size)
+static bool on_body_begin(
+	struct pool_task *t, const struct imap_fetch *prefix, uint32_t uid, uint64_t size)
 {
 	struct window *w = list_entry(t, struct window, task);
 
@@ -155,7 +159,8 @@ static void on_body_end(struct pool_task *t)
 {
 }
 
-/* A server that ignores the partial sends everything from octet 0 and says no origin: those octets are not the asked ones. */
+/* A server that ignores the partial sends everything from octet 0 and says no origin: those octets
+ * are not the asked ones. */
 static bool plausible_without_origin(const struct window *w)
 {
 	const struct cache_message *m = mailbox_find(w->body->mb, w->uid);
@@ -216,7 +221,8 @@ static void save_whole(struct window *w)
 	for (uint32_t i = w->first; i < w->first + w->count; i++) {
 		struct chunk *c = map_get(&b->chunks, i);
 		uint64_t chunk_end = ((uint64_t)i + 1) * CACHE_CHUNK;
-		bool last = b->end_known && b->end < chunk_end && b->end >= (uint64_t)i * CACHE_CHUNK;
+		bool last = b->end_known && b->end < chunk_end &&
+			    b->end >= (uint64_t)i * CACHE_CHUNK;
 		if (!c && last)
 			c = body_chunk(b, i);
 		if (c && !c->whole && (chunk_end <= reached || (last && b->end == reached)))
@@ -229,11 +235,13 @@ static void unreadable(struct window *w, const char *why, struct span text)
 	struct account *a = w->body->pool->account;
 
 	log_warning("%s: message %u of %s cannot be read: %s%s%.*s", a->options.pool.host, w->uid,
-		w->body->mb ? w->body->mb->component : "", why, text.n ? ": " : "", (int)text.n, text.p);
+		w->body->mb ? w->body->mb->component : "", why, text.n ? ": " : "", (int)text.n,
+		text.p);
 	window_finish(w, ERR_UNREADABLE);
 }
 
-/* OK without data: expunged meanwhile, or a server that stumbled. NOOP lets it speak, then once more. */
+/* OK without data: expunged meanwhile, or a server that stumbled. NOOP lets it speak, then once
+ * more. */
 static void on_no_data(struct window *w)
 {
 	struct mailbox *mb = w->body->mb;
@@ -275,12 +283,13 @@ static void on_data_end(struct window *w)
 
 static void on_ok(struct window *w)
 {
-	/* Past the end a server may say {0}, "", NIL or nothing, but the message itself it still has. */
+	/* Past the end a server may say {0}, "", NIL or nothing, but the message itself it still
+	 * has. */
 	bool end_without_data = !w->begun && w->start > 0 && w->row;
 	const struct cache_message *m = mailbox_find(w->body->mb, w->uid);
 	/* Nothing where RFC822.SIZE promised something is no message yet. */
 	bool nothing = w->begun && w->got == 0 && w->start == 0 && m && m->size > 0 &&
-		!(m->flags & CACHE_SIZE_UNKNOWN);
+		       !(m->flags & CACHE_SIZE_UNKNOWN);
 
 	if (w->nonsense || (w->begun && !w->uid_said)) {
 		pool_end(&w->task);
