@@ -30,6 +30,7 @@ struct imap_command {
 	size_t literals[IMAP_COMMAND_LITERALS]; /* offsets in text where "+" must be waited for */
 	unsigned literal_count;
 	bool literal_plus;
+	bool idle;       /* IDLE (RFC 2177): stays under way until imap_session_end_idle */
 	int build_error; /* the first error while building; submitting completes with it */
 	uint32_t tag;    /* the number behind the letter; set by the session */
 	void (*on_done)(struct imap_command *c, const struct imap_result *result);

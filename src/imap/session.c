@@ -140,10 +140,29 @@ void imap_session_submit(struct imap_session *s, struct imap_command *c, uint64_
 {
 	if (s->pending == 0)
 		s->active = now;
+	if (c->idle) {
+		s->idle = c;
+		s->idle_confirmed = s->idle_ending = false;
+	}
 	c->tag = ++s->last_tag;
 	s->pending++;
 	list_append(&s->queue, &c->link);
 	pump(s);
+}
+
+void imap_session_end_idle(struct imap_session *s, uint64_t now)
+{
+	if (!s->idle || s->idle_ending)
+		return;
+	s->idle_ending = true;
+	s->active = now;
+	if (s->idle_confirmed)
+		s->events.send(s->ctx, SPAN("DONE\r\n"));
+}
+
+bool imap_session_is_idle(const struct imap_session *s)
+{
+	return s->idle && s->idle_confirmed && !s->idle_ending;
 }
 
 void imap_session_logout(struct imap_session *s)
@@ -167,6 +186,8 @@ static void complete(struct imap_session *s, struct imap_command *c, int err,
 {
 	struct imap_result result = {.err = err, .response = response};
 
+	if (c == s->idle)
+		s->idle = NULL;
 	list_remove(&c->link);
 	s->pending--;
 	c->on_done(c, &result);
@@ -201,7 +222,8 @@ void imap_session_fail_with(
 void imap_session_tick(struct imap_session *s, uint64_t now)
 {
 	char text[64];
-	bool due = s->pending > 0 || s->state < IMAP_READY;
+	/* In IDLE the server owes nothing. */
+	bool due = s->pending > (imap_session_is_idle(s) ? 1u : 0u) || s->state < IMAP_READY;
 
 	if (!due || s->state == IMAP_DEAD || s->state == IMAP_TLS ||
 		now < s->active + s->options.timeout)
@@ -330,6 +352,10 @@ static void on_continue(struct imap_session *s, const struct imap_response *r)
 		s->literal_wait = false;
 		s->literals_sent++;
 		pump(s);
+	} else if (s->idle) {
+		s->idle_confirmed = true;
+		if (s->idle_ending)
+			s->events.send(s->ctx, SPAN("DONE\r\n"));
 	} else if (s->state == IMAP_LOGIN) {
 		imap_login_on_challenge(s, r->text);
 	}

@@ -85,6 +85,10 @@ void imap_session_fail(struct imap_session *s, int err, const char *text);
 /* Queues a command; it is sent at once unless a literal is being waited for. on_done comes later,
  * once. In the state READY only. */
 void imap_session_submit(struct imap_session *s, struct imap_command *c, uint64_t now);
+/* Ends the IDLE that is under way, if any; its command completes when the server agrees. */
+void imap_session_end_idle(struct imap_session *s, uint64_t now);
+/* The server has confirmed that it will tell (the "+" to IDLE). */
+bool imap_session_is_idle(const struct imap_session *s);
 /* Sends LOGOUT. */
 void imap_session_logout(struct imap_session *s);
 /* A SELECT or EXAMINE is about to be submitted, with no other command under way: sequence numbers

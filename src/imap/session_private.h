@@ -35,6 +35,8 @@ struct imap_session {
 	size_t sent;            /* octets of the queue's first command */
 	unsigned literals_sent; /* of it */
 	bool literal_wait;
+	struct imap_command *idle; /* IDLE under way */
+	bool idle_confirmed, idle_ending;
 
 	bool has_capabilities;
 	uint32_t capabilities, enabled;
