@@ -170,7 +170,8 @@ void imap_session_logout(struct imap_session *s)
 	if (s->state == IMAP_DEAD || s->state == IMAP_LOGOUT)
 		return;
 	if (s->state == IMAP_READY && !s->literal_wait)
-		s->events.send(s->ctx, SPAN("A0 LOGOUT\r\n"));
+		s->events.send(s->ctx, imap_session_is_idle(s) ? SPAN("DONE\r\nA0 LOGOUT\r\n")
+							       : SPAN("A0 LOGOUT\r\n"));
 	imap_session_set_state(s, IMAP_LOGOUT);
 }
 

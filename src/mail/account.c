@@ -52,10 +52,11 @@ static int on_selected(void *ctx, struct mailbox *mb, struct conn *conn)
 	return sync_on_selected(mb, conn);
 }
 
-static bool name_of(void *ctx, const struct mailbox *mb, struct span *name)
+static bool on_select(
+	void *ctx, const struct mailbox *mb, struct span *name, struct buf *parameters)
 {
 	*name = mb->name;
-	return mailbox_selectable(mb);
+	return mailbox_selectable(mb) && sync_select_parameters(mb, parameters) == 0;
 }
 
 static void on_untagged(void *ctx, struct mailbox *mb, struct conn *conn,
@@ -136,7 +137,7 @@ struct account *account_create(uv_loop_t *loop, const struct account_options *op
 	struct cache *cache, const struct account_observer *observer, void *ctx)
 {
 	static const struct pool_events events = {
-		on_first, on_selected, name_of, on_untagged, on_batch};
+		on_first, on_selected, on_select, on_untagged, on_batch};
 	struct account *a = mem_zalloc(sizeof(*a));
 
 	a->loop = loop;

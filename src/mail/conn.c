@@ -112,7 +112,8 @@ static void on_untagged(void *ctx, const struct imap_response *r, uint32_t uid)
 	 * mailbox. */
 	if (c->state == CONN_SELECTING)
 		note_selected(c, r);
-	else if (c->mailbox)
+	bool known = c->state != CONN_SELECTING || (r->kind == IMAP_VANISHED && r->earlier);
+	if (known && c->mailbox)
 		c->pool->events.on_untagged(c->pool->ctx, c->mailbox, c, r, uid);
 	LIST_FOREACH_SAFE (pos, &c->tasks) {
 		struct pool_task *t = list_entry(pos, struct pool_task, link);
@@ -292,10 +293,13 @@ static void ask_rights(struct conn *c, struct span name)
 
 void conn_select(struct conn *c, struct mailbox *mailbox, bool writable)
 {
+	struct buf parameters;
 	struct span name;
 
 	c->next = NULL;
-	if (!c->pool->events.name_of(c->pool->ctx, mailbox, &name)) {
+	buf_init(&parameters, 256);
+	if (!c->pool->events.on_select(c->pool->ctx, mailbox, &name, &parameters)) {
+		buf_finish(&parameters);
 		c->mailbox = NULL;
 		pool_on_conn_selected(c, mailbox, ERR_NO_MAILBOX);
 		return;
@@ -308,7 +312,8 @@ void conn_select(struct conn *c, struct mailbox *mailbox, bool writable)
 	imap_command_init(&c->select, conn_literal_plus(c), on_select_done);
 	imap_command_add(&c->select, writable ? "SELECT " : "EXAMINE ");
 	imap_command_add_string(&c->select, name);
-	imap_command_add(&c->select, "\r\n");
+	imap_command_add(&c->select, "%s\r\n", buf_cstr(&parameters));
+	buf_finish(&parameters);
 	c->select_pending = 1;
 	imap_session_submit(c->session, &c->select, now(c));
 	if (writable && (imap_session_capabilities(c->session) & IMAP_CAP_ACL))

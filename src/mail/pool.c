@@ -125,7 +125,7 @@ void pool_on_conn_ready(struct conn *c)
 {
 	struct pool *p = c->pool;
 
-	if (p->failures > 0)
+	if (p->failures > 0 && !p->options.quiet)
 		log_notice("%s: connected again", p->options.host);
 	p->failures = 0;
 	p->down_since = 0;
@@ -137,7 +137,8 @@ void pool_on_conn_ready(struct conn *c)
 			p->enabled |= bit;
 	if (!p->first_told) {
 		p->first_told = true;
-		p->events.on_first(p->ctx, 0, NULL);
+		if (p->events.on_first)
+			p->events.on_first(p->ctx, 0, NULL);
 	}
 	run_soon(p);
 }
@@ -172,7 +173,7 @@ static void note_failure(struct pool *p, const struct conn *c, int err, const ch
 	if (!p->down_since && conn_count(p) == 0)
 		p->down_since = now;
 	p->retry_at = now + back_off(p);
-	if (p->failures == 1 || err == ERR_AUTH)
+	if (!p->options.quiet && (p->failures == 1 || err == ERR_AUTH))
 		log_warning("%s:%u: %s", p->options.host, p->options.port, text);
 }
 
@@ -181,7 +182,7 @@ void pool_on_conn_dead(struct conn *c, int err, const char *text)
 	struct pool *p = c->pool;
 
 	if (!p->shutting_down) {
-		if (!p->first_told) {
+		if (!p->first_told && p->events.on_first) {
 			p->first_told = true;
 			p->events.on_first(p->ctx, err, text);
 		} else {
@@ -327,6 +328,8 @@ static void pool_run(struct pool *p)
 	struct list todo = LIST_INIT(todo);
 
 	free_dead(p);
+	if (pool_is_down(p))
+		fail_waiting(p, NULL, ERR_NET, UINT64_MAX);
 	if (p->shutting_down) {
 		check_shutdown(p);
 		return;
@@ -390,6 +393,16 @@ void pool_forget_mailbox(struct pool *p, struct mailbox *mailbox, int err)
 			c->next = NULL;
 	}
 	fail_waiting(p, mailbox, err, UINT64_MAX);
+}
+
+void pool_end_idle(struct pool_task *t)
+{
+	imap_session_end_idle(t->conn->session, uv_now(t->conn->pool->loop));
+}
+
+bool pool_is_idle(const struct pool_task *t)
+{
+	return t->conn && imap_session_is_idle(t->conn->session);
 }
 
 void pool_submit(struct pool_task *t, struct imap_command *c)

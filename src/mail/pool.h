@@ -40,6 +40,7 @@ struct pool_options {
 	bool compress;
 	uint64_t timeout;     /* milliseconds */
 	unsigned connections; /* at most */
+	bool quiet;           /* failures are no news for the user */
 };
 
 struct pool_events {
@@ -49,9 +50,12 @@ struct pool_events {
 	/* A SELECT's or EXAMINE's answer; returns 0, or ERR_STALE when this is not the mailbox that
 	 * it was. */
 	int (*on_selected)(void *ctx, struct mailbox *mailbox, struct conn *conn);
-	/* The raw name that SELECT needs; false when the mailbox is no more. */
-	bool (*name_of)(void *ctx, const struct mailbox *mailbox, struct span *name);
-	/* Untagged data in a selected mailbox; before the tasks see it. */
+	/* The raw name that SELECT needs and, appended to parameters, what goes behind it (a
+	 * QRESYNC parameter); false when the mailbox is no more. */
+	bool (*on_select)(void *ctx, const struct mailbox *mailbox, struct span *name,
+		struct buf *parameters);
+	/* Untagged data in a selected mailbox; before the tasks see it. While SELECT is under way
+	 * only VANISHED (EARLIER), which can be of no other mailbox than the new one. */
 	void (*on_untagged)(void *ctx, struct mailbox *mailbox, struct conn *conn,
 		const struct imap_response *r, uint32_t uid);
 	/* All that one read from the network brought has been handed out. */
@@ -94,6 +98,7 @@ struct pool_task {
 	void (*on_body_end)(struct pool_task *t);
 };
 
+/* events: on_first may be NULL. */
 struct pool *pool_create(uv_loop_t *loop, const struct pool_options *options,
 	const struct pool_events *events, void *ctx);
 /* Makes the first connection; on_first will tell. */
@@ -115,6 +120,9 @@ void pool_forget_mailbox(struct pool *p, struct mailbox *mailbox, int err);
 
 /* For granted tasks. */
 void pool_submit(struct pool_task *t, struct imap_command *c);
+/* IDLE (imap_session_end_idle, imap_session_is_idle) on a granted task's connection. */
+void pool_end_idle(struct pool_task *t);
+bool pool_is_idle(const struct pool_task *t);
 uint32_t pool_capabilities(const struct pool *p); /* of the last connection that was ready */
 bool pool_enabled(const struct pool *p, uint32_t capability);
 bool conn_literal_plus(const struct conn *c);

@@ -37,6 +37,7 @@ struct sync {
 	bool changed;          /* names came or went */
 	bool by_noop;          /* the mailbox was selected before this check */
 	uint32_t uidnext;      /* as this check's SELECT said, or 0 */
+	uint64_t modseq;       /* the same for HIGHESTMODSEQ */
 	struct uidset found;   /* of search */
 	struct uidset missing; /* still to fill */
 	size_t rows_used;
@@ -78,7 +79,11 @@ static void finish(struct sync *s, int err)
 			mailbox_touch(mb);
 		else if (changed)
 			mb->version++;
-		bool save = changed || !mb->complete;
+		bool save = changed || !mb->complete || s->modseq > mb->highestmodseq;
+		/* Only now that the rows are those of that state: what is cut off is asked for
+		 * again. */
+		if (s->modseq > mb->highestmodseq)
+			mb->highestmodseq = s->modseq;
 		mb->checked = uv_now(a->loop);
 		mb->doubt = mb->news = false;
 		mb->complete = true;
@@ -324,6 +329,7 @@ static void on_conn(struct pool_task *t)
 	set_step(s, SYNC_CHECK);
 	s->by_noop = selected->when < s->started;
 	s->uidnext = s->by_noop ? 0 : selected->uidnext;
+	s->modseq = s->by_noop ? 0 : selected->highestmodseq;
 	/* A SELECT that was made for us is the check. */
 	if (s->by_noop)
 		send_step(s);
@@ -410,6 +416,15 @@ bool sync_is_streaming(const struct mailbox *mb)
 
 /* --- from the pool --- */
 
+int sync_select_parameters(const struct mailbox *mb, struct buf *parameters)
+{
+	if (!pool_enabled(mb->account->pool, IMAP_CAP_QRESYNC) || !mb->loaded || !mb->complete ||
+		mb->uidvalidity == 0 || mb->highestmodseq == 0)
+		return 0;
+	return buf_printf(parameters, " (QRESYNC (%u %llu))", mb->uidvalidity,
+		(unsigned long long)mb->highestmodseq);
+}
+
 int sync_on_selected(struct mailbox *mb, struct conn *conn)
 {
 	const struct pool_selected *selected = conn_selected(conn);
@@ -491,7 +506,8 @@ void sync_on_untagged(
 		message_gone(mb, uid);
 	} else if (r->kind == IMAP_EXPUNGE) {
 		mb->doubt = true;
-	} else if (r->kind == IMAP_VANISHED) {
+	} else if (r->kind == IMAP_VANISHED &&
+		   (!r->earlier || conn_selected(conn)->uidvalidity == mb->uidvalidity)) {
 		on_vanished(mb, r->words);
 	} else if (r->kind == IMAP_EXISTS && mb->complete && r->seq > mailbox_count(mb)) {
 		mb->news = true;

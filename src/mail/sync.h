@@ -15,6 +15,9 @@ void sync_start(struct mailbox *mb);
  */
 bool sync_is_streaming(const struct mailbox *mb);
 
+/* Appends what SELECT is to ask for beside: a QRESYNC parameter (RFC 7162 section 3.2.5), where the
+ * rows here are complete. Returns buf's errors. */
+int sync_select_parameters(const struct mailbox *mb, struct buf *parameters);
 /* From the pool: SELECT's answer (0, or ERR_STALE after the mailbox was replaced), and untagged
  * data. */
 int sync_on_selected(struct mailbox *mb, struct conn *conn);
