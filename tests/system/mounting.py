@@ -1,175 +1,248 @@
-"""A real mount of imapfs, for the length of a with statement.
+"""A mount of imapfs in a test, and what goes with it: the line to the server, and ordinary tools.
 
-    with mounted(f"imap://user@127.0.0.1:{port}", tls="none", timeout=2) as m:
-        (m.root / "INBOX" / "1").read_bytes()
-    m.status, m.stderr          # how it ended and what it said
+    with Mount(program, server, directory, "suffix=.eml", mailbox="Archive") as m:
+        os.listdir(m.path("2023"))
 
-Nothing here hangs: whatever a test does, the process is killed at its limit, and with it every call
-that waits in the mount ends. A mount fails its test when it does not end with status 0, when a sanitizer
-reports something, or when it says what the test did not announce (says=). refused() is for starts that
-must fail. Both take the options of -o as keywords; True stands for an option without a value.
+Leaving it unmounts, and asserts that imapfs ends with status 0, that nothing stays mounted and
+that it said nothing on stderr but what was announced by expect().
 """
 import contextlib
 import os
-import pathlib
 import re
-import select
-import shutil
+import signal
+import socket
 import subprocess
-import tempfile
-import threading
+import sys
 import time
 
-BINARY = os.environ.get("IMAPFS") or str(
-    pathlib.Path(__file__).resolve().parents[2] / "build" / "src" / "imapfs")
 START_SECONDS = 30
 STOP_SECONDS = 20
-LIMIT_SECONDS = 60      # for all that a test does with one mount
-SANITIZER = re.compile(r"AddressSanitizer|LeakSanitizer|runtime error|Sanitizer:")
+TOOL_SECONDS = 50
+# A child of the tests ends with them, whatever ends them.
+TETHER = ["setpriv", "--pdeathsig", "KILL"]
+
+# Every live process of the current test, so that the watchdog can end those and no others.
+live = set()
+
+
+def wait_until(condition, what, seconds=15):
+    """Returns the first true value of condition()."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(0.01)
+
+
+def is_mounted(point):
+    """Without touching the mount, which may hang."""
+    escaped = re.sub(r"[ \t\n\\]", lambda match: f"\\{ord(match.group()):03o}", point)
+    with open("/proc/self/mountinfo", encoding="utf-8") as source:
+        return any(line.split()[4] == escaped for line in source)
+
+
+def run(*command, check=True, seconds=TOOL_SECONDS, **keywords):
+    """Runs a tool and returns its CompletedProcess, output as text. A tool that says something on
+    stderr has failed, unless check is False."""
+    environment = dict(os.environ, LC_ALL="C.UTF-8", TZ="UTC")
+    with subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, env=environment,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, **keywords) as process:
+        live.add(process)
+        try:
+            out, err = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        finally:
+            live.discard(process)
+    result = subprocess.CompletedProcess(command, process.returncode, os.fsdecode(out), os.fsdecode(err))
+    if check:
+        assert result.returncode == 0 and not result.stderr, (command, result.returncode, result.stderr)
+    return result
 
 
 class Mount:
-    """A mounted account. root: where; directory: holds the cache and can be mounted from again."""
+    """server: a Dovecot, or whatever has user, password_file, ca_file and imaps_port.
 
-    def __init__(self, source, directory, password="secret", arguments=(), **options):
-        self.directory = pathlib.Path(directory)
-        self.root = self.directory / "mnt"
-        self.root.mkdir(exist_ok=True)
-        passfile = self.directory / "password"
-        passfile.touch(0o600)
-        passfile.write_text(password + "\n")
-        given = {"passfile": passfile, "cache": self.directory / "cache", **options}
-        words = [k if v is True else f"{k}={v}" for k, v in given.items() if v not in (None, False)]
-        self.command = [BINARY, "-f", *arguments, "-o", ",".join(words), source, str(self.root)]
-        self.log = open(self.directory / "stderr", "w+b")
-        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=self.log,
-                                        stderr=self.log, cwd="/")
-        self.timer = None
-        self.overdue = False
+    port      instead of the server's, for example that of a Proxy
+    mailbox   mount this subtree
+    source    instead of all that
+    flags     -f by default; empty: it goes to the background
+    ready     False: does not wait until it is mounted
+    """
+
+    def __init__(self, program, server, directory, *options, port=None, mailbox="", source=None,
+                 flags=("-f",), user=None, cache=None, prefix=(), ready=True, environment=None):
+        self.directory = directory
+        self.point = os.path.join(directory, "mail")
+        self.cache = cache or os.path.join(directory, "cache")
+        os.makedirs(self.point, exist_ok=True)
+        if source is None:
+            source = f"imaps://{user or server.user}@localhost:{port or server.imaps_port}/{mailbox}"
+        self.options = [*options]
+        given = {option.partition("=")[0] for option in options}
+        if not given & {"passfile", "passcmd"}:
+            self.options.append(f"passfile={server.password_file}")
+        if "cafile" not in given:
+            self.options.append(f"cafile={server.ca_file}")
+        self.options.append(f"cache={self.cache}")
+        self.command = [*prefix, program, *flags, "-o", ",".join(self.options), source, self.point]
+        self.errors = os.path.join(directory, "stderr")
+        self.expected = []
+        self.process = None
+        self.flags = flags
+        self.ready = ready
+        self.environment = dict(os.environ, HOME=directory, XDG_CACHE_HOME=os.path.join(directory, "xdg"),
+                                **(environment or {}))
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, kind, *_):
+        self.stop() if kind is None else self.kill()
+
+    def path(self, *names):
+        return os.path.join(self.point, *map(str, names))
+
+    def read(self, *names):
+        with open(self.path(*names), "rb") as source:
+            return source.read()
+
+    def start(self):
+        self.end_of_errors = os.path.getsize(self.errors) if os.path.exists(self.errors) else 0
+        with open(self.errors, "ab") as errors:
+            self.process = subprocess.Popen([*TETHER, *self.command], stdin=subprocess.DEVNULL,
+                                            stdout=errors, stderr=errors, env=self.environment)
+        live.add(self)
+        if self.ready:
+            self.wait_mounted()
+
+    def wait_mounted(self):
+        def over():
+            return is_mounted(self.point) or self.process.poll() is not None
+        wait_until(over, "mounted", START_SECONDS)
+        assert self.process.poll() is None, (self.process.poll(), self.said())
 
     @property
-    def stderr(self):
-        return (self.directory / "stderr").read_text(errors="replace")
+    def pid(self):
+        return self.process.pid
 
-    @property
-    def status(self):
-        return self.process.poll()
+    def said(self):
+        """What this run of it wrote on stderr."""
+        with open(self.errors, encoding="utf-8", errors="replace") as source:
+            source.seek(self.end_of_errors)
+            return source.read()
 
-    def is_mounted(self):
-        with open("/proc/self/mounts") as mounts:
-            return any(line.split()[1] == str(self.root) for line in mounts)
+    def expect(self, pattern):
+        """A line on stderr that must come, and is not suspicious."""
+        self.expected.append(re.compile(pattern))
 
-    def wait(self, seconds=START_SECONDS):
-        """Waits until it is mounted or has ended; True when it is mounted."""
-        end = time.monotonic() + seconds
-        ended = os.pidfd_open(self.process.pid)
-        try:
-            with open("/proc/self/mounts") as mounts:
-                poll = select.poll()
-                poll.register(mounts, select.POLLERR | select.POLLPRI)
-                poll.register(ended, select.POLLIN)
-                while not self.is_mounted():
-                    left = end - time.monotonic()
-                    if self.process.poll() is not None:
-                        return False
-                    if left <= 0:
-                        raise TimeoutError(f"not mounted within {seconds} s:\n{self.stderr}")
-                    poll.poll(left * 1000)
-                return True
-        finally:
-            os.close(ended)
+    def wait_said(self, pattern):
+        return wait_until(lambda: re.search(pattern, self.said()), f"stderr says {pattern}")
 
-    def limit(self, seconds):
-        """Kills the process when this time is over."""
-        def kill():
-            self.overdue = True
-            self.process.kill()
-        self.timer = threading.Timer(seconds, kill)
-        self.timer.start()
+    def check_errors(self):
+        lines = [line for line in self.said().splitlines() if line]
+        if "-d" in self.flags:
+            lines = [line for line in lines if re.search(r"imapfs: (warning:|.*error)|Sanitizer|runtime error", line)]
+        missing = [pattern.pattern for pattern in self.expected
+                   if not any(pattern.search(line) for line in lines)]
+        others = [line for line in lines if not any(pattern.search(line) for pattern in self.expected)]
+        assert not others, f"unannounced on stderr: {others[:20]}"
+        assert not missing, f"not said on stderr: {missing}"
 
-    def kill(self):
-        """As kill -9 does, and clears what the kernel still has."""
-        self.process.kill()
-        self.process.wait()
-        self.unmount()
-
-    def unmount(self, lazy=False):
-        return subprocess.run(["fusermount3", "-uz" if lazy else "-u", str(self.root)],
-                              capture_output=True, check=False).returncode == 0
-
-    def stop(self):
-        """Unmounts as a user does and waits for the end. Returns the exit status."""
-        if self.process.poll() is None and self.is_mounted():
-            self.unmount() or self.unmount(lazy=True)
-        elif self.process.poll() is None:
-            self.process.terminate()
+    def finished(self, status=0):
+        """Waits for its end and looks at what it left."""
         try:
             self.process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.overdue = True
+            assert self.process.returncode == status, (self.process.returncode, self.said())
+            assert not is_mounted(self.point)
+        finally:
+            self.kill()
+        self.check_errors()
+
+    def unmount(self):
+        """fusermount3 -u, as a user types it; a mount that was just used may be busy for a moment."""
+        def done():
+            result = run("fusermount3", "-u", self.point, check=False)
+            return result.returncode == 0 or not is_mounted(self.point)
+        wait_until(done, "unmounted")
+
+    def stop(self):
+        if self.process is None or self not in live:
+            return
+        try:
+            self.unmount()
+            self.finished()
+        finally:
+            self.kill()
+
+    def restart(self, **changes):
+        """Unmounts and mounts again."""
+        self.stop()
+        self.expected = []
+        self.__dict__.update(changes)
+        self.start()
+
+    def kill(self):
+        """Ends it at once, and clears what it leaves. Harmless when it has ended."""
+        live.discard(self)
+        if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        if self.is_mounted():
-            self.unmount(lazy=True)
-        if self.timer:
-            self.timer.cancel()
-        self.log.close()
-        return self.process.returncode
+        if is_mounted(self.point):
+            subprocess.run(["fusermount3", "-uz", self.point], check=False)
 
-    def unannounced(self, says):
-        """The lines on stderr that no pattern of says allows."""
-        return [line for line in self.stderr.splitlines()
-                if not any(re.search(pattern, line) for pattern in says)]
+    def resident(self):
+        """VmRSS in octets."""
+        with open(f"/proc/{self.pid}/status", encoding="ascii") as source:
+            return int(re.search(r"VmRSS:\s*(\d+) kB", source.read()).group(1)) * 1024
 
 
-@contextlib.contextmanager
-def _directory(given):
-    if given:
-        pathlib.Path(given).mkdir(exist_ok=True)
-        yield given
-        return
-    made = tempfile.mkdtemp(prefix="imapfs-mount.")
-    try:
-        yield made
-    finally:
-        # Never into what may still be mounted.
-        if not os.path.ismount(os.path.join(made, "mnt")):
-            shutil.rmtree(made, ignore_errors=True)
+class Proxy:
+    """tests/tools/proxy in front of a server's port."""
+
+    def __init__(self, program, directory, to_port):
+        self.control = os.path.join(directory, "proxy.socket")
+        self.process = subprocess.Popen(
+            [*TETHER, program, "--listen", "0", "--to", f"127.0.0.1:{to_port}", "--control", self.control],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        self.port = int(self.process.stdout.readline())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+        self.process.stdout.close()
+
+    def ask(self, command):
+        """One command of the proxy's control socket: {"to_client": octets ...}."""
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(self.control)
+            sock.sendall(command.encode() + b"\n")
+            with sock.makefile() as answers:
+                answer = answers.readline().split()
+        assert answer and answer[0] == "ok", (command, answer)
+        return {name: int(value) for name, value in (word.split("=") for word in answer[1:])}
+
+    def received(self):
+        """Octets that came from the server."""
+        return self.ask("stats")["to_client"]
 
 
-@contextlib.contextmanager
-def mounted(source, *, says=(), directory=None, limit=LIMIT_SECONDS, **options):
-    """Mounts source. says: patterns of lines that stderr may have, None for any. directory: kept, for
-    another mount with the same cache."""
-    with _directory(directory) as place:
-        m = Mount(source, place, **options)
-        m.limit(limit)
-        try:
-            assert m.wait(), f"ended with status {m.status}:\n{m.stderr}"
-            yield m
-        except BaseException:
-            m.stop()
-            print(m.stderr)  # pytest shows it with the failure
-            raise
-        killed = m.status is not None and m.status < 0 and not m.overdue
-        status = m.stop()
-        assert not m.overdue, f"did not end in time:\n{m.stderr}"
-        assert killed or status == 0, f"status {status}:\n{m.stderr}"
-        assert not SANITIZER.search(m.stderr), m.stderr
-        assert says is None or not m.unannounced(says), f"said:\n{m.stderr}"
-
-
-def refused(source, *, seconds=START_SECONDS, **options):
-    """Starts imapfs where it must not mount. Returns (exit status, the lines on stderr)."""
-    with _directory(None) as place:
-        m = Mount(source, place, **options)
-        m.limit(seconds)
-        try:
-            came = m.wait(seconds)
-        finally:
-            status = m.stop()
-        assert not came, "it mounted"
-        assert not m.overdue, f"did not end within {seconds} s:\n{m.stderr}"
-        assert not SANITIZER.search(m.stderr), m.stderr
-        assert not m.is_mounted()
-        return status, m.stderr.splitlines()
+def end_all():
+    """For the watchdog: ends what a test that hangs has started. Mounts first: a process that waits
+    for one cannot be killed."""
+    for thing in sorted(live, key=lambda thing: not isinstance(thing, Mount)):
+        if isinstance(thing, Mount):
+            print(f"watchdog: {thing.command}\n{thing.said()[-4000:]}", file=sys.stderr)
+        with contextlib.suppress(ProcessLookupError):
+            pid = thing.pid
+            with open(f"/proc/{pid}/wchan", encoding="ascii") as source:
+                print(f"watchdog: killing {pid}, in {source.read()}", file=sys.stderr)
+            os.kill(pid, signal.SIGKILL)

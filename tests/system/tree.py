@@ -36,7 +36,7 @@ def seconds(internaldate):
 
 def component(level):
     """The file name for one level of a mailbox name, as far as a Dovecot here allows the name."""
-    name = re.sub(r"%(?=[0-9A-Fa-f]{2})", "%25", level)
+    name = re.sub(r"%(?=[0-9A-Fa-f]{2}|~)", "%25", level)
     name = re.sub(r"[\x00-\x1f\x7f]", lambda match: f"%{ord(match.group()):02X}", name)
     if name in ("", ".", ".."):
         name = "".join(f"%{ord(letter):02X}" for letter in name)

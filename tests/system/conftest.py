@@ -1,0 +1,131 @@
+"""What the system tests share: servers, mounts, and a watchdog, so that nothing can hang.
+
+From the environment (scripts/test sets them): IMAPFS, the program; IMAPFS_RELEASE, a build to
+measure; IMAPFS_TOOLS, the folder of the test tools.
+"""
+import contextlib
+import faulthandler
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+
+import pytest
+
+import mounting
+from dovecot import Dovecot
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+LIMIT_SECONDS = 90
+
+
+def first_existing(*paths):
+    return next((path for path in paths if path and os.path.exists(path)), paths[-1])
+
+
+PROGRAM = first_existing(os.environ.get("IMAPFS"), f"{TOP}/build-test/src/imapfs", f"{TOP}/build/src/imapfs")
+RELEASE = first_existing(os.environ.get("IMAPFS_RELEASE"), f"{TOP}/build/src/imapfs")
+TOOLS = first_existing(os.environ.get("IMAPFS_TOOLS"), f"{TOP}/build-test/tests/tools",
+                       f"{TOP}/build/tests/tools")
+
+
+class TimeLimit(Exception):
+    """A test took too long; what it had started was killed."""
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "limit(seconds): the time that a test may take at most")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item):
+    """Ends a test that hangs. Its mounts are killed first, from another thread: that wakes a main
+    thread that waits for one of them; then the exception goes to the main thread."""
+    marker = item.get_closest_marker("limit")
+    seconds = marker.args[0] if marker else LIMIT_SECONDS
+
+    def on_limit():
+        print(f"watchdog: {item.nodeid} takes longer than {seconds} s", file=sys.stderr)
+        faulthandler.dump_traceback(file=sys.__stderr__)
+        mounting.end_all()
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGALRM)
+
+    def on_alarm(*_):
+        raise TimeLimit(f"longer than {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, on_alarm)
+    timer = threading.Timer(seconds, on_limit)
+    timer.daemon = True
+    timer.start()
+    yield
+    timer.cancel()
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_mount_left():
+    """Whatever a test did, nothing of this session stays mounted."""
+    with open("/proc/self/mounts", encoding="utf-8") as source:
+        before = {line for line in source if " fuse.imapfs " in line}
+    yield
+    with open("/proc/self/mounts", encoding="utf-8") as source:
+        left = [line for line in source if " fuse.imapfs " in line and "/imapfs-test-" in line]
+    assert not [line for line in left if line not in before]
+
+
+@pytest.fixture(scope="module")
+def start_server():
+    """start_server(mails=(), **options of Dovecot): a server for the tests of a file."""
+    with contextlib.ExitStack() as stack:
+        def start(mails=(), **options):
+            server = stack.enter_context(Dovecot(**options))
+            server.load(mails)
+            return server
+        yield start
+
+
+@pytest.fixture
+def directory():
+    """An empty directory that every user can pass (pytest's own ones are the user's alone)."""
+    path = tempfile.mkdtemp(prefix="imapfs-test-", dir="/tmp")
+    os.chmod(path, 0o755)
+    yield path
+    # Never across a mount: a file removed there is mail removed.
+    assert not any(f" {path}/" in line for line in open("/proc/self/mountinfo", encoding="utf-8"))
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def mount(directory):
+    """mount(server, *options, **keywords of Mount): each with its own mountpoint and cache unless
+    told otherwise. Stopped, and looked at, at the end of the test."""
+    mounts = []
+
+    def start(server, *options, program=PROGRAM, **keywords):
+        place = os.path.join(directory, f"m{len(mounts)}")
+        os.mkdir(place)
+        mounts.append(mounting.Mount(program, server, place, *options, **keywords))
+        mounts[-1].start()
+        return mounts[-1]
+
+    yield start
+    failures = []
+    for m in reversed(mounts):
+        try:
+            m.stop()
+        except AssertionError as error:
+            failures.append(str(error))
+        m.kill()
+    assert not failures, failures
+
+
+@pytest.fixture
+def proxy(directory):
+    """proxy(server): a line to the server's port with TLS, see tests/tools/proxy."""
+    with contextlib.ExitStack() as stack:
+        def start(server):
+            return stack.enter_context(
+                mounting.Proxy(os.path.join(TOOLS, "proxy"), directory, server.imaps_port))
+        yield start
