@@ -36,32 +36,34 @@ void entry_stat_message(const struct fs *fs, const struct mailbox *mb,
 	st->st_blocks = (blkcnt_t)(m->size / 512 + (m->size % 512 != 0));
 }
 
-/* A child mailbox of the very name has it; the message gets `.eml`. */
 static bool taken(struct mailbox *mb, const char *name, size_t length)
 {
 	return mb->child_count > 0 && mailbox_child(mb, (struct span){name, length});
 }
 
+/* A child mailbox of the very name has it, and the message gets `.eml`: once more for each name
+ * that is taken too. */
 size_t entry_name(const struct fs *fs, struct mailbox *mb, uint32_t uid, char out[NAME_MAX + 1])
 {
+	static const char more[] = ".eml";
 	size_t n = names_format_uid(uid, span_of(fs->options.suffix), out);
 
 	if (taken(mb, out, n))
 		n = names_format_uid(uid, SPAN(".eml"), out);
+	while (taken(mb, out, n) && n + sizeof(more) <= NAME_MAX) {
+		memcpy(out + n, more, sizeof(more));
+		n += sizeof(more) - 1;
+	}
 	return n;
 }
 
 bool entry_parse_name(const struct fs *fs, struct mailbox *mb, const char *name, uint32_t *uid)
 {
-	struct span s = span_of(name);
-	char usual[NAME_MAX + 1];
+	struct span digits = {name, strspn(name, "0123456789")};
+	char right[NAME_MAX + 1];
 
-	if (!mailbox_selectable(mb))
+	if (!mailbox_selectable(mb) || !names_uid(digits, SPAN(""), uid))
 		return false;
-	if (names_uid(s, span_of(fs->options.suffix), uid))
-		return !taken(mb, name, s.n);
-	if (!names_uid(s, SPAN(".eml"), uid))
-		return false;
-	size_t n = names_format_uid(*uid, span_of(fs->options.suffix), usual);
-	return taken(mb, usual, n);
+	entry_name(fs, mb, *uid, right);
+	return strcmp(name, right) == 0;
 }
