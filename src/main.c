@@ -162,6 +162,7 @@ static struct account *create_account(struct program *p)
 			},
 		.mailbox = o->source.mailbox,
 		.subscribed = o->subscribed,
+		.refresh = (uint64_t)o->refresh * 1000,
 		.readonly = o->ro,
 	};
 

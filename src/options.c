@@ -25,7 +25,8 @@
 enum {
 	SUFFIX_MAX = 64,
 	TIMEOUT_DEFAULT = 30, /* seconds */
-	TIMEOUT_MAX = 3600,
+	REFRESH_DEFAULT = 60,
+	SECONDS_MAX = 3600,
 	CONNECTIONS_DEFAULT = 3,
 	CONNECTIONS_MAX = 16,
 	MOUNT_OPTIONS_MAX = 64 << 10,
@@ -168,14 +169,19 @@ static int set_tls(struct parser *p, const struct rule *rule, const char *value)
 
 static int set_number(struct parser *p, const struct rule *rule, const char *value)
 {
-	bool timeout = strcmp(rule->name, "timeout") == 0;
-	unsigned max = timeout ? TIMEOUT_MAX : CONNECTIONS_MAX;
+	bool connections = strcmp(rule->name, "connections") == 0;
+	unsigned max = connections ? CONNECTIONS_MAX : SECONDS_MAX;
 	uint64_t number;
 
 	if (!text_parse_number(span_of(value), max, &number) || number == 0)
 		return fail(p, "%s= is a number%s from 1 to %u, not '%s'", rule->name,
-			timeout ? " of seconds" : "", max, value);
-	*(timeout ? &p->o->timeout : &p->o->connections) = (unsigned)number;
+			connections ? "" : " of seconds", max, value);
+	if (connections)
+		p->o->connections = (unsigned)number;
+	else if (strcmp(rule->name, "timeout") == 0)
+		p->o->timeout = (unsigned)number;
+	else
+		p->o->refresh = (unsigned)number;
 	return 0;
 }
 
@@ -266,6 +272,7 @@ static const struct rule rules[] = {
 	{"cache", "DIR", set_text},
 	{"cache_size", "SIZE", set_size},
 	{"timeout", "SECONDS", set_number},
+	{"refresh", "SECONDS", set_number},
 	{"connections", "N", set_number},
 	{"suffix", ".EXT", set_suffix},
 	{"uid", "N", set_id},
@@ -669,6 +676,7 @@ int options_parse(int argc, char **argv, struct options *o, char *error, size_t 
 
 	*o = (struct options){.cache_size = cache_size_default,
 		.timeout = TIMEOUT_DEFAULT,
+		.refresh = REFRESH_DEFAULT,
 		.connections = CONNECTIONS_DEFAULT};
 	buf_init(&p.mount, MOUNT_OPTIONS_MAX);
 	int err = parse_letters(&p, argc, argv);

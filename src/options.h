@@ -45,6 +45,7 @@ struct options {
 	char *cache;         /* the account's directory; need not exist */
 	uint64_t cache_size; /* octets */
 	unsigned timeout;    /* seconds */
+	unsigned refresh;    /* seconds */
 	unsigned connections;
 	char *suffix;        /* of messages' names; "" for none */
 	char *mount_options; /* for -o of libfuse: separated by commas, escaped; never empty */

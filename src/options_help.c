@@ -35,6 +35,8 @@ static const char help[] =
 	"    -o tls=MODE       implicit, starttls, or none: plain text\n"
 	"    -o cafile=FILE    trust these certificates (PEM) instead of the system's\n"
 	"    -o timeout=SEC    for each answer of the server (default 30)\n"
+	"    -o refresh=SEC    between looks at mailboxes that the server does not tell of\n"
+	"                      (default 60)\n"
 	"    -o connections=N  at most this many for data (default 3)\n"
 	"\n"
 	"    -o cache=DIR      of this account (default $XDG_CACHE_HOME/imapfs/USER@HOST)\n"

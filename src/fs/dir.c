@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "fs/private.h"
 #include "mail/sync.h"
+#include "mail/watch.h"
 
 /*
  * A position in a listing is that of the entry before it, so listings stay right when entries come
@@ -87,6 +88,7 @@ void dir_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct fs_op *op = op_create(fs, req, "opendir", ino);
 	op->mb = mb;
 	op->fi = *fi;
+	watch_use(fs->account->watch, mb);
 	/* Mailboxes that others made show where they would be looked for first. */
 	bool tree = mb == fs->account->top || mb->child_count > 0;
 	if (!tree || op_wait_account(op, opendir_listed))

@@ -10,6 +10,7 @@
 #include "mail/expunge.h"
 #include "mail/quota.h"
 #include "mail/sync.h"
+#include "mail/watch.h"
 
 /* Milliseconds for which the tree counts as fresh without asking again. */
 #define LIST_FRESH 2000
@@ -127,6 +128,7 @@ static void on_listed_first(struct account_wait *w, int err)
 	if (err == 0) {
 		quota_start(a);
 		expunge_restore_start(a);
+		watch_start(a->watch);
 	}
 	started(a, err, text);
 }
@@ -149,6 +151,7 @@ struct account *account_create(uv_loop_t *loop, const struct account_options *op
 	map_init(&a->by_id);
 	a->pool = pool_create(loop, &a->options.pool, &events, a);
 	a->bodies = body_pool_create(a);
+	a->watch = watch_create(a);
 	a->quota = mem_zalloc(sizeof(*a->quota));
 	a->root = a->top = mailbox_create(a, 0, SPAN(""));
 	a->root->loaded = a->root->complete = true;
@@ -163,12 +166,19 @@ void account_start(struct account *a, void (*on_started)(void *ctx, int err, con
 	pool_connect(a->pool);
 }
 
-static void on_pool_shut_down(void *ctx)
+static void on_watch_stopped(void *ctx)
 {
 	struct account *a = ctx;
 	void (*on_stopped)(void *) = a->on_stopped;
 
 	on_stopped(a->ctx);
+}
+
+static void on_pool_shut_down(void *ctx)
+{
+	struct account *a = ctx;
+
+	watch_stop(a->watch, on_watch_stopped, a);
 }
 
 void account_stop(struct account *a, void (*on_done)(void *ctx))
@@ -183,6 +193,7 @@ void account_destroy(struct account *a)
 		return;
 	account_free_tree(a);
 	body_pool_destroy(a->bodies);
+	watch_destroy(a->watch);
 	pool_destroy(a->pool);
 	free(a->quota);
 	free(a);
@@ -198,15 +209,20 @@ uint64_t account_deadline(const struct account *a)
 	return uv_now(a->loop) + a->options.pool.timeout;
 }
 
+void account_list(struct account *a, struct account_wait *w)
+{
+	list_append(&a->list_waiters, &w->link);
+	if (!a->lister)
+		lister_start(a);
+}
+
 bool account_fresh_try(struct account *a, struct account_wait *w)
 {
 	if (a->listed && uv_now(a->loop) < a->listed + LIST_FRESH)
 		return true;
-	if (pool_is_down(a->pool))
+	if (pool_is_down(a->pool) || watch_covers_tree(a->watch, a->listed))
 		return true;
-	list_append(&a->list_waiters, &w->link);
-	if (!a->lister)
-		lister_start(a);
+	account_list(a, w);
 	return false;
 }
 

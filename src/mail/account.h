@@ -17,13 +17,16 @@
 
 struct body_pool;
 struct lister;
+struct poll;
 struct quota;
+struct watch;
 
 struct account_options {
 	struct pool_options pool;
 	const char *mailbox; /* UTF-8, as a path from the root; NULL or "": all. That subtree is
 				mounted */
 	bool subscribed;     /* only subscribed mailboxes */
+	uint64_t refresh;    /* milliseconds between looks at what the server does not tell of */
 	bool readonly;
 	const char *suffix; /* of message names; NULL: none */
 };
@@ -48,14 +51,16 @@ struct account {
 	struct cache *cache;
 	struct pool *pool;
 
-	struct mailbox *root;     /* of the tree: no mailbox itself, id 0 */
-	struct mailbox *top;      /* what is mounted: the root, or the mailbox that was asked for */
-	void *by_name;            /* tsearch tree of living mailboxes */
-	struct map by_id;         /* living and dead */
-	bool loading;             /* the tree is being made from the cache: nothing is new */
-	uint32_t generation;      /* of LIST */
-	uint64_t listed;          /* uv_now of the last LIST; 0: never */
-	struct lister *lister;    /* LIST under way */
+	struct mailbox *root;  /* of the tree: no mailbox itself, id 0 */
+	struct mailbox *top;   /* what is mounted: the root, or the mailbox that was asked for */
+	void *by_name;         /* tsearch tree of living mailboxes */
+	struct map by_id;      /* living and dead */
+	bool loading;          /* the tree is being made from the cache: nothing is new */
+	uint32_t generation;   /* of LIST */
+	uint64_t listed;       /* uv_now of the last LIST; 0: never */
+	struct lister *lister; /* LIST under way */
+	struct poll *poll;     /* the same for the look at all mailboxes */
+	struct watch *watch;
 	struct list list_waiters; /* struct account_wait */
 	bool utf8;                /* UTF8=ACCEPT is enabled */
 	bool uidplus_broken;      /* advertised, but UID EXPUNGE was refused (Proton Bridge) */
@@ -90,6 +95,8 @@ struct account_wait {
 };
 /* Makes sure that the tree is fresh. True: it is, now. False: w will be woken. */
 bool account_fresh_try(struct account *a, struct account_wait *w);
+/* Lists anew; w is woken at the end. */
+void account_list(struct account *a, struct account_wait *w);
 void account_unwait(struct account_wait *w);
 
 /* Puts a new mailbox in the place of one whose UIDVALIDITY changed. */

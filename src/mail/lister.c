@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "mail/account.h"
+#include "mail/poll.h"
 
 struct lister {
 	struct pool_task task;
@@ -77,17 +78,6 @@ static void on_list_done(struct imap_command *c, const struct imap_result *resul
 	command_done(l);
 }
 
-static void on_status(struct account *a, const struct imap_status_data *status)
-{
-	struct mailbox *mb = account_by_name(a, status->name);
-
-	if (!mb || !status->has_messages || !status->has_uidnext || !status->has_uidvalidity)
-		return;
-	if (mb->complete && mb->loaded && !mb->sync && mb->uidvalidity == status->uidvalidity &&
-		mb->uidnext == status->uidnext && mailbox_count(mb) == status->messages)
-		mb->checked = uv_now(a->loop);
-}
-
 static void on_untagged(struct pool_task *t, const struct imap_response *r, uint32_t uid)
 {
 	struct account *a = list_entry(t, struct lister, task)->account;
@@ -96,7 +86,7 @@ static void on_untagged(struct pool_task *t, const struct imap_response *r, uint
 	if (r->kind == IMAP_NAMESPACE && r->personal.present && r->personal.has_delimiter)
 		a->delimiter = r->personal.delimiter;
 	else if (r->kind == IMAP_STATUS)
-		on_status(a, &r->status);
+		poll_on_status(a, &r->status);
 	else if (r->kind == IMAP_LIST)
 		account_on_list(a, list->name, list->has_delimiter, list->delimiter, list->flags);
 }

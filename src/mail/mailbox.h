@@ -22,6 +22,12 @@ struct account;
 struct expunge;
 struct sync;
 
+/* What STATUS said last. */
+struct mailbox_status {
+	uint64_t when; /* uv_now; 0: never */
+	uint32_t messages, uidnext;
+};
+
 struct mailbox {
 	/* Identity. */
 	struct account *account;
@@ -56,10 +62,12 @@ struct mailbox {
 	uint64_t listed_version; /* when the kernel last began to cache the listing */
 
 	/* Freshness. */
-	struct sync *sync;   /* under way */
-	uint64_t checked;    /* uv_now of the last successful check; 0: never */
-	bool doubt;          /* something was expunged that could not be named */
-	bool news;           /* EXISTS announced more than is known */
+	struct sync *sync; /* under way */
+	uint64_t checked;  /* uv_now of the last successful check; 0: never */
+	bool doubt;        /* something was expunged that could not be named */
+	bool news;         /* the server told of something that is not known yet */
+	uint64_t told;     /* how often it did */
+	struct mailbox_status status;
 	struct list waiters; /* struct mailbox_wait */
 	size_t woken_at;     /* rows when the waiters were last woken */
 

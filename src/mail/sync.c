@@ -20,10 +20,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "mail/uidset.h"
+#include "mail/watch.h"
 
 #define ROWS "(UID RFC822.SIZE INTERNALDATE)"
 #define ROW_BATCH 1024
 #define ATTEMPTS 3
+/* Milliseconds for which STATUS spares a first check. */
+#define STATUS_FRESH 5000
 
 enum sync_step { SYNC_LOAD, SYNC_WAIT, SYNC_CHECK, SYNC_FETCH, SYNC_SEARCH, SYNC_FILL };
 
@@ -34,6 +37,7 @@ struct sync {
 	struct imap_command command;
 	uint64_t started;
 	unsigned attempts;
+	uint64_t told;         /* mb->told when the check began */
 	bool changed;          /* names came or went */
 	bool by_noop;          /* the mailbox was selected before this check */
 	uint32_t uidnext;      /* as this check's SELECT said, or 0 */
@@ -85,13 +89,15 @@ static void finish(struct sync *s, int err)
 		if (s->modseq > mb->highestmodseq)
 			mb->highestmodseq = s->modseq;
 		mb->checked = uv_now(a->loop);
-		mb->doubt = mb->news = false;
+		mb->news = mb->told != s->told;
 		mb->complete = true;
 		if (save)
 			mailbox_save(mb);
 	} else if (err < 0) {
 		log_debug("sync of %s: %s", mb->component, error_text(err));
 	}
+	if (s->step == SYNC_SEARCH && err < 0)
+		mb->doubt = true;
 	imap_command_finish(&s->command);
 	uidset_finish(&s->found);
 	uidset_finish(&s->missing);
@@ -100,6 +106,9 @@ static void finish(struct sync *s, int err)
 	if (changed && !mb->dead)
 		a->observer.on_directory_changed(a->ctx, mb);
 	mailbox_wake(mb, false, err);
+	/* It told of something more while the check was under way. */
+	if (err == 0 && mb->news && !mb->dead)
+		sync_start(mb);
 }
 
 /* --- steps --- */
@@ -307,6 +316,7 @@ static void send_step(struct sync *s)
 	case SYNC_SEARCH:
 		uidset_clear(&s->found);
 		uidset_clear(&s->missing);
+		s->mb->doubt = false;
 		imap_command_add(c, "UID SEARCH %sALL\r\n",
 			pool_capabilities(s->mb->account->pool) & IMAP_CAP_ESEARCH ? "RETURN (ALL) "
 										   : "");
@@ -328,6 +338,10 @@ static void on_conn(struct pool_task *t)
 
 	set_step(s, SYNC_CHECK);
 	s->by_noop = selected->when < s->started;
+	s->told = s->mb->told;
+	/* SELECT gives the count and UIDNEXT anew: who agrees with both has lost nothing unseen. */
+	if (!s->by_noop && selected->uidnext != 0)
+		s->mb->doubt = false;
 	s->uidnext = s->by_noop ? 0 : selected->uidnext;
 	s->modseq = s->by_noop ? 0 : selected->highestmodseq;
 	/* A SELECT that was made for us is the check. */
@@ -347,6 +361,16 @@ static void on_found(struct pool_task *t, const struct imap_response *r, uint32_
 		return;
 	while (imap_set_next(&set, &first, &last))
 		uidset_add(&s->found, first, last);
+}
+
+/* STATUS, often with LIST, came while nobody had listed this mailbox yet: as good as a check now.
+ */
+static bool stated_lately(const struct mailbox *mb)
+{
+	const struct mailbox_status *status = &mb->status;
+
+	return status->when && (uv_now(mb->account->loop) < status->when + STATUS_FRESH ||
+				       watch_covers(mb->account->watch, mb, status->when));
 }
 
 static void on_loaded(void *ctx, int err, struct cache_message *messages, size_t n)
@@ -370,9 +394,10 @@ static void on_loaded(void *ctx, int err, struct cache_message *messages, size_t
 		messages = NULL;
 	}
 	free(messages);
-	/* What is known already can be listed before the server has confirmed it only when it
-	 * cannot be reached. */
-	enqueue(s);
+	if (stated_lately(mb) && sync_agrees_with_status(mb))
+		finish(s, 0);
+	else
+		enqueue(s);
 }
 
 void sync_start(struct mailbox *mb)
@@ -381,6 +406,7 @@ void sync_start(struct mailbox *mb)
 		return;
 	struct sync *s = mem_zalloc(sizeof(*s));
 	s->mb = mb;
+	s->told = mb->told;
 	s->task = (struct pool_task){
 		.mailbox = mb,
 		.access = POOL_READ,
@@ -400,13 +426,28 @@ void sync_start(struct mailbox *mb)
 	}
 }
 
+bool sync_agrees_with_status(const struct mailbox *mb)
+{
+	return mb->complete && mb->loaded && !mb->doubt &&
+	       mailbox_count(mb) == mb->status.messages && mb->uidnext == mb->status.uidnext;
+}
+
+void sync_told(struct mailbox *mb)
+{
+	mb->news = true;
+	mb->told++;
+}
+
 bool sync_is_fresh(const struct mailbox *mb)
 {
 	if (!mailbox_selectable(mb))
 		return true;
 	if (mb->sync || !mb->complete || !mb->loaded || mb->doubt || mb->news)
 		return false;
-	return mb->checked && uv_now(mb->account->loop) < mb->checked + SYNC_FRESH;
+	if (!mb->checked)
+		return false;
+	return uv_now(mb->account->loop) < mb->checked + SYNC_FRESH ||
+	       watch_covers(mb->account->watch, mb, mb->checked);
 }
 
 bool sync_is_streaming(const struct mailbox *mb)
@@ -440,7 +481,7 @@ int sync_on_selected(struct mailbox *mb, struct conn *conn)
 	}
 	if (mailbox_count(mb) != conn_exists(conn) || selected->uidnext == 0 ||
 		selected->uidnext != mb->uidnext)
-		mb->news = true;
+		sync_told(mb);
 	return 0;
 }
 
@@ -506,11 +547,15 @@ void sync_on_untagged(
 		message_gone(mb, uid);
 	} else if (r->kind == IMAP_EXPUNGE) {
 		mb->doubt = true;
+		sync_told(mb);
+		if (mb->complete)
+			sync_start(mb);
 	} else if (r->kind == IMAP_VANISHED &&
 		   (!r->earlier || conn_selected(conn)->uidvalidity == mb->uidvalidity)) {
 		on_vanished(mb, r->words);
-	} else if (r->kind == IMAP_EXISTS && mb->complete && r->seq > mailbox_count(mb)) {
-		mb->news = true;
+	} else if (r->kind == IMAP_EXISTS && mb->complete && r->seq > mailbox_count(mb) &&
+		   !(mb->sync && mb->sync->task.conn == conn)) {
+		sync_told(mb);
 		sync_start(mb);
 	}
 }

@@ -11,6 +11,10 @@
 bool sync_is_fresh(const struct mailbox *mb);
 /* Starts a check, unless one is under way; the mailbox's waiters are woken at its end. */
 void sync_start(struct mailbox *mb);
+/* What STATUS said last agrees with the rows here. */
+bool sync_agrees_with_status(const struct mailbox *mb);
+/* The server told of something that is not known here. */
+void sync_told(struct mailbox *mb);
 /* The first rows of a mailbox that was never complete are arriving: progress is worth waiting for.
  */
 bool sync_is_streaming(const struct mailbox *mb);

@@ -14,6 +14,7 @@
 #include "mail/account.h"
 #include "mail/body.h"
 #include "mail/names.h"
+#include "mail/watch.h"
 
 /* No real account nests deeper; PATH_MAX ends far earlier. */
 #define LEVELS_MAX 128
@@ -157,6 +158,7 @@ static void bury(struct account *a, struct mailbox *mb, int err)
 	unindex_name(a, mb);
 	mailbox_detach(mb);
 	mailbox_touch(parent);
+	watch_forget(a->watch, mb);
 	mailbox_kill(mb);
 	cache_drop_mailbox(a->cache, mb->id);
 	pool_forget_mailbox(a->pool, mb, err);
@@ -192,6 +194,7 @@ struct mailbox *account_replace(struct account *a, struct mailbox *old)
 	if (a->top == old)
 		a->top = mb;
 	mailbox_touch(parent);
+	watch_forget(a->watch, old);
 	mailbox_kill(old);
 	cache_drop_mailbox(a->cache, old->id);
 	mailbox_save(mb);

@@ -1,0 +1,168 @@
+#include "mail/poll.h"
+
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "mail/sync.h"
+
+/* STATUS commands under way at a time. */
+#define POLL_DEPTH 8
+
+struct poll {
+	struct pool_task task;
+	struct account_wait wait; /* for LIST */
+	struct account *account;
+	uint32_t next; /* mailbox id to ask for next */
+	unsigned pending;
+	bool lost;
+	struct slot {
+		struct imap_command command;
+		struct poll *poll;
+	} slots[POLL_DEPTH];
+};
+
+void poll_on_status(struct account *a, const struct imap_status_data *status)
+{
+	struct mailbox *mb = account_by_name(a, status->name);
+
+	if (!mb)
+		return;
+	if (status->has_uidvalidity && mb->uidvalidity != 0 &&
+		status->uidvalidity != mb->uidvalidity && status->uidvalidity != 0)
+		mb = account_replace(a, mb);
+	if (!status->has_messages || !status->has_uidnext)
+		return;
+	mb->status = (struct mailbox_status){uv_now(a->loop), status->messages, status->uidnext};
+	if (!mb->loaded || mb->sync)
+		return;
+	if (sync_agrees_with_status(mb)) {
+		mb->checked = uv_now(a->loop);
+		return;
+	}
+	sync_told(mb);
+	if (mb->complete)
+		sync_start(mb);
+}
+
+static void finish(struct poll *p)
+{
+	for (unsigned i = 0; i < POLL_DEPTH; i++)
+		imap_command_finish(&p->slots[i].command);
+	p->account->poll = NULL;
+	free(p);
+}
+
+static void on_fail(struct pool_task *t, int err)
+{
+	finish(list_entry(t, struct poll, task));
+}
+
+static void on_untagged(struct pool_task *t, const struct imap_response *r, uint32_t uid)
+{
+	if (r->kind == IMAP_STATUS)
+		poll_on_status(list_entry(t, struct poll, task)->account, &r->status);
+}
+
+static bool wanted(const struct mailbox *mb)
+{
+	return mailbox_selectable(mb) && mb->loaded && mb->complete && !mb->sync;
+}
+
+struct search {
+	uint32_t from;
+	struct mailbox *found;
+};
+
+static void nearer(void *ctx, uint64_t key, void *value)
+{
+	struct search *s = ctx;
+	struct mailbox *mb = value;
+
+	if (mb->id >= s->from && wanted(mb) && (!s->found || mb->id < s->found->id))
+		s->found = mb;
+}
+
+static bool send_next(struct poll *p, struct slot *slot);
+
+static void on_done(struct imap_command *c, const struct imap_result *result)
+{
+	struct slot *slot = list_entry(c, struct slot, command);
+	struct poll *p = slot->poll;
+
+	p->lost |= !result->response;
+	p->pending--;
+	if (!p->lost && send_next(p, slot))
+		return;
+	if (p->pending > 0)
+		return;
+	pool_end(&p->task);
+	finish(p);
+}
+
+static bool send_next(struct poll *p, struct slot *slot)
+{
+	struct search s = {.from = p->next};
+	struct imap_command *c = &slot->command;
+
+	map_each(&p->account->by_id, nearer, &s);
+	if (!s.found)
+		return false;
+	p->next = s.found->id + 1;
+	slot->poll = p;
+	imap_command_finish(c);
+	imap_command_init(c, conn_literal_plus(p->task.conn), on_done);
+	imap_command_add(c, "STATUS ");
+	imap_command_add_string(c, s.found->name);
+	imap_command_add(c, " (MESSAGES UIDNEXT UIDVALIDITY)\r\n");
+	p->pending++;
+	pool_submit(&p->task, c);
+	return true;
+}
+
+static void on_conn(struct pool_task *t)
+{
+	struct poll *p = list_entry(t, struct poll, task);
+	unsigned sent = 0;
+
+	while (sent < POLL_DEPTH && send_next(p, &p->slots[sent]))
+		sent++;
+	if (sent > 0)
+		return;
+	pool_end(t);
+	finish(p);
+}
+
+static void on_listed(struct account_wait *w, int err)
+{
+	struct poll *p = list_entry(w, struct poll, wait);
+	struct account *a = p->account;
+
+	/* LIST brought the status along. */
+	if (err < 0 || (pool_capabilities(a->pool) & IMAP_CAP_LIST_STATUS)) {
+		finish(p);
+		return;
+	}
+	p->task.deadline = account_deadline(a);
+	pool_start(a->pool, &p->task);
+}
+
+void poll_start(struct account *a)
+{
+	if (a->poll)
+		return;
+	struct poll *p = mem_zalloc(sizeof(*p));
+	p->account = a;
+	p->next = 1;
+	p->wait.on_wake = on_listed;
+	p->task = (struct pool_task){
+		.access = POOL_NO_MAILBOX,
+		.on_conn = on_conn,
+		.on_fail = on_fail,
+		.on_untagged = on_untagged,
+	};
+	for (unsigned i = 0; i < POLL_DEPTH; i++)
+		imap_command_init(&p->slots[i].command, false, NULL);
+	a->poll = p;
+	account_list(a, &p->wait);
+}

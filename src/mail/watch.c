@@ -1,0 +1,362 @@
+/*
+ * One task that never ends holds the watching connection. Its modes:
+ *
+ *   NOTIFY   one command, then the server speaks: STATUS for a mailbox whose messages changed, LIST
+ * for names. A NOOP every two minutes proves that the line lives. IDLE     on the mailbox in use,
+ * renewed before servers end it; another mailbox in use ends the task and starts it again there.
+ *   POLL     no connection.
+ *
+ * Beside it a timer looks at what is not covered: LIST, with STATUS where the server gives it
+ * along, else STATUS for each mailbox that was listed.
+ */
+#include "mail/watch.h"
+
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "mail/poll.h"
+#include "mail/sync.h"
+
+#define IDLE_RENEW (9 * 60 * 1000)
+#define NOTIFY_PROOF (2 * 60 * 1000)
+#define NOTIFY "NOTIFY SET (personal (MessageNew MessageExpunge MailboxName SubscriptionChange))"
+
+enum watch_mode { WATCH_POLL, WATCH_NOTIFY, WATCH_IDLE };
+
+struct watch {
+	struct account *account;
+	struct pool *pool;
+	struct pool_task task;
+	struct imap_command command;
+	enum watch_mode mode;
+	bool queued, granted; /* the task */
+	bool stopping;
+	struct mailbox *in_use;
+	uint64_t live_since; /* uv_now; 0: nothing is watched */
+	uv_timer_t renew;    /* of IDLE, or NOOP */
+	uv_timer_t refresh;
+	void (*on_stopped)(void *ctx);
+	void *ctx;
+};
+
+static void enqueue(struct watch *w);
+
+/* --- the task --- */
+
+static void not_live(struct watch *w)
+{
+	w->live_since = 0;
+	uv_timer_stop(&w->renew);
+}
+
+static void end_task(struct watch *w)
+{
+	not_live(w);
+	pool_end(&w->task);
+	w->granted = false;
+}
+
+static void on_fail(struct pool_task *t, int err)
+{
+	struct watch *w = list_entry(t, struct watch, task);
+
+	w->queued = false;
+	not_live(w);
+	/* The mailbox is no more, or cannot be selected: whatever is used next will be watched. */
+	if (err != ERR_NET && err != ERR_TIMEOUT && err != ERR_CANCELED)
+		w->in_use = NULL;
+	if (err == ERR_NET || err == ERR_TIMEOUT)
+		enqueue(w);
+}
+
+static void submit(struct watch *w, const char *text,
+	void (*on_done)(struct imap_command *, const struct imap_result *), bool idle)
+{
+	imap_command_finish(&w->command);
+	imap_command_init(&w->command, false, on_done);
+	w->command.idle = idle;
+	imap_command_add(&w->command, "%s\r\n", text);
+	pool_submit(&w->task, &w->command);
+}
+
+static void on_noop_done(struct imap_command *c, const struct imap_result *result)
+{
+	struct watch *w = list_entry(c, struct watch, command);
+
+	if (result->response)
+		return;
+	end_task(w);
+	enqueue(w);
+}
+
+static void on_notify_done(struct imap_command *c, const struct imap_result *result)
+{
+	struct watch *w = list_entry(c, struct watch, command);
+
+	if (result->err == 0) {
+		w->live_since = uv_now(w->account->loop);
+		uv_timer_again(&w->renew);
+		/* What changed before the server began to watch. */
+		poll_start(w->account);
+		return;
+	}
+	end_task(w);
+	if (result->response) {
+		log_debug("NOTIFY refused: going on with IDLE");
+		w->mode = pool_capabilities(w->pool) & IMAP_CAP_IDLE ? WATCH_IDLE : WATCH_POLL;
+	}
+	enqueue(w);
+}
+
+static void on_idle_done(struct imap_command *c, const struct imap_result *result)
+{
+	struct watch *w = list_entry(c, struct watch, command);
+
+	end_task(w);
+	if (result->err < 0 && result->response) {
+		log_debug("IDLE refused: going on with polling");
+		w->mode = WATCH_POLL;
+	}
+	enqueue(w);
+}
+
+static void on_conn(struct pool_task *t)
+{
+	struct watch *w = list_entry(t, struct watch, task);
+
+	w->queued = false;
+	w->granted = true;
+	if (w->mode == WATCH_NOTIFY)
+		submit(w, NOTIFY, on_notify_done, false);
+	else
+		submit(w, "IDLE", on_idle_done, true);
+	uv_timer_start(&w->renew, w->renew.timer_cb,
+		w->mode == WATCH_NOTIFY ? NOTIFY_PROOF : IDLE_RENEW,
+		w->mode == WATCH_NOTIFY ? NOTIFY_PROOF : 0);
+}
+
+/* Also for IDLE: the "+" makes no event, but what was selected just before is known to be as
+ * checked. */
+static bool live(const struct watch *w)
+{
+	if (!w->granted)
+		return false;
+	return w->mode == WATCH_IDLE ? pool_is_idle(&w->task) : w->live_since != 0;
+}
+
+static void prove(struct watch *w)
+{
+	if (w->live_since)
+		submit(w, "NOOP", on_noop_done, false);
+	else
+		submit(w, NOTIFY, on_notify_done, false);
+}
+
+static void on_renew(uv_timer_t *timer)
+{
+	struct watch *w = timer->data;
+
+	if (!w->granted)
+		return;
+	if (w->mode == WATCH_IDLE)
+		pool_end_idle(&w->task);
+	else if (list_empty(&w->command.link))
+		prove(w);
+}
+
+/* The server gave up telling: it is asked again with the next proof of life, and meanwhile polled.
+ */
+static void on_overflow(struct watch *w)
+{
+	log_debug("the server stopped NOTIFY");
+	w->live_since = 0;
+	if (w->mode == WATCH_NOTIFY)
+		poll_start(w->account);
+}
+
+static void on_untagged(struct pool_task *t, const struct imap_response *r, uint32_t uid)
+{
+	struct watch *w = list_entry(t, struct watch, task);
+
+	if (r->kind == IMAP_STATUS)
+		poll_on_status(w->account, &r->status);
+	else if (r->kind == IMAP_LIST && !w->account->lister)
+		lister_start(w->account);
+	else if (r->kind == IMAP_CONDITION && r->code == IMAP_CODE_NOTIFICATIONOVERFLOW)
+		on_overflow(w);
+}
+
+static void enqueue(struct watch *w)
+{
+	if (w->stopping || w->queued || w->granted || w->mode == WATCH_POLL)
+		return;
+	if (w->mode == WATCH_IDLE && !w->in_use)
+		return;
+	w->task.mailbox = w->mode == WATCH_IDLE ? w->in_use : NULL;
+	w->task.access = w->mode == WATCH_IDLE ? POOL_READ : POOL_NO_MAILBOX;
+	/* It waits as long as it takes: the pool keeps trying. */
+	w->task.deadline = UINT64_MAX;
+	w->queued = true;
+	pool_start(w->pool, &w->task);
+}
+
+/* --- the pool's events --- */
+
+static int on_selected(void *ctx, struct mailbox *mb, struct conn *conn)
+{
+	int err = sync_on_selected(mb, conn);
+
+	if (err == 0 && mb->news && mb->complete)
+		sync_start(mb);
+	return err;
+}
+
+static bool on_select(
+	void *ctx, const struct mailbox *mb, struct span *name, struct buf *parameters)
+{
+	*name = mb->name;
+	return mailbox_selectable(mb);
+}
+
+static void on_pool_untagged(void *ctx, struct mailbox *mb, struct conn *conn,
+	const struct imap_response *r, uint32_t uid)
+{
+	sync_on_untagged(mb, conn, r, uid);
+}
+
+static void on_batch(void *ctx, struct mailbox *mb)
+{
+	sync_on_batch(mb);
+}
+
+/* --- */
+
+static void on_refresh(uv_timer_t *timer)
+{
+	struct watch *w = timer->data;
+
+	if (!(w->mode == WATCH_NOTIFY && live(w)))
+		poll_start(w->account);
+}
+
+struct watch *watch_create(struct account *a)
+{
+	static const struct pool_events events = {
+		NULL, on_selected, on_select, on_pool_untagged, on_batch};
+	struct watch *w = mem_zalloc(sizeof(*w));
+	struct pool_options options = a->options.pool;
+
+	options.connections = 1;
+	options.quiet = true;
+	w->account = a;
+	w->pool = pool_create(a->loop, &options, &events, w);
+	w->task = (struct pool_task){
+		.on_conn = on_conn,
+		.on_fail = on_fail,
+		.on_untagged = on_untagged,
+	};
+	list_init(&w->task.link);
+	imap_command_init(&w->command, false, NULL);
+	uv_timer_init(a->loop, &w->renew);
+	uv_timer_init(a->loop, &w->refresh);
+	w->renew.data = w->refresh.data = w;
+	w->renew.timer_cb = on_renew;
+	return w;
+}
+
+void watch_start(struct watch *w)
+{
+	uint32_t capabilities = pool_capabilities(w->account->pool);
+	uint64_t refresh = w->account->options.refresh;
+
+	if (capabilities & IMAP_CAP_NOTIFY)
+		w->mode = WATCH_NOTIFY;
+	else if (capabilities & IMAP_CAP_IDLE)
+		w->mode = WATCH_IDLE;
+	uv_timer_start(&w->refresh, on_refresh, refresh, refresh);
+	enqueue(w);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+	struct watch *w = handle->data;
+
+	if (handle == (uv_handle_t *)&w->refresh)
+		w->on_stopped(w->ctx);
+}
+
+static void on_pool_shut_down(void *ctx)
+{
+	struct watch *w = ctx;
+
+	uv_close((uv_handle_t *)&w->renew, NULL);
+	uv_close((uv_handle_t *)&w->refresh, on_timer_closed);
+}
+
+void watch_stop(struct watch *w, void (*on_done)(void *ctx), void *ctx)
+{
+	w->stopping = true;
+	w->on_stopped = on_done;
+	w->ctx = ctx;
+	pool_shutdown(w->pool, on_pool_shut_down);
+}
+
+void watch_destroy(struct watch *w)
+{
+	if (!w)
+		return;
+	imap_command_finish(&w->command);
+	pool_destroy(w->pool);
+	free(w);
+}
+
+void watch_use(struct watch *w, struct mailbox *mb)
+{
+	if (w->in_use == mb || !mailbox_selectable(mb))
+		return;
+	w->in_use = mb;
+	if (w->mode != WATCH_IDLE)
+		return;
+	if (w->granted)
+		pool_end_idle(&w->task);
+	else
+		enqueue(w);
+}
+
+void watch_forget(struct watch *w, const struct mailbox *mb)
+{
+	if (!w || w->in_use != mb)
+		return;
+	w->in_use = NULL;
+	pool_forget_mailbox(w->pool, (struct mailbox *)mb, ERR_STALE);
+	if (w->granted && w->mode == WATCH_IDLE)
+		pool_end_idle(&w->task);
+}
+
+void watch_refresh(struct watch *w)
+{
+	poll_start(w->account);
+}
+
+bool watch_covers(const struct watch *w, const struct mailbox *mb, uint64_t since)
+{
+	if (!live(w))
+		return false;
+	if (w->mode == WATCH_IDLE)
+		return w->task.mailbox == mb && w->in_use == mb;
+	return since >= w->live_since;
+}
+
+bool watch_covers_tree(const struct watch *w, uint64_t since)
+{
+	return w->mode == WATCH_NOTIFY && live(w) && since >= w->live_since;
+}
+
+const char *watch_mode(const struct watch *w)
+{
+	if (!live(w))
+		return "polling";
+	return w->mode == WATCH_NOTIFY ? "NOTIFY" : "IDLE";
+}

@@ -1,0 +1,34 @@
+/*
+ * Watching the account for what others do to it, on a connection of its own: NOTIFY (RFC 5465) over
+ * all mailboxes where the server offers it; else IDLE (RFC 2177) on the mailbox in use; and where
+ * neither can see, a look at every mailbox that the kernel may have cached, each `refresh`
+ * milliseconds.
+ */
+#ifndef MAIL_WATCH_H
+#define MAIL_WATCH_H
+
+#include "mail/account.h"
+
+struct watch;
+
+struct watch *watch_create(struct account *a);
+/* Begins; the account's first connection is ready. */
+void watch_start(struct watch *w);
+/* LOGOUT; on_done from the loop. */
+void watch_stop(struct watch *w, void (*on_done)(void *ctx), void *ctx);
+void watch_destroy(struct watch *w);
+
+/* Somebody lists or reads this mailbox. */
+void watch_use(struct watch *w, struct mailbox *mb);
+/* The mailbox dies. */
+void watch_forget(struct watch *w, const struct mailbox *mb);
+/* Looks at everything now. */
+void watch_refresh(struct watch *w);
+/* Whether the server would have told of any change of this mailbox since `since` (uv_now). */
+bool watch_covers(const struct watch *w, const struct mailbox *mb, uint64_t since);
+/* The same for the tree of mailboxes. */
+bool watch_covers_tree(const struct watch *w, uint64_t since);
+/* For status: "NOTIFY", "IDLE", "polling". */
+const char *watch_mode(const struct watch *w);
+
+#endif
