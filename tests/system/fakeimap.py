@@ -44,6 +44,7 @@ class Behaviour:
     #                                      dict by UID, or a function (uid, partial or None)
     literal_delta: object = 0            # added to announced lengths: for all, or a dict by UID
     origin: str = "right"                # right, missing, or full (as in the command, "<0.1024>")
+    ignore_partial: bool = False         # the whole body, without an origin, whatever part is asked for
     past_end: str = "literal"            # a partial past the end: literal, quoted, nil, nothing
     fetch_order: str = "uid-first"       # uid-first, uid-last, split (body in a second FETCH)
     omit_uidnext: bool = False           # SELECT

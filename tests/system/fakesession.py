@@ -600,7 +600,7 @@ class Session:
                 raise SyntaxFault("unknown section")
             data = parts[section]
         origin = b""
-        if partial:
+        if partial and not self.behaviour.ignore_partial:
             origin = {"right": b"<%d>" % partial[0], "missing": b"",
                       "full": b"<%d.%d>" % partial}[self.behaviour.origin]
             if partial[0] > 0 and partial[0] >= len(data):

@@ -1,0 +1,330 @@
+"""Sizes and bodies as real servers send them: what is read is exactly the server's octets, or an error."""
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from servers import FakeImap, errno_of, mount, noise
+
+CHUNK = 256 << 10
+BODIES = {
+    1: b"Subject: small\r\n\r\nThis is small.\r\n",
+    2: b"Subject: page\r\n\r\n" + b"p" * 4079,
+    3: b"Subject: page and one\r\n\r\n" + noise(4072),
+    4: b"x",
+    5: noise(CHUNK),
+    6: noise(CHUNK + 1),
+    7: noise(700_001),
+    8: b"",
+    9: b"\0\0Subject: NUL\r\n\r\n\0" + b"\0" * 5000 + b"end\0",
+}
+UNREADABLE = r"warning: 127\.0\.0\.1: message \d+ of INBOX cannot be read: "
+LIES = {
+    "small": lambda uid, size: max(size - 37, 1),
+    "half": lambda uid, size: size // 2 + 1,
+    "one": lambda uid, size: 1,
+    "page": lambda uid, size: size + 4096,
+    "large": lambda uid, size: size + 37,
+    "triple": lambda uid, size: size * 3 + 1000,
+    "next-chunk": lambda uid, size: size + CHUNK,
+    "zero": lambda uid, size: 0,
+    "nil": lambda uid, size: b"NIL",
+    "float": lambda uid, size: b"12.5",
+    "negative": lambda uid, size: b"-2",
+    "beyond-64-bit": lambda uid, size: b"99999999999999999999999",
+}
+
+
+def serve(bodies=BODIES, **flags):
+    """The bodies, given by UID, in INBOX."""
+    return FakeImap({"INBOX": list(bodies.values())}, **flags)
+
+
+def cat(path):
+    return subprocess.run(["cat", path], stdout=subprocess.PIPE, check=True).stdout
+
+
+def check(m, bodies, how=cat):
+    """Each message is read rightly, and then has its true size."""
+    for uid, body in bodies.items():
+        path = m.root / "INBOX" / str(uid)
+        assert how(path) == body, f"message {uid}"
+        assert path.stat().st_size == len(body), f"size of message {uid}"
+
+
+def body_fetches(server):
+    """What was asked of bodies: (UID, offset) in order."""
+    found = []
+    for line in server.lines("UID FETCH"):
+        if "BODY" in line:
+            words = line.split("<")
+            found.append((int(line.split()[2]), int(words[1].split(".")[0])))
+    return found
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_wrong_size(lie):
+    with serve(size=LIES[lie]) as server, mount(server) as m:
+        os.listdir(m.root / "INBOX")
+        check(m, BODIES)
+
+
+@pytest.mark.parametrize("lie", ["small", "large", "zero", "nil"])
+def test_wrong_size_copied(lie, tmp_path):
+    def copy(path):
+        subprocess.run(["cp", path, tmp_path / "copy"], check=True)
+        return (tmp_path / "copy").read_bytes()
+
+    with serve(size=LIES[lie]) as server, mount(server) as m:
+        check(m, BODIES, copy)
+
+
+@pytest.mark.parametrize("lie", ["small", "large"])
+def test_true_size_is_kept(lie, tmp_path):
+    with serve(size=LIES[lie]) as server:
+        with mount(server, directory=tmp_path) as m:
+            check(m, BODIES)
+        with mount(server, directory=tmp_path) as m:
+            before = len(body_fetches(server))
+            for uid, body in BODIES.items():
+                assert (m.root / "INBOX" / str(uid)).stat().st_size == len(body)
+            check(m, BODIES)
+            assert len(body_fetches(server)) == before
+
+
+@pytest.mark.parametrize("lie", ["nil", "triple"])
+@pytest.mark.parametrize("past_end", ["literal", "quoted", "nil", "nothing"])
+def test_past_the_end(past_end, lie):
+    with serve(size=LIES[lie], past_end=past_end) as server, mount(server) as m:
+        check(m, BODIES)
+
+
+@pytest.mark.parametrize("origin", ["missing", "full"])
+def test_origin(origin):
+    with serve(origin=origin) as server, mount(server) as m:
+        check(m, BODIES)
+
+
+@pytest.mark.parametrize("origin", ["missing", "full"])
+def test_origin_read_backwards(origin):
+    with serve(origin=origin) as server, mount(server) as m:
+        body = BODIES[7]
+        with open(m.root / "INBOX" / "7", "rb", buffering=0) as file:
+            for at in range(len(body) // 100_000 * 100_000, -1, -100_000):
+                assert os.pread(file.fileno(), 100_000, at) == body[at:at + 100_000]
+
+
+@pytest.mark.parametrize("lie", [None, "small", "large", "nil"])
+def test_partials_ignored(lie):
+    with serve(ignore_partial=True, size=LIES.get(lie)) as server, mount(server) as m:
+        check(m, BODIES)
+
+
+@pytest.mark.parametrize("order", ["uid-last", "split"])
+def test_order_of_items(order):
+    with serve(fetch_order=order) as server, mount(server) as m:
+        check(m, BODIES)
+
+
+@pytest.mark.parametrize("shape", ["quoted", "literal8"])
+def test_shapes(shape):
+    bodies = {1: BODIES[1].replace(b"\r\n", b" "), 2: b'say "\\"', 3: b"y" * 70_000}
+    with serve(bodies, body=shape) as server, mount(server) as m:
+        check(m, bodies)
+
+
+def test_nul():
+    bodies = {1: b"\0", 2: b"\0" * 4096, 3: b"a\0\r\n\0b" * 60_000, 4: b"\r", 5: b"\n", 6: b"\r\n" * 200_000}
+    with serve(bodies) as server, mount(server) as m:
+        check(m, bodies)
+
+
+def test_no_data():
+    """OK without data: NOOP, once more, then the message counts as gone; the others are untouched."""
+    with serve(body={2: "missing"}) as server, mount(server) as m:
+        inbox = m.root / "INBOX"
+        os.listdir(inbox)
+        assert errno_of((inbox / "2").read_bytes) in ("ESTALE", "ENOENT")
+        check(m, {uid: body for uid, body in BODIES.items() if uid != 2})
+        kinds = [c.line for c in server.commands if c.name == "NOOP" or b"FETCH 2 (UID BODY" in c.line]
+        assert [k.split()[0] for k in kinds[:3]] == [b"UID", b"NOOP", b"UID"]
+        assert body_fetches(server).count((2, 0)) == 2
+
+
+def test_no_data_once():
+    state = {"given": 0}
+
+    def body(uid, partial):
+        state["given"] += uid == 2
+        return "missing" if uid == 2 and state["given"] == 1 else "literal"
+
+    with serve(body=body) as server, mount(server) as m:
+        check(m, BODIES)
+
+
+def test_no_data_because_expunged():
+    """Expunged while nobody was told: the name goes too."""
+    with serve() as server, mount(server) as m:
+        inbox = m.root / "INBOX"
+        assert len(os.listdir(inbox)) == len(BODIES)
+        server.rule("UID FETCH", match=rb"FETCH 2 \(UID BODY", raw=b"{tag} OK nothing\r\n")
+        server.expunge("INBOX", 2)
+        assert errno_of((inbox / "2").read_bytes) in ("ESTALE", "ENOENT")
+        assert errno_of((inbox / "2").read_bytes) == "ENOENT"
+        assert "2" not in os.listdir(inbox)
+        check(m, {uid: body for uid, body in BODIES.items() if uid != 2})
+
+
+def test_refused_message():
+    with serve(body={2: "no", 7: "no"}) as server, mount(server, says=[UNREADABLE + "the server refuses"]) as m:
+        for uid in (2, 7):
+            assert errno_of((m.root / "INBOX" / str(uid)).read_bytes) == "EIO"
+        check(m, {uid: body for uid, body in BODIES.items() if uid not in (2, 7)})
+        assert sorted(os.listdir(m.root / "INBOX"), key=int) == [str(uid) for uid in BODIES]
+
+
+def test_refused_whole_listing():
+    """A server that says NO to a FETCH of everything because of one message: the others are listed."""
+    with serve() as server:
+        server.rule("UID FETCH", match=rb"RFC822.SIZE", times=1, status=b"NO [SERVERBUG] some are damaged")
+        with mount(server, says=None) as m:
+            check(m, BODIES)
+
+
+@pytest.mark.parametrize("reply", [b"NO [LIMIT] too much for now", b"NO [THROTTLED] slow down",
+                                   b"NO Some text [THROTTLED]"])
+def test_throttled_body(reply):
+    with serve() as server, mount(server) as m:
+        os.listdir(m.root / "INBOX")
+        rule = server.rule("UID FETCH", match=rb"BODY", times=1, reply=reply)
+        check(m, {1: BODIES[1], 7: BODIES[7]})
+        assert rule.hits == 1
+
+
+def test_limit_and_bye():
+    """As Yahoo does: NO [LIMIT], then BYE; later it works."""
+    state = {"given": 0}
+
+    def body(uid, partial):
+        state["given"] += 1
+        return "limit" if state["given"] == 1 else "literal"
+
+    with serve(body=body) as server, mount(server, says=None, timeout=20) as m:
+        check(m, BODIES)
+        assert server.connections > 1
+
+
+def test_nil():
+    """NIL is no data, and no empty file either."""
+    with serve(body={2: "nil"}) as server, mount(server, says=[UNREADABLE]) as m:
+        assert errno_of((m.root / "INBOX" / "2").read_bytes) in ("EIO", "ESTALE")
+        check(m, {uid: body for uid, body in BODIES.items() if uid != 2})
+
+
+@pytest.mark.parametrize("lie", [None, "nil"])
+def test_nil_for_all(lie):
+    with serve(body="nil", size=LIES.get(lie)) as server, mount(server, says=[UNREADABLE]) as m:
+        for uid in BODIES:
+            if uid != 8:  # empty, and where its size says so there is nothing to ask for
+                path = m.root / "INBOX" / str(uid)
+                assert errno_of(path.read_bytes) in ("EIO", "ESTALE"), uid
+
+
+@pytest.mark.parametrize("with_size", [False, True])
+@pytest.mark.parametrize("delta", [-200, -5, -2, -1, 1, 2, 5, 20, 300])
+def test_wrong_literal_length(delta, with_size):
+    """Framing is lost: an error for that message, never octets that are not its own."""
+    wrong = {2: BODIES[2], 3: BODIES[3], 7: BODIES[7]}
+    lie = (lambda uid, size: size + delta if uid in wrong else size) if with_size else None
+    with serve(literal_delta={uid: delta for uid in wrong}, size=lie) as server:
+        with mount(server, says=None, timeout=4) as m:
+            for uid in wrong:
+                with open(m.root / "INBOX" / str(uid), "rb", buffering=0) as file:
+                    got, error = read_all(file.fileno())
+                assert wrong[uid].startswith(got), f"wrong octets of message {uid}"
+                assert error in ("EIO", "ETIMEDOUT", "ENETDOWN"), uid
+            check(m, {uid: body for uid, body in BODIES.items() if uid not in wrong})
+
+
+def read_all(fd, size=4096):
+    """All octets until the end or an error, and that error."""
+    got = b""
+    while True:
+        try:
+            octets = os.read(fd, size)
+        except OSError as error:
+            return got, errno_of(lambda: (_ for _ in ()).throw(error))
+        if not octets:
+            return got, None
+        got += octets
+
+
+LARGE = noise(3 << 20)
+
+
+def start_reading(m, server):
+    """An open large message of which the start was read, expunged since."""
+    file = open(m.root / "INBOX" / "1", "rb", buffering=0)
+    assert os.read(file.fileno(), 1000) == LARGE[:1000]
+    return file
+
+
+def assert_stale(file):
+    got, error = read_all(file.fileno(), 65536)
+    assert error == "ESTALE"
+    assert LARGE[1000:].startswith(got)
+
+
+def test_expunged_while_read():
+    with serve({1: LARGE, 2: b"other"}) as server, mount(server) as m:
+        with start_reading(m, server) as file:
+            server.expunge("INBOX", 1)
+            assert_stale(file)
+        assert os.listdir(m.root / "INBOX") == ["2"]
+        assert (m.root / "INBOX" / "2").read_bytes() == b"other"
+
+
+@pytest.mark.parametrize("answer", [b"", b"* 1 FETCH (UID 1 BODY[]<%d> NIL)\r\n", b'* 1 FETCH (UID 1 BODY[]<%d> "")\r\n',
+                                    b"* 1 FETCH (UID 1 BODY[]<%d> {0}\r\n)\r\n", b"* 1 FETCH (UID 1)\r\n"])
+def test_expunged_while_read_and_told_late(answer):
+    """The rest is answered as if it were past the end; only NOOP tells that the message has gone."""
+    def raw(session):
+        line = server.commands[-1].line
+        offset = int(line.split(b"<")[1].split(b".")[0])
+        return (answer % offset if b"%d" in answer else answer) + b"{tag} OK done\r\n"
+
+    with serve({1: LARGE, 2: b"other"}) as server, mount(server) as m:
+        with start_reading(m, server) as file:
+            server.rule("UID FETCH", match=rb"FETCH 1 \(UID BODY", raw=raw)
+            server.expunge("INBOX", 1)
+            assert_stale(file)
+        assert os.listdir(m.root / "INBOX") == ["2"]
+
+
+@pytest.mark.parametrize("answer", [b"NO [NONEXISTENT] gone", b"NO Some messages could not be fetched",
+                                    b"NO [EXPUNGEISSUED] some are gone"])
+def test_expunged_while_read_and_refused(answer):
+    with serve({1: LARGE, 2: b"other"}) as server, mount(server, says=[UNREADABLE]) as m:
+        with start_reading(m, server) as file:
+            server.rule("UID FETCH", match=rb"FETCH 1 \(UID BODY", reply=answer)
+            got, error = read_all(file.fileno(), 65536)
+        assert error in ("ESTALE", "EIO") and LARGE[1000:].startswith(got)
+
+
+def test_connection_lost_while_read():
+    """Cut at several places of a body: the reader sees nothing of it."""
+    with serve({1: LARGE}, disconnect_after=400_000, disconnect_times=3) as server:
+        with mount(server, says=None, timeout=20) as m:
+            check(m, {1: LARGE})
+            assert server.connections > 3
+
+
+def test_only_peek():
+    """Nothing read is marked, and no other section is ever asked for."""
+    with serve() as server, mount(server) as m:
+        check(m, BODIES)
+        shutil.copytree(m.root / "INBOX", os.path.join(m.directory, "copy"))
+        assert all("BODY.PEEK[]<" in line for line in server.lines("UID FETCH") if "BODY" in line)
+        assert not any("\\Seen" in line for line in server.lines())
+        assert not any(m.flags for m in server.mailbox("INBOX").messages)
