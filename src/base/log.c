@@ -1,9 +1,12 @@
 #include "base/log.h"
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <syslog.h>
 #include <time.h>
+
+#define RECENT 8
 
 static bool debugging;
 static bool use_syslog;
@@ -56,6 +59,39 @@ static void to_stderr(enum log_level level, const char *text)
 		now.tv_nsec / 1000000, level == LOG_LEVEL_WARNING ? "warning: " : "", text);
 }
 
+/* The last warnings and errors, for the status; a ring. */
+static struct {
+	pthread_mutex_t lock;
+	char lines[RECENT][256];
+	unsigned count;
+} recent = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void remember(const char *text)
+{
+	struct timespec now;
+	struct tm tm;
+	char stamp[32];
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	localtime_r(&now.tv_sec, &tm);
+	strftime(stamp, sizeof(stamp), "%F %T", &tm);
+	pthread_mutex_lock(&recent.lock);
+	snprintf(recent.lines[recent.count++ % RECENT], sizeof(recent.lines[0]), "%s %.200s", stamp, text);
+	pthread_mutex_unlock(&recent.lock);
+}
+
+int log_recent(struct buf *out)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&recent.lock);
+	unsigned first = recent.count > RECENT ? recent.count - RECENT : 0;
+	for (unsigned i = first; i < recent.count && err == 0; i++)
+		err = buf_printf(out, "warning: %s\n", recent.lines[i % RECENT]);
+	pthread_mutex_unlock(&recent.lock);
+	return err;
+}
+
 void log_line(enum log_level level, const char *format, ...)
 {
 	char text[2048];
@@ -66,6 +102,8 @@ void log_line(enum log_level level, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
+	if (level <= LOG_LEVEL_WARNING)
+		remember(text);
 	if (use_syslog)
 		syslog(syslog_priority(level), "%s", text);
 	else

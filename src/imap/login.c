@@ -46,15 +46,27 @@ static struct imap_session *owner(struct imap_command *c)
 	return list_entry(c, struct imap_session, login.command);
 }
 
+/* Whether it is over: the session ended, or the command could not be built. */
+static bool is_over(struct imap_session *s, const struct imap_result *result)
+{
+	if (!imap_session_over(s) && !result->response)
+		imap_session_fail(s, result->err, error_text(result->err));
+	return imap_session_over(s);
+}
+
 static struct span server_text(const struct imap_result *result)
 {
-	return result->response ? result->response->text : (struct span){0};
+	return result->response->text;
 }
 
 void imap_login_on_capability(struct imap_session *s, struct span words)
 {
 	s->capabilities = imap_capability_parse(words);
 	s->has_capabilities = true;
+	/* For people only: a list too long for the buffer is left out. */
+	buf_clear(&s->capability_words);
+	if (buf_append_span(&s->capability_words, words) == 0)
+		buf_cstr(&s->capability_words);
 }
 
 static void forget_capabilities(struct imap_session *s)
@@ -70,7 +82,7 @@ static void on_capability_done(struct imap_command *c, const struct imap_result 
 {
 	struct imap_session *s = owner(c);
 
-	if (s->state == IMAP_DEAD)
+	if (is_over(s, result))
 		return;
 	if (result->err < 0 || !s->has_capabilities)
 		imap_session_fail_with(
@@ -93,7 +105,7 @@ static void on_starttls_done(struct imap_command *c, const struct imap_result *r
 {
 	struct imap_session *s = owner(c);
 
-	if (s->state == IMAP_DEAD)
+	if (is_over(s, result))
 		return;
 	if (result->err < 0) {
 		imap_session_fail_with(
@@ -103,6 +115,8 @@ static void on_starttls_done(struct imap_command *c, const struct imap_result *r
 	size_t buffered = s->rest.n;
 	s->rest.n = 0;
 	forget_capabilities(s);
+	s->enabled = 0;
+	imap_seqmap_clear(s->seqmap);
 	imap_session_set_state(s, IMAP_TLS);
 	s->events.on_starttls(s->ctx, buffered);
 }
@@ -138,7 +152,7 @@ static void on_login_done(struct imap_command *c, const struct imap_result *resu
 	struct imap_session *s = owner(c);
 	bool proved = !s->login.sasl || imap_sasl_complete(s->login.sasl);
 
-	if (s->state == IMAP_DEAD)
+	if (is_over(s, result))
 		return;
 	if (result->err < 0) {
 		int err = result->err == ERR_THROTTLED ? ERR_THROTTLED : ERR_AUTH;
@@ -218,6 +232,11 @@ void imap_login_on_challenge(struct imap_session *s, struct span challenge)
 
 	buf_init_secret(&reply, IMAP_COMMAND_MAX);
 	int err = s->login.sasl ? imap_sasl_step(s->login.sasl, challenge, &reply) : ERR_AUTH;
+	if (err == ERR_NOMEM) {
+		imap_session_fail(s, err, error_text(err));
+		buf_finish(&reply);
+		return;
+	}
 	/* "*" cancels (RFC 3501 section 6.2.2); the tagged BAD that follows ends the login. */
 	if (err < 0)
 		s->events.send(s->ctx, SPAN("*"));
@@ -233,7 +252,7 @@ static void on_compress_done(struct imap_command *c, const struct imap_result *r
 {
 	struct imap_session *s = owner(c);
 
-	if (s->state == IMAP_DEAD)
+	if (is_over(s, result))
 		return;
 	if (result->err == 0) {
 		struct span rest = s->rest;
@@ -251,20 +270,20 @@ static void start_compress(struct imap_session *s)
 	imap_session_submit(s, &s->login.command, s->now);
 }
 
-static void introduced(struct imap_session *s)
+static void introduced(struct imap_session *s, const struct imap_result *result)
 {
-	if (s->state != IMAP_DEAD && --s->login.pending == 0)
+	if (!is_over(s, result) && --s->login.pending == 0)
 		next(s);
 }
 
 static void on_id_done(struct imap_command *c, const struct imap_result *result)
 {
-	introduced(list_entry(c, struct imap_session, login.id));
+	introduced(list_entry(c, struct imap_session, login.id), result);
 }
 
 static void on_enable_done(struct imap_command *c, const struct imap_result *result)
 {
-	introduced(list_entry(c, struct imap_session, login.enable));
+	introduced(list_entry(c, struct imap_session, login.enable), result);
 }
 
 /* True when something was sent that must be waited for. Neither's refusal matters. */

@@ -239,18 +239,24 @@ static uint32_t find_below(const struct imap_seqmap *m, uint32_t uid)
 	return 0;
 }
 
-void imap_seqmap_vanish(struct imap_seqmap *m, uint32_t uid)
+/* A range may hold as many UIDs as the server likes to say, so only those that are known are gone
+ * through one by one. Behind the first unknown one nothing in the range is known any more. */
+void imap_seqmap_vanish(struct imap_seqmap *m, uint32_t first, uint32_t last)
 {
+	uint64_t uid = first;
+	uint32_t seq;
 	bool valid;
 
-	if (uid == 0 || m->exists == 0)
+	if (first == 0)
 		return;
-	uint32_t seq = find_uid(m, uid);
-	if (seq > 0) {
+	while (uid <= last && (seq = find_uid(m, (uint32_t)uid)) > 0) {
 		imap_seqmap_expunge(m, seq, &valid);
-		return;
+		uid++;
 	}
-	forget_above(m, find_below(m, uid));
-	m->exists--;
+	if (uid > last)
+		return;
+	uint64_t unknown = last - uid + 1;
+	forget_above(m, find_below(m, (uint32_t)uid));
+	m->exists -= unknown < m->exists ? (uint32_t)unknown : m->exists;
 	forget_above(m, m->exists);
 }

@@ -28,9 +28,9 @@ uint32_t imap_seqmap_uid(const struct imap_seqmap *m, uint32_t seq);
 /* EXPUNGE: seq is gone, all above move down by one. Returns its UID, 0 when that was not known.
  * Ignores (returns 0, *valid false) what is 0 or above EXISTS. */
 uint32_t imap_seqmap_expunge(struct imap_seqmap *m, uint32_t seq, bool *valid);
-/* VANISHED names UIDs, not numbers: drops a known UID and moves the others down; an unknown one
- * makes the mapping of all above the last known smaller UID uncertain: those are forgotten and
- * EXISTS goes down by one. */
-void imap_seqmap_vanish(struct imap_seqmap *m, uint32_t uid);
+/* VANISHED names UIDs, not numbers: drops the known ones of first..last (first at least 1) and
+ * moves the others down; an unknown one makes the mapping of all above the last known smaller UID
+ * uncertain: those are forgotten. EXISTS goes down by one for each UID of the range. */
+void imap_seqmap_vanish(struct imap_seqmap *m, uint32_t first, uint32_t last);
 
 #endif

@@ -42,6 +42,7 @@ void imap_session_set_state(struct imap_session *s, enum imap_session_state stat
 {
 	log_debug("%s: %s -> %s", s->options.name, state_name(s->state), state_name(state));
 	s->state = state;
+	s->was_ready |= state == IMAP_READY;
 }
 
 struct imap_session *imap_session_create(const struct imap_session_options *options,
@@ -57,6 +58,8 @@ struct imap_session *imap_session_create(const struct imap_session_options *opti
 	s->active = now;
 	list_init(&s->queue);
 	list_init(&s->flight);
+	list_init(&s->unbuilt);
+	buf_init(&s->capability_words, 4096);
 	imap_login_init(s);
 	s->framer = imap_framer_create();
 	s->parser = imap_parser_create();
@@ -80,7 +83,9 @@ void imap_session_destroy(struct imap_session *s)
 		return;
 	forget_all(&s->queue);
 	forget_all(&s->flight);
+	forget_all(&s->unbuilt);
 	imap_login_finish(s);
+	buf_finish(&s->capability_words);
 	imap_framer_destroy(s->framer);
 	imap_parser_destroy(s->parser);
 	imap_seqmap_destroy(s->seqmap);
@@ -123,7 +128,7 @@ static bool send_some(struct imap_session *s, struct imap_command *c)
 
 static void pump(struct imap_session *s)
 {
-	while (!s->literal_wait && !list_empty(&s->queue)) {
+	while (!s->literal_wait && !imap_session_over(s) && !list_empty(&s->queue)) {
 		struct imap_command *c = list_entry(s->queue.next, struct imap_command, link);
 		if (!send_some(s, c)) {
 			s->literal_wait = true;
@@ -140,12 +145,16 @@ void imap_session_submit(struct imap_session *s, struct imap_command *c, uint64_
 {
 	if (s->pending == 0)
 		s->active = now;
+	s->pending++;
+	if (c->build_error < 0) {
+		list_append(&s->unbuilt, &c->link);
+		return;
+	}
 	if (c->idle) {
 		s->idle = c;
 		s->idle_confirmed = s->idle_ending = false;
 	}
 	c->tag = ++s->last_tag;
-	s->pending++;
 	list_append(&s->queue, &c->link);
 	pump(s);
 }
@@ -200,6 +209,15 @@ static void complete_all(struct imap_session *s, struct list *commands, int err)
 		complete(s, list_entry(commands->next, struct imap_command, link), err, NULL);
 }
 
+/* Half a command must not be sent. The owner hears of it here, not within submit. */
+static void complete_unbuilt(struct imap_session *s)
+{
+	while (!list_empty(&s->unbuilt)) {
+		struct imap_command *c = list_entry(s->unbuilt.next, struct imap_command, link);
+		complete(s, c, c->build_error, NULL);
+	}
+}
+
 void imap_session_fail(struct imap_session *s, int err, const char *text)
 {
 	if (s->state == IMAP_DEAD)
@@ -207,7 +225,16 @@ void imap_session_fail(struct imap_session *s, int err, const char *text)
 	imap_session_set_state(s, IMAP_DEAD);
 	complete_all(s, &s->flight, err);
 	complete_all(s, &s->queue, err);
+	complete_all(s, &s->unbuilt, err);
 	s->events.on_closed(s->ctx, err, text);
+}
+
+/* Some servers repeat a command that they did not like. */
+static bool repeats_password(const struct imap_session *s, struct span text)
+{
+	struct span password = span_of(s->state == IMAP_LOGIN ? s->options.password : "");
+
+	return password.n > 0 && text.n > 0 && memmem(text.p, text.n, password.p, password.n);
 }
 
 void imap_session_fail_with(
@@ -215,6 +242,8 @@ void imap_session_fail_with(
 {
 	char printable[TEXT_MAX / 2], text[TEXT_MAX];
 
+	if (repeats_password(s, server_text))
+		server_text = SPAN("...");
 	text_printable(server_text, printable, sizeof(printable));
 	snprintf(text, sizeof(text), "%s%s%s", what, printable[0] ? ": " : "", printable);
 	imap_session_fail(s, err, text);
@@ -223,6 +252,8 @@ void imap_session_fail_with(
 void imap_session_tick(struct imap_session *s, uint64_t now)
 {
 	char text[64];
+
+	complete_unbuilt(s);
 	/* In IDLE the server owes nothing. */
 	bool due = s->pending > (imap_session_is_idle(s) ? 1u : 0u) || s->state < IMAP_READY;
 
@@ -236,11 +267,19 @@ void imap_session_tick(struct imap_session *s, uint64_t now)
 
 /* --- receiving --- */
 
+/* Also after LOGOUT: what is under way must not be completed without its data. */
+static bool tells(const struct imap_session *s)
+{
+	return s->state == IMAP_READY || (s->state == IMAP_LOGOUT && s->was_ready);
+}
+
 static void log_received(struct imap_session *s, struct span line)
 {
 	char text[TEXT_MAX];
 
-	if (log_debugging())
+	if (log_debugging() && repeats_password(s, line))
+		log_debug("%s: S: ...", s->options.name);
+	else if (log_debugging())
 		log_debug("%s: S: %s", s->options.name, text_printable(line, text, sizeof(text)));
 }
 
@@ -263,8 +302,7 @@ static void on_vanished(struct imap_session *s, struct span set)
 			imap_seqmap_clear(s->seqmap);
 			return;
 		}
-		for (uint64_t uid = first; uid <= last; uid++)
-			imap_seqmap_vanish(s->seqmap, (uint32_t)uid);
+		imap_seqmap_vanish(s->seqmap, first, last);
 	}
 }
 
@@ -307,7 +345,7 @@ static void on_untagged(struct imap_session *s, const struct imap_response *r)
 			on_vanished(s, r->words);
 		break;
 	}
-	if (valid && s->state == IMAP_READY)
+	if (valid && tells(s))
 		s->events.on_untagged(s->ctx, r, uid);
 }
 
@@ -339,8 +377,7 @@ static void on_tagged(struct imap_session *s, const struct imap_response *r)
 		s->sent = 0;
 		s->literals_sent = 0;
 		complete(s, first, imap_condition_error(r), r);
-		if (s->state != IMAP_DEAD)
-			pump(s);
+		pump(s);
 		return;
 	}
 	imap_session_fail_with(
@@ -393,7 +430,7 @@ static void on_body_begin(struct imap_session *s, const struct imap_frame *frame
 		return;
 	}
 	uint32_t uid = prefix.uid ? prefix.uid : imap_seqmap_uid(s->seqmap, prefix.seq);
-	if (s->state == IMAP_READY)
+	if (tells(s))
 		s->events.on_body_begin(s->ctx, &prefix, uid, frame->size);
 }
 
@@ -409,11 +446,11 @@ static void on_frame(struct imap_session *s, const struct imap_frame *frame)
 		on_body_begin(s, frame);
 		break;
 	case IMAP_FRAME_BODY_DATA:
-		if (s->state == IMAP_READY)
+		if (tells(s))
 			s->events.on_body_data(s->ctx, frame->text);
 		break;
 	case IMAP_FRAME_BODY_END:
-		if (s->state == IMAP_READY)
+		if (tells(s))
 			s->events.on_body_end(s->ctx);
 		break;
 	}
@@ -423,8 +460,14 @@ void imap_session_feed(struct imap_session *s, struct span octets, uint64_t now)
 {
 	struct imap_frame frame = {.kind = IMAP_FRAME_MORE};
 
+	if (s->state == IMAP_DEAD)
+		return;
 	s->active = now;
 	s->now = now;
+	if (s->state == IMAP_TLS) {
+		imap_session_fail(s, ERR_TLS, "the server went on in the clear after STARTTLS");
+		return;
+	}
 	do {
 		size_t used = 0;
 		int err = imap_framer_feed(s->framer, octets.p, octets.n, &used, &frame);
@@ -439,6 +482,7 @@ void imap_session_feed(struct imap_session *s, struct span octets, uint64_t now)
 		/* Whoever switched the stream took the rest. */
 		octets = s->rest;
 	} while (s->state != IMAP_DEAD && (octets.n > 0 || frame.kind != IMAP_FRAME_MORE));
+	complete_unbuilt(s);
 }
 
 void imap_session_tls_done(struct imap_session *s, uint64_t now)
@@ -457,6 +501,11 @@ enum imap_session_state imap_session_state(const struct imap_session *s)
 uint32_t imap_session_capabilities(const struct imap_session *s)
 {
 	return s->capabilities;
+}
+
+const char *imap_session_capability_words(const struct imap_session *s)
+{
+	return s->capability_words.data ? s->capability_words.data : "";
 }
 
 bool imap_session_enabled(const struct imap_session *s, uint32_t capability)

@@ -25,11 +25,13 @@ struct imap_session {
 	struct imap_parser *parser;
 
 	enum imap_session_state state;
+	bool was_ready;
 	uint64_t active;  /* when the server last said something, or was first asked something */
 	uint64_t now;     /* of the event under way */
 	struct span rest; /* received behind the frame under way */
 
 	struct list queue, flight;
+	struct list unbuilt; /* submitted, but building them had failed */
 	unsigned pending;
 	uint32_t last_tag;
 	size_t sent;            /* octets of the queue's first command */
@@ -39,11 +41,17 @@ struct imap_session {
 	bool idle_confirmed, idle_ending;
 
 	bool has_capabilities;
+	struct buf capability_words;
 	uint32_t capabilities, enabled;
 	struct imap_seqmap *seqmap; /* of the selected mailbox */
 	struct imap_login login;
 };
 
+/* The login goes no further. */
+static inline bool imap_session_over(const struct imap_session *s)
+{
+	return s->state == IMAP_DEAD || s->state == IMAP_LOGOUT;
+}
 void imap_session_set_state(struct imap_session *s, enum imap_session_state state);
 /* imap_session_fail with the server's words behind ours. */
 void imap_session_fail_with(

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "mail/body.h"
 #include "mail/expunge.h"
+#include "mail/poll.h"
 #include "mail/quota.h"
 #include "mail/sync.h"
 #include "mail/watch.h"
@@ -18,6 +19,7 @@
 /* --- the pool's events --- */
 
 static void on_listed_first(struct account_wait *w, int err);
+static int choose_top(struct account *a);
 
 struct starter {
 	struct account_wait wait;
@@ -33,12 +35,37 @@ static void started(struct account *a, int err, const char *text)
 		on_started(a->ctx, err, text);
 }
 
+/* Without the server, but with a cache that knows the account. */
+static void start_offline(struct account *a, const char *text)
+{
+	const struct pool_options *o = &a->options.pool;
+
+	int err = choose_top(a);
+	if (err < 0) {
+		started(a, err, "the cache does not know this mailbox");
+		return;
+	}
+	if (!o->offline)
+		log_warning("%s:%u: %s; showing what the cache holds, read-only, until the server is back",
+			o->host, o->port, text);
+	started(a, 0, NULL);
+}
+
+static bool is_outage(int err)
+{
+	return err == ERR_NET || err == ERR_TIMEOUT || err == ERR_THROTTLED;
+}
+
 static void on_first(void *ctx, int err, const char *text)
 {
 	struct account *a = ctx;
 
+	if (err < 0 && is_outage(err) && a->root->child_count > 0) {
+		start_offline(a, text);
+		return;
+	}
 	if (err < 0) {
-		started(a, err, text);
+		started(a, err, a->options.pool.offline ? "offline, and the cache holds nothing of this account" : text);
 		return;
 	}
 	struct starter *s = mem_zalloc(sizeof(*s));
@@ -46,6 +73,24 @@ static void on_first(void *ctx, int err, const char *text)
 	s->wait.on_wake = on_listed_first;
 	list_append(&a->list_waiters, &s->wait.link);
 	lister_start(a);
+}
+
+/* What runs beside the filesystem while the server is there. */
+static void start_services(struct account *a)
+{
+	quota_start(a);
+	expunge_restore_start(a);
+	watch_start(a->watch);
+}
+
+/* The server is back: what happened meanwhile shows at once. */
+static void on_up(void *ctx)
+{
+	struct account *a = ctx;
+
+	if (!watch_started(a->watch))
+		start_services(a);
+	poll_start(a);
 }
 
 static int on_selected(void *ctx, struct mailbox *mb, struct conn *conn)
@@ -126,9 +171,7 @@ static void on_listed_first(struct account_wait *w, int err)
 	else if ((err = choose_top(a)) < 0)
 		snprintf(text, sizeof(text), "there is no mailbox %s", a->options.mailbox);
 	if (err == 0) {
-		quota_start(a);
-		expunge_restore_start(a);
-		watch_start(a->watch);
+		start_services(a);
 	}
 	started(a, err, text);
 }
@@ -139,7 +182,7 @@ struct account *account_create(uv_loop_t *loop, const struct account_options *op
 	struct cache *cache, const struct account_observer *observer, void *ctx)
 {
 	static const struct pool_events events = {
-		on_first, on_selected, on_select, on_untagged, on_batch};
+		on_first, on_up, on_selected, on_select, on_untagged, on_batch};
 	struct account *a = mem_zalloc(sizeof(*a));
 
 	a->loop = loop;

@@ -37,8 +37,8 @@ struct account_observer {
 	/* Names came, or the listing changed otherwise. */
 	void (*on_directory_changed)(void *ctx, struct mailbox *mb);
 	void (*on_message_gone)(void *ctx, struct mailbox *mb, uint32_t uid);
-	/* The size was corrected. */
-	void (*on_size_changed)(void *ctx, struct mailbox *mb, uint32_t uid);
+	/* The size was corrected. grew: what was announced was too small, or not known. */
+	void (*on_size_changed)(void *ctx, struct mailbox *mb, uint32_t uid, bool grew);
 	/* The directory is no more under this name; `component` in `parent` is to be forgotten. */
 	void (*on_directory_gone)(void *ctx, struct mailbox *parent, struct mailbox *mb);
 };

@@ -43,6 +43,8 @@ static void on_send(void *ctx, struct span octets)
 {
 	struct conn *c = ctx;
 
+	c->turns += c->heard;
+	c->heard = false;
 	if (c->stream)
 		net_stream_write(c->stream, octets);
 }
@@ -159,6 +161,7 @@ static void on_session_closed(void *ctx, int err, const char *text)
 
 	set_state(c, CONN_DEAD);
 	c->error = err;
+	c->closed = conn_counts(c);
 	net_stream_destroy(c->stream);
 	c->stream = NULL;
 	pool_on_conn_dead(c, err, text);
@@ -177,6 +180,7 @@ static void on_data(void *ctx, struct span data)
 {
 	struct conn *c = ctx;
 
+	c->heard = true;
 	imap_session_feed(c->session, data, now(c));
 	if (c->mailbox)
 		c->pool->events.on_batch(c->pool->ctx, c->mailbox);
@@ -329,6 +333,21 @@ void conn_grant(struct conn *c, struct pool_task *t)
 	c->used = now(c);
 	list_append(&c->tasks, &t->link);
 	t->on_conn(t);
+}
+
+struct conn_counts conn_counts(const struct conn *c)
+{
+	struct net_stream_counts counts;
+
+	if (!c->stream)
+		return c->closed;
+	net_stream_counts(c->stream, &counts);
+	return (struct conn_counts){counts.wire_in, counts.wire_out, c->turns};
+}
+
+const char *conn_state_name(const struct conn *c)
+{
+	return state_name(c->state);
 }
 
 void conn_tick(struct conn *c)

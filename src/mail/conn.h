@@ -14,6 +14,11 @@ enum conn_state {
 	CONN_DEAD,    /* to be freed by the pool */
 };
 
+/* Octets on the wire, and how often we spoke after the server had. */
+struct conn_counts {
+	uint64_t wire_in, wire_out, turns;
+};
+
 struct conn {
 	struct list link; /* pool's conns */
 	struct pool *pool;
@@ -23,6 +28,9 @@ struct conn {
 	struct imap_session *session;
 	bool was_ready;
 	int error; /* why it is dead */
+	uint64_t turns;
+	bool heard; /* since we last spoke */
+	struct conn_counts closed; /* the stream's last, when it is no more */
 
 	struct mailbox *mailbox; /* selected, or being selected */
 	struct mailbox *next;    /* drain, then select this */
@@ -43,6 +51,8 @@ void pool_on_conn_ready(struct conn *c);
 void pool_on_conn_selected(struct conn *c, struct mailbox *mailbox, int err);
 void pool_on_conn_dead(struct conn *c, int err, const char *text);
 
+struct conn_counts conn_counts(const struct conn *c);
+const char *conn_state_name(const struct conn *c);
 struct conn *conn_create(struct pool *p, unsigned number);
 void conn_destroy(struct conn *c);
 void conn_select(struct conn *c, struct mailbox *mailbox, bool writable);

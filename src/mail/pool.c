@@ -7,6 +7,7 @@
 #include "mail/pool.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -15,8 +16,11 @@
 
 #define BACKOFF_MIN 1000
 #define BACKOFF_MAX 30000
+/* Milliseconds of suspension that connections are trusted to survive. */
+#define SLEEP_MAX 20000
 
 static void pool_run(struct pool *p);
+static uint64_t back_off(const struct pool *p);
 static unsigned conn_count(const struct pool *p);
 static bool may_connect(const struct pool *p);
 
@@ -59,9 +63,39 @@ bool pool_is_down(const struct pool *p)
 	return p->down_since && uv_now(p->loop) >= p->down_since + p->options.timeout;
 }
 
+static int64_t milliseconds(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* How long the machine has been suspended in all: only CLOCK_BOOTTIME runs on meanwhile. */
+static int64_t time_slept(void)
+{
+	return milliseconds(CLOCK_BOOTTIME) - milliseconds(CLOCK_MONOTONIC);
+}
+
+/* After a sleep the servers and routers on the way have forgotten us, but would not say so for a long time. */
+static void check_sleep(struct pool *p)
+{
+	int64_t slept = time_slept();
+
+	if (slept - p->slept > SLEEP_MAX) {
+		log_debug("the machine slept: connecting anew");
+		LIST_FOREACH_SAFE(pos, &p->conns)
+			conn_fail(list_entry(pos, struct conn, link), ERR_NET, "the machine slept");
+		p->retry_at = 0;
+	}
+	p->slept = slept;
+}
+
 static void on_tick(uv_timer_t *timer)
 {
 	struct pool *p = timer->data;
+
+	check_sleep(p);
 
 	LIST_FOREACH_SAFE (pos, &p->conns)
 		conn_tick(list_entry(pos, struct conn, link));
@@ -85,6 +119,7 @@ struct pool *pool_create(uv_loop_t *loop, const struct pool_options *options,
 	p->events = *events;
 	p->ctx = ctx;
 	p->max = options->connections;
+	p->slept = time_slept();
 	list_init(&p->waiting);
 	list_init(&p->conns);
 	uv_timer_init(loop, &p->tick);
@@ -96,8 +131,10 @@ struct pool *pool_create(uv_loop_t *loop, const struct pool_options *options,
 
 void pool_destroy(struct pool *p)
 {
-	if (p)
-		free(p);
+	if (!p)
+		return;
+	free(p->capability_words);
+	free(p);
 }
 
 /* --- connections --- */
@@ -113,29 +150,47 @@ static unsigned conn_count(const struct pool *p)
 
 static bool may_connect(const struct pool *p)
 {
-	return !p->shutting_down && conn_count(p) < p->max && uv_now(p->loop) >= p->retry_at;
+	return !p->shutting_down && !p->options.offline && conn_count(p) < p->max && uv_now(p->loop) >= p->retry_at;
+}
+
+static void go_down(struct pool *p)
+{
+	uint64_t now = uv_now(p->loop);
+
+	p->failures++;
+	p->down_since = now > p->options.timeout ? now - p->options.timeout : 1;
+	p->retry_at = now + back_off(p);
 }
 
 void pool_connect(struct pool *p)
 {
-	conn_create(p, ++p->numbers);
+	if (p->options.offline)
+		run_soon(p);
+	else
+		conn_create(p, ++p->numbers);
 }
 
 void pool_on_conn_ready(struct conn *c)
 {
 	struct pool *p = c->pool;
 
-	if (p->failures > 0 && !p->options.quiet)
+	bool was_down = p->failures > 0;
+	if (was_down && !p->options.quiet)
 		log_notice("%s: connected again", p->options.host);
 	p->failures = 0;
 	p->down_since = 0;
 	p->retry_at = 0;
 	p->capabilities = imap_session_capabilities(c->session);
 	p->enabled = 0;
+	free(p->capability_words);
+	p->capability_words = mem_strdup(imap_session_capability_words(c->session));
 	for (uint32_t bit = 1; bit; bit <<= 1)
 		if (imap_session_enabled(c->session, bit))
 			p->enabled |= bit;
-	if (!p->first_told) {
+	bool first = !p->first_told;
+	if (!first && was_down && p->events.on_up)
+		p->events.on_up(p->ctx);
+	if (first) {
 		p->first_told = true;
 		if (p->events.on_first)
 			p->events.on_first(p->ctx, 0, NULL);
@@ -184,6 +239,7 @@ void pool_on_conn_dead(struct conn *c, int err, const char *text)
 	if (!p->shutting_down) {
 		if (!p->first_told && p->events.on_first) {
 			p->first_told = true;
+			go_down(p);
 			p->events.on_first(p->ctx, err, text);
 		} else {
 			note_failure(p, c, err, text);
@@ -291,12 +347,35 @@ static bool place(struct pool *p, struct pool_task *t)
 	return false;
 }
 
+static void add_counts(struct conn_counts *to, struct conn_counts more)
+{
+	to->wire_in += more.wire_in;
+	to->wire_out += more.wire_out;
+	to->turns += more.turns;
+}
+
+struct conn_counts pool_counts(const struct pool *p)
+{
+	struct conn_counts total = p->past;
+
+	LIST_FOREACH(pos, &p->conns)
+		add_counts(&total, conn_counts(list_entry(pos, struct conn, link)));
+	return total;
+}
+
+const char *pool_capability_words(const struct pool *p)
+{
+	return p->capability_words ? p->capability_words : "";
+}
+
 static void free_dead(struct pool *p)
 {
 	LIST_FOREACH_SAFE (pos, &p->conns) {
 		struct conn *c = list_entry(pos, struct conn, link);
-		if (c->state == CONN_DEAD && list_empty(&c->tasks))
-			conn_destroy(c);
+		if (c->state != CONN_DEAD || !list_empty(&c->tasks))
+			continue;
+		add_counts(&p->past, conn_counts(c));
+		conn_destroy(c);
 	}
 }
 
@@ -317,6 +396,7 @@ static void check_shutdown(struct pool *p)
 		conn_fail(c, ERR_CANCELED, "shutting down");
 		conn_destroy(c);
 	}
+	fail_waiting(p, NULL, ERR_CANCELED, UINT64_MAX);
 	if (!uv_is_closing((uv_handle_t *)&p->soon)) {
 		uv_close((uv_handle_t *)&p->tick, NULL);
 		uv_close((uv_handle_t *)&p->soon, on_handle_closed);
@@ -331,8 +411,15 @@ static void pool_run(struct pool *p)
 	if (pool_is_down(p))
 		fail_waiting(p, NULL, ERR_NET, UINT64_MAX);
 	if (p->shutting_down) {
+		/* Who lost a connection meanwhile has asked for another. */
+		fail_waiting(p, NULL, ERR_CANCELED, UINT64_MAX);
 		check_shutdown(p);
 		return;
+	}
+	if (p->options.offline && !p->first_told) {
+		p->first_told = true;
+		go_down(p);
+		p->events.on_first(p->ctx, ERR_NET, "offline");
 	}
 	/* Drained connections first: their mailbox has waited longest. */
 	LIST_FOREACH_SAFE (pos, &p->conns) {

@@ -41,12 +41,15 @@ struct pool_options {
 	uint64_t timeout;     /* milliseconds */
 	unsigned connections; /* at most */
 	bool quiet;           /* failures are no news for the user */
+	bool offline;         /* never connect */
 };
 
 struct pool_events {
 	/* Once, when the first connection is ready, or when it could not be made. text: one line
 	 * for people, NULL when err is 0. */
 	void (*on_first)(void *ctx, int err, const char *text);
+	/* Optional: a connection is ready after the first could not be made, or after none was for a while. */
+	void (*on_up)(void *ctx);
 	/* A SELECT's or EXAMINE's answer; returns 0, or ERR_STALE when this is not the mailbox that
 	 * it was. */
 	int (*on_selected)(void *ctx, struct mailbox *mailbox, struct conn *conn);
@@ -101,7 +104,7 @@ struct pool_task {
 /* events: on_first may be NULL. */
 struct pool *pool_create(uv_loop_t *loop, const struct pool_options *options,
 	const struct pool_events *events, void *ctx);
-/* Makes the first connection; on_first will tell. */
+/* Makes the first connection; on_first will tell. When it could not be made the pool counts as down (pool_is_down) and keeps trying. */
 void pool_connect(struct pool *p);
 /* LOGOUT everywhere; on_done is called from the loop when all connections are closed, after at most
  * a second. Waiting tasks fail with ERR_CANCELED. */

@@ -18,10 +18,18 @@ struct pool {
 	uint64_t retry_at;   /* not before this */
 	uint64_t down_since; /* 0: a connection is or may be up */
 	uint32_t capabilities, enabled;
+	char *capability_words;
+	struct conn_counts past; /* of connections that are no more */
+	int64_t slept;           /* CLOCK_BOOTTIME less CLOCK_MONOTONIC, milliseconds */
 	uv_timer_t tick; /* each second */
 	uv_timer_t soon; /* runs pool_run once at the loop's next turn */
 	void (*on_shut_down)(void *ctx);
 	uint64_t shutdown_deadline;
 };
+
+/* Of all connections so far. */
+struct conn_counts pool_counts(const struct pool *p);
+/* As the server wrote them. */
+const char *pool_capability_words(const struct pool *p);
 
 #endif

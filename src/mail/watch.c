@@ -32,7 +32,7 @@ struct watch {
 	struct imap_command command;
 	enum watch_mode mode;
 	bool queued, granted; /* the task */
-	bool stopping;
+	bool started, stopping;
 	struct mailbox *in_use;
 	uint64_t live_since; /* uv_now; 0: nothing is watched */
 	uv_timer_t renew;    /* of IDLE, or NOOP */
@@ -244,7 +244,8 @@ static void on_refresh(uv_timer_t *timer)
 struct watch *watch_create(struct account *a)
 {
 	static const struct pool_events events = {
-		NULL, on_selected, on_select, on_pool_untagged, on_batch};
+		.on_selected = on_selected, .on_select = on_select,
+		.on_untagged = on_pool_untagged, .on_batch = on_batch};
 	struct watch *w = mem_zalloc(sizeof(*w));
 	struct pool_options options = a->options.pool;
 
@@ -276,7 +277,13 @@ void watch_start(struct watch *w)
 	else if (capabilities & IMAP_CAP_IDLE)
 		w->mode = WATCH_IDLE;
 	uv_timer_start(&w->refresh, on_refresh, refresh, refresh);
+	w->started = true;
 	enqueue(w);
+}
+
+bool watch_started(const struct watch *w)
+{
+	return w->started;
 }
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -352,6 +359,11 @@ bool watch_covers(const struct watch *w, const struct mailbox *mb, uint64_t sinc
 bool watch_covers_tree(const struct watch *w, uint64_t since)
 {
 	return w->mode == WATCH_NOTIFY && live(w) && since >= w->live_since;
+}
+
+struct pool *watch_pool(const struct watch *w)
+{
+	return w->pool;
 }
 
 const char *watch_mode(const struct watch *w)

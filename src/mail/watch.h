@@ -14,6 +14,7 @@ struct watch;
 struct watch *watch_create(struct account *a);
 /* Begins; the account's first connection is ready. */
 void watch_start(struct watch *w);
+bool watch_started(const struct watch *w);
 /* LOGOUT; on_done from the loop. */
 void watch_stop(struct watch *w, void (*on_done)(void *ctx), void *ctx);
 void watch_destroy(struct watch *w);
@@ -28,6 +29,8 @@ void watch_refresh(struct watch *w);
 bool watch_covers(const struct watch *w, const struct mailbox *mb, uint64_t since);
 /* The same for the tree of mailboxes. */
 bool watch_covers_tree(const struct watch *w, uint64_t since);
+/* Of the watching connection. */
+struct pool *watch_pool(const struct watch *w);
 /* For status: "NOTIFY", "IDLE", "polling". */
 const char *watch_mode(const struct watch *w);
 
