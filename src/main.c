@@ -4,6 +4,7 @@
  * own.
  */
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,11 +20,13 @@
 #include "credentials.h"
 #include "daemon.h"
 #include "fs/fs.h"
+#include "mail/status.h"
+#include "mail/watch.h"
 #include "net/stream.h"
 #include "options.h"
 
 #define ERROR_MAX 1024
-#define SIGNALS 3
+#define SIGNALS 4
 
 struct program {
 	struct options options;
@@ -72,10 +75,34 @@ static void on_unmounted(void *ctx)
 	stop(ctx);
 }
 
+/* The lines of `imapfs --status`, to the log. */
+static void log_status(struct program *p)
+{
+	struct buf text;
+	char *line, *rest;
+
+	buf_init(&text, 1u << 20);
+	if (p->mounted && account_status(p->account, &text) == 0)
+		for (line = strtok_r((char *)buf_cstr(&text), "\n", &rest); line;
+			line = strtok_r(NULL, "\n", &rest))
+			log_notice("%s", line);
+	buf_finish(&text);
+}
+
 static void on_signal(uv_signal_t *handle, int number)
 {
 	struct program *p = handle->data;
 
+	if (number == SIGUSR1) {
+		log_status(p);
+		return;
+	}
+	/* Without a terminal that could have hung up, it asks for a fresh look, as daemons have it.
+	 */
+	if (number == SIGHUP && !p->options.foreground && p->mounted) {
+		watch_refresh(p->account->watch);
+		return;
+	}
 	log_debug("signal %d: unmounting", number);
 	if (!p->mounted)
 		p->status = EXIT_STATUS_INTERNAL;
@@ -159,6 +186,7 @@ static struct account *create_account(struct program *p)
 				.tls = p->tls,
 				.timeout = (uint64_t)o->timeout * 1000,
 				.connections = o->connections,
+				.offline = o->offline,
 			},
 		.mailbox = o->source.mailbox,
 		.subscribed = o->subscribed,
@@ -195,7 +223,7 @@ static int prepare(struct program *p, char *error)
 
 static void watch_signals(struct program *p)
 {
-	static const int numbers[SIGNALS] = {SIGINT, SIGTERM, SIGHUP};
+	static const int numbers[SIGNALS] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
 
 	signal(SIGPIPE, SIG_IGN);
 	for (unsigned i = 0; i < SIGNALS; i++) {
@@ -260,12 +288,36 @@ static int check_mountpoint(const char *path)
 	return EXIT_STATUS_MOUNT;
 }
 
+/* imapfs --status MOUNTPOINT: what the daemon says of itself. */
+static int show_status(const char *mountpoint)
+{
+	char path[PATH_MAX], data[4096];
+	size_t n;
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/.imapfs/status", mountpoint) >= sizeof(path)) {
+		log_error("%.64s...: the path is too long", mountpoint);
+		return EXIT_STATUS_USAGE;
+	}
+	FILE *f = fopen(path, "re");
+	if (!f) {
+		log_error("%s: %s", path,
+			errno == ENOENT ? "no imapfs is mounted there" : strerror(errno));
+		return EXIT_STATUS_MOUNT;
+	}
+	while ((n = fread(data, 1, sizeof(data), f)) > 0)
+		fwrite(data, 1, n, stdout);
+	fclose(f);
+	return fflush(stdout) == 0 ? EXIT_STATUS_OK : EXIT_STATUS_INTERNAL;
+}
+
 int main(int argc, char **argv)
 {
 	struct program p = {0};
 	char error[ERROR_MAX];
 	const struct rlimit no_core = {0, 0};
 
+	if (argc == 3 && strcmp(argv[1], "--status") == 0)
+		return show_status(argv[2]);
 	if (options_parse(argc, argv, &p.options, error, sizeof(error)) < 0) {
 		fprintf(stderr, "imapfs: %s\n", error);
 		return EXIT_STATUS_USAGE;

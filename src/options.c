@@ -116,6 +116,12 @@ static int set_ro(struct parser *p, const struct rule *rule, const char *value)
 	return 0;
 }
 
+static int set_offline(struct parser *p, const struct rule *rule, const char *value)
+{
+	p->o->offline = p->o->ro = true;
+	return 0;
+}
+
 static int set_subscribed(struct parser *p, const struct rule *rule, const char *value)
 {
 	p->o->subscribed = true;
@@ -264,6 +270,7 @@ static int set_suffix(struct parser *p, const struct rule *rule, const char *val
 static const struct rule rules[] = {
 	{"ro", NULL, set_ro},
 	{"rw", NULL, set_ro},
+	{"offline", NULL, set_offline},
 	{"subscribed", NULL, set_subscribed},
 	{"passfile", "FILE", set_text},
 	{"passcmd", "COMMAND", set_passcmd},

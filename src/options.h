@@ -30,6 +30,7 @@ struct options {
 	bool foreground;    /* -f or -d */
 	bool debug;
 	bool ro;
+	bool offline; /* implies ro */
 	bool subscribed;
 	bool has_uid, has_gid;
 	uid_t uid;

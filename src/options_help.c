@@ -25,6 +25,7 @@ static const char help[] =
 	"    -V                the version\n"
 	"\n"
 	"    -o ro             nothing can be deleted\n"
+	"    -o offline        only what the cache holds, never connecting\n"
 	"    -o subscribed     only the mailboxes that are subscribed\n"
 	"    -o suffix=.EXT    behind the name of each message, as .eml\n"
 	"\n"

@@ -81,6 +81,10 @@ void dir_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	uint32_t uid;
 	struct mailbox *mb = inode_resolve(fs, ino, &uid);
 
+	if (control_owns(ino)) {
+		fuse_reply_open(req, fi);
+		return;
+	}
 	if (!mb || uid) {
 		fuse_reply_err(req, mb ? ENOTDIR : ESTALE);
 		return;
@@ -228,6 +232,10 @@ static void start_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off
 	uint32_t uid;
 	struct mailbox *mb = inode_resolve(fs, ino, &uid);
 
+	if (control_owns(ino)) {
+		control_readdir(fs, req, size, off, plus);
+		return;
+	}
 	if (!mb || uid) {
 		fuse_reply_err(req, mb ? ENOTDIR : ESTALE);
 		return;
@@ -334,11 +342,15 @@ void dir_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	uint32_t uid;
 	struct mailbox *mb = inode_resolve(fs, parent, &uid);
 
+	if (control_owns(parent)) {
+		control_lookup(fs, req, parent, name);
+		return;
+	}
 	if (!mb || uid) {
 		fuse_reply_err(req, mb ? ENOTDIR : ESTALE);
 		return;
 	}
-	if (lookup_directory(fs, req, mb, name)) {
+	if (lookup_directory(fs, req, mb, name) || control_lookup(fs, req, parent, name)) {
 		op_log("lookup", parent, started, 0);
 		return;
 	}

@@ -120,6 +120,10 @@ void file_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct mailbox *mb = inode_resolve(fs, ino, &uid);
 	struct stat st;
 
+	if (control_owns(ino)) {
+		control_getattr(fs, req, ino);
+		return;
+	}
 	if (!mb) {
 		fuse_reply_err(req, ESTALE);
 		return;
@@ -151,13 +155,16 @@ void file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	fuse_reply_err(req, ENOSYS);
 }
 
-/* Where the size was just corrected the kernel must know before it sees octets that it did not
- * expect. */
-static void reply_parts(
-	struct fs *fs, fuse_req_t req, fuse_ino_t ino, const struct body_parts *parts)
+/* Where the size was just found to be larger the kernel must know before it sees octets that it did
+ * not expect; where smaller, after it has seen the end. */
+static void reply_parts(struct fs *fs, fuse_req_t req, fuse_ino_t ino, const struct body_read *read,
+	const struct body_parts *parts)
 {
 	if (!notifier_has(fs->notifier, ino)) {
+		bool end = parts->total < read->size && (parts->total > 0 || read->offset == 0);
 		fuse_reply_iov(req, parts->iov, parts->count);
+		if (end && map_remove(&fs->shrunk, ino))
+			notify_attributes(fs->notifier, ino);
 		return;
 	}
 	char *data = mem_alloc(parts->total);
@@ -184,7 +191,7 @@ static void on_read(struct body_read *r, int err, const struct body_parts *parts
 		op_fail(op, read_error(err));
 		return;
 	}
-	reply_parts(op->fs, op->req, op->ino, parts);
+	reply_parts(op->fs, op->req, op->ino, r, parts);
 	op_end(op);
 }
 
@@ -228,6 +235,10 @@ void file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fu
 	uint32_t uid;
 	struct mailbox *mb = inode_resolve(fs, ino, &uid);
 
+	if (control_owns(ino)) {
+		control_read(fs, req, ino, size, off);
+		return;
+	}
 	if (!mb || uid == 0) {
 		fuse_reply_err(req, mb ? EISDIR : ESTALE);
 		return;
@@ -251,7 +262,7 @@ void file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fu
 	if (err < 0)
 		fuse_reply_err(req, error_errno(read_error(err)));
 	else
-		reply_parts(fs, req, ino, &parts);
+		reply_parts(fs, req, ino, &read, &parts);
 	op_log("read", ino, started, err < 0 ? error_errno(read_error(err)) : 0);
 }
 
@@ -281,7 +292,9 @@ void file_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 	uint32_t uid;
 	struct mailbox *mb = inode_resolve(fs, parent, &uid);
 
-	if (fs->options.readonly) {
+	/* Without the server the account is what the cache remembers, and that cannot be changed.
+	 */
+	if (fs->options.readonly || pool_is_down(fs->account->pool)) {
 		fuse_reply_err(req, EROFS);
 		return;
 	}

@@ -165,12 +165,20 @@ static void on_message_gone(void *ctx, struct mailbox *mb, uint32_t uid)
 	notify_directory(fs->notifier, parent);
 }
 
-static void on_size_changed(void *ctx, struct mailbox *mb, uint32_t uid)
+/* A smaller size the kernel learns from the short answer to its read, but only as long as it was
+ * not told to forget the attributes meanwhile; else the reader would see zeros behind the end. So
+ * it is told after that answer: see reply_parts. */
+static void on_size_changed(void *ctx, struct mailbox *mb, uint32_t uid, bool grew)
 {
 	struct fs *fs = ctx;
+	fuse_ino_t ino = inode_of_message(mb, uid);
 
-	if (fs->session && !fs->stopping)
-		notify_attributes(fs->notifier, inode_of_message(mb, uid));
+	if (!fs->session || fs->stopping)
+		return;
+	if (grew)
+		notify_attributes(fs->notifier, ino);
+	else
+		map_put(&fs->shrunk, ino, fs);
 }
 
 static void on_directory_gone(void *ctx, struct mailbox *parent, struct mailbox *mb)
@@ -231,7 +239,9 @@ struct fs *fs_create(uv_loop_t *loop, const struct fs_options *options)
 	fs->mounted = time(NULL);
 	list_init(&fs->ops);
 	map_init(&fs->unlinking);
+	map_init(&fs->shrunk);
 	fs->notifier = notifier_create(fs);
+	fs->control = control_create();
 	return fs;
 }
 
@@ -314,6 +324,8 @@ void fs_destroy(struct fs *fs)
 		fuse_session_destroy(fs->session);
 	free(fs->buffer.mem);
 	notifier_destroy(fs->notifier);
+	control_destroy(fs->control);
 	map_finish(&fs->unlinking);
+	map_finish(&fs->shrunk);
 	free(fs);
 }

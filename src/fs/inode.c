@@ -15,6 +15,8 @@ struct mailbox *inode_resolve(const struct fs *fs, fuse_ino_t ino, uint32_t *uid
 	*uid = 0;
 	if (ino == FUSE_ROOT_ID)
 		return fs->account->top;
+	if (control_owns(ino))
+		return NULL;
 	*uid = (uint32_t)ino;
 	struct mailbox *mb = account_mailbox(fs->account, (uint32_t)(ino >> 32));
 	return mb && !mb->dead ? mb : NULL;

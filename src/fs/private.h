@@ -13,6 +13,7 @@
 /* Messages never change and are announced when they go; directories are announced too. Seconds. */
 #define ATTR_TIMEOUT 86400.0
 
+struct control;
 struct notifier;
 
 struct fs {
@@ -25,7 +26,9 @@ struct fs {
 	uv_timer_t timer; /* deadlines and interrupts of ops */
 	struct list ops;  /* struct fs_op that wait */
 	struct notifier *notifier;
+	struct control *control;
 	struct map unlinking; /* inodes whose names the kernel itself is removing */
+	struct map shrunk;    /* inodes that the kernel believes to be larger than they are */
 	int64_t mounted;      /* seconds since 1970 */
 	bool polling, stopping;
 	void (*on_unmounted)(void *ctx);
@@ -121,6 +124,18 @@ void op_find_size(struct fs_op *op, struct mailbox *mb, uint32_t uid,
 	void (*resume)(struct fs_op *op, int err));
 /* Whether the size can be shown. */
 bool size_is_known(const struct cache_message *m);
+
+/* --- control.c --- */
+
+struct control *control_create(void);
+void control_destroy(struct control *c);
+/* Whether the inode is one of the hidden directory's. */
+bool control_owns(fuse_ino_t ino);
+/* True: answered. */
+bool control_lookup(struct fs *fs, fuse_req_t req, fuse_ino_t parent, const char *name);
+void control_getattr(struct fs *fs, fuse_req_t req, fuse_ino_t ino);
+void control_read(struct fs *fs, fuse_req_t req, fuse_ino_t ino, size_t size, off_t off);
+void control_readdir(struct fs *fs, fuse_req_t req, size_t size, off_t off, bool plus);
 
 /* --- notify.c --- */
 

@@ -46,7 +46,8 @@ static void start_offline(struct account *a, const char *text)
 		return;
 	}
 	if (!o->offline)
-		log_warning("%s:%u: %s; showing what the cache holds, read-only, until the server is back",
+		log_warning("%s:%u: %s; showing what the cache holds, read-only, until the server "
+			    "is back",
 			o->host, o->port, text);
 	started(a, 0, NULL);
 }
@@ -65,7 +66,10 @@ static void on_first(void *ctx, int err, const char *text)
 		return;
 	}
 	if (err < 0) {
-		started(a, err, a->options.pool.offline ? "offline, and the cache holds nothing of this account" : text);
+		started(a, err,
+			a->options.pool.offline
+				? "offline, and the cache holds nothing of this account"
+				: text);
 		return;
 	}
 	struct starter *s = mem_zalloc(sizeof(*s));

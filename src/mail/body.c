@@ -178,10 +178,11 @@ void body_set_end(struct body *b, uint64_t end)
 		return;
 	log_debug("message %u of %s has %llu octets, not %llu", b->uid, mb->component,
 		(unsigned long long)end, (unsigned long long)m->size);
+	bool grew = end > m->size;
 	m->size = end;
 	if (mb->uidvalidity != 0)
 		cache_put_messages(b->pool->account->cache, mb->id, m, 1);
-	b->pool->account->observer.on_size_changed(b->pool->account->ctx, mb, b->uid);
+	b->pool->account->observer.on_size_changed(b->pool->account->ctx, mb, b->uid, grew);
 }
 
 /* --- reading --- */

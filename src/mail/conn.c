@@ -164,6 +164,12 @@ static void on_session_closed(void *ctx, int err, const char *text)
 	c->closed = conn_counts(c);
 	net_stream_destroy(c->stream);
 	c->stream = NULL;
+	/* Who waited for a command has ended; the others must hear of it too. */
+	LIST_FOREACH_SAFE (pos, &c->tasks) {
+		struct pool_task *t = list_entry(pos, struct pool_task, link);
+		if (t->on_lost)
+			t->on_lost(t, err);
+	}
 	pool_on_conn_dead(c, err, text);
 }
 

@@ -29,7 +29,7 @@ struct conn {
 	bool was_ready;
 	int error; /* why it is dead */
 	uint64_t turns;
-	bool heard; /* since we last spoke */
+	bool heard;                /* since we last spoke */
 	struct conn_counts closed; /* the stream's last, when it is no more */
 
 	struct mailbox *mailbox; /* selected, or being selected */

@@ -77,14 +77,15 @@ static int64_t time_slept(void)
 	return milliseconds(CLOCK_BOOTTIME) - milliseconds(CLOCK_MONOTONIC);
 }
 
-/* After a sleep the servers and routers on the way have forgotten us, but would not say so for a long time. */
+/* After a sleep the servers and routers on the way have forgotten us, but would not say so for a
+ * long time. */
 static void check_sleep(struct pool *p)
 {
 	int64_t slept = time_slept();
 
 	if (slept - p->slept > SLEEP_MAX) {
 		log_debug("the machine slept: connecting anew");
-		LIST_FOREACH_SAFE(pos, &p->conns)
+		LIST_FOREACH_SAFE (pos, &p->conns)
 			conn_fail(list_entry(pos, struct conn, link), ERR_NET, "the machine slept");
 		p->retry_at = 0;
 	}
@@ -150,7 +151,8 @@ static unsigned conn_count(const struct pool *p)
 
 static bool may_connect(const struct pool *p)
 {
-	return !p->shutting_down && !p->options.offline && conn_count(p) < p->max && uv_now(p->loop) >= p->retry_at;
+	return !p->shutting_down && !p->options.offline && conn_count(p) < p->max &&
+	       uv_now(p->loop) >= p->retry_at;
 }
 
 static void go_down(struct pool *p)
@@ -358,7 +360,7 @@ struct conn_counts pool_counts(const struct pool *p)
 {
 	struct conn_counts total = p->past;
 
-	LIST_FOREACH(pos, &p->conns)
+	LIST_FOREACH (pos, &p->conns)
 		add_counts(&total, conn_counts(list_entry(pos, struct conn, link)));
 	return total;
 }

@@ -48,7 +48,8 @@ struct pool_events {
 	/* Once, when the first connection is ready, or when it could not be made. text: one line
 	 * for people, NULL when err is 0. */
 	void (*on_first)(void *ctx, int err, const char *text);
-	/* Optional: a connection is ready after the first could not be made, or after none was for a while. */
+	/* Optional: a connection is ready after the first could not be made, or after none was for
+	 * a while. */
 	void (*on_up)(void *ctx);
 	/* A SELECT's or EXAMINE's answer; returns 0, or ERR_STALE when this is not the mailbox that
 	 * it was. */
@@ -92,6 +93,8 @@ struct pool_task {
 	struct conn *conn; /* once granted */
 	void (*on_conn)(struct pool_task *t);
 	void (*on_fail)(struct pool_task *t, int err);
+	/* For tasks that hold a connection without a command under way: it is lost, end. */
+	void (*on_lost)(struct pool_task *t, int err);
 	/* Optional. uid as in imap_session_events. */
 	void (*on_untagged)(struct pool_task *t, const struct imap_response *r, uint32_t uid);
 	/* Optional: true claims the body; its data and end follow. */
@@ -104,7 +107,8 @@ struct pool_task {
 /* events: on_first may be NULL. */
 struct pool *pool_create(uv_loop_t *loop, const struct pool_options *options,
 	const struct pool_events *events, void *ctx);
-/* Makes the first connection; on_first will tell. When it could not be made the pool counts as down (pool_is_down) and keeps trying. */
+/* Makes the first connection; on_first will tell. When it could not be made the pool counts as down
+ * (pool_is_down) and keeps trying. */
 void pool_connect(struct pool *p);
 /* LOGOUT everywhere; on_done is called from the loop when all connections are closed, after at most
  * a second. Waiting tasks fail with ERR_CANCELED. */

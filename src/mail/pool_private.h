@@ -21,8 +21,8 @@ struct pool {
 	char *capability_words;
 	struct conn_counts past; /* of connections that are no more */
 	int64_t slept;           /* CLOCK_BOOTTIME less CLOCK_MONOTONIC, milliseconds */
-	uv_timer_t tick; /* each second */
-	uv_timer_t soon; /* runs pool_run once at the loop's next turn */
+	uv_timer_t tick;         /* each second */
+	uv_timer_t soon;         /* runs pool_run once at the loop's next turn */
 	void (*on_shut_down)(void *ctx);
 	uint64_t shutdown_deadline;
 };

@@ -15,13 +15,14 @@ static int put_connections(const struct pool *p, const char *role, struct buf *o
 {
 	int err = 0;
 
-	LIST_FOREACH(pos, &p->conns) {
+	LIST_FOREACH (pos, &p->conns) {
 		struct conn *c = list_entry(pos, struct conn, link);
 		struct conn_counts counts = conn_counts(c);
-		err |= buf_printf(out, "connection: %s %s: %s%s%s, %u tasks, %llu in, %llu out, %llu turns\n",
+		err |= buf_printf(out,
+			"connection: %s %s: %s%s%s, %u tasks, %llu in, %llu out, %llu turns\n",
 			c->name, role, conn_state_name(c), c->mailbox ? ", " : "",
-			c->mailbox ? c->mailbox->component : "", c->task_count,
-			n(counts.wire_in), n(counts.wire_out), n(counts.turns));
+			c->mailbox ? c->mailbox->component : "", c->task_count, n(counts.wire_in),
+			n(counts.wire_out), n(counts.turns));
 	}
 	return err;
 }
@@ -42,7 +43,8 @@ static int put_server(struct account *a, struct buf *out)
 		n(total.wire_in + watching.wire_in), n(total.wire_out + watching.wire_out),
 		n(total.turns + watching.turns));
 	if (a->quota->limit)
-		err |= buf_printf(out, "quota: %llu of %llu octets\n", n(a->quota->used), n(a->quota->limit));
+		err |= buf_printf(
+			out, "quota: %llu of %llu octets\n", n(a->quota->used), n(a->quota->limit));
 	return err;
 }
 
@@ -54,10 +56,12 @@ static int put_cache(struct account *a, struct buf *out)
 	cache_counts(a->cache, &c);
 	asked = c.hits + c.misses;
 	return buf_printf(out,
-		"cache: %s, %llu of %llu octets, %llu hits, %llu misses (%llu %%), %zu octets to write\n"
+		"cache: %s, %llu of %llu octets, %llu hits, %llu misses (%llu %%), %zu octets to "
+		"write\n"
 		"memory: %llu octets of bodies\n",
-		c.on_disk ? "on disk" : "in memory", n(c.bytes), n(c.max_bytes), n(c.hits), n(c.misses),
-		n(asked ? c.hits * 100 / asked : 0), c.queued, n(body_memory(a->bodies)));
+		c.on_disk ? "on disk" : "in memory", n(c.bytes), n(c.max_bytes), n(c.hits),
+		n(c.misses), n(asked ? c.hits * 100 / asked : 0), c.queued,
+		n(body_memory(a->bodies)));
 }
 
 struct listing {
@@ -74,9 +78,12 @@ static void put_mailbox(void *ctx, uint64_t key, void *value)
 	if (!mailbox_selectable(mb) || !mb->loaded)
 		return;
 	uint64_t age = mb->checked ? (uv_now(l->account->loop) - mb->checked) / 1000 : 0;
-	l->err |= buf_printf(l->out, "mailbox: %s: %zu messages, UIDVALIDITY %u, %s, %s %llu s ago\n",
-		mb->component, mailbox_count(mb), mb->uidvalidity,
-		mb->sync ? "being checked" : mb->complete ? "complete" : "incomplete",
+	l->err |= buf_printf(l->out,
+		"mailbox: %s: %zu messages, UIDVALIDITY %u, %s, %s %llu s ago\n", mb->component,
+		mailbox_count(mb), mb->uidvalidity,
+		mb->sync       ? "being checked"
+		: mb->complete ? "complete"
+			       : "incomplete",
 		mb->checked ? "checked" : "never checked,", n(age));
 }
 

@@ -71,6 +71,14 @@ static void on_fail(struct pool_task *t, int err)
 		enqueue(w);
 }
 
+static void on_lost(struct pool_task *t, int err)
+{
+	struct watch *w = list_entry(t, struct watch, task);
+
+	end_task(w);
+	enqueue(w);
+}
+
 static void submit(struct watch *w, const char *text,
 	void (*on_done)(struct imap_command *, const struct imap_result *), bool idle)
 {
@@ -243,9 +251,10 @@ static void on_refresh(uv_timer_t *timer)
 
 struct watch *watch_create(struct account *a)
 {
-	static const struct pool_events events = {
-		.on_selected = on_selected, .on_select = on_select,
-		.on_untagged = on_pool_untagged, .on_batch = on_batch};
+	static const struct pool_events events = {.on_selected = on_selected,
+		.on_select = on_select,
+		.on_untagged = on_pool_untagged,
+		.on_batch = on_batch};
 	struct watch *w = mem_zalloc(sizeof(*w));
 	struct pool_options options = a->options.pool;
 
@@ -256,6 +265,7 @@ struct watch *watch_create(struct account *a)
 	w->task = (struct pool_task){
 		.on_conn = on_conn,
 		.on_fail = on_fail,
+		.on_lost = on_lost,
 		.on_untagged = on_untagged,
 	};
 	list_init(&w->task.link);
