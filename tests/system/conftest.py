@@ -116,7 +116,8 @@ def mount(directory):
         try:
             m.stop()
         except AssertionError as error:
-            failures.append(str(error))
+            failures.append(str(error)[:500])
+            print(m.said()[-20000:])  # pytest shows it with the failure
         m.kill()
     assert not failures, failures
 
