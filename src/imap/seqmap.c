@@ -211,15 +211,15 @@ uint32_t imap_seqmap_expunge(struct imap_seqmap *m, uint32_t seq, bool *valid)
 	return uid;
 }
 
-/* The number that has uid, or 0. */
-static uint32_t find_uid(const struct imap_seqmap *m, uint32_t uid)
+/* The lowest number that is known to have a UID from first to last, or 0. */
+static uint32_t find_between(const struct imap_seqmap *m, uint32_t first, uint32_t last)
 {
 	for (size_t i = 0; i < m->count; i++) {
 		const struct block *b = &m->blocks[i];
-		if (uid < b->min || uid > b->max)
+		if (last < b->min || first > b->max)
 			continue;
 		for (uint32_t at = 0; at < b->count; at++)
-			if (b->uids[at] == uid)
+			if (b->uids[at] >= first && b->uids[at] <= last)
 				return b->first + at;
 	}
 	return 0;
@@ -240,7 +240,7 @@ static uint32_t find_below(const struct imap_seqmap *m, uint32_t uid)
 }
 
 /* A range may hold as many UIDs as the server likes to say, so only those that are known are gone
- * through one by one. Behind the first unknown one nothing in the range is known any more. */
+ * through one by one, up to the first that is not. */
 void imap_seqmap_vanish(struct imap_seqmap *m, uint32_t first, uint32_t last)
 {
 	uint64_t uid = first;
@@ -249,14 +249,18 @@ void imap_seqmap_vanish(struct imap_seqmap *m, uint32_t first, uint32_t last)
 
 	if (first == 0)
 		return;
-	while (uid <= last && (seq = find_uid(m, (uint32_t)uid)) > 0) {
+	while (uid <= last && (seq = find_between(m, (uint32_t)uid, (uint32_t)uid)) > 0) {
 		imap_seqmap_expunge(m, seq, &valid);
 		uid++;
 	}
 	if (uid > last)
 		return;
-	uint64_t unknown = last - uid + 1;
+	/* UIDs that do not rise with the numbers may have left one of the range below. */
 	forget_above(m, find_below(m, (uint32_t)uid));
+	seq = find_between(m, (uint32_t)uid, last);
+	if (seq > 0)
+		forget_above(m, seq - 1);
+	uint64_t unknown = last - uid + 1;
 	m->exists -= unknown < m->exists ? (uint32_t)unknown : m->exists;
 	forget_above(m, m->exists);
 }

@@ -37,24 +37,33 @@ static uint32_t model_expunge(struct model *m, uint32_t seq)
 	return uid;
 }
 
-static void model_vanish(struct model *m, uint32_t uid)
+static uint32_t model_find(const struct model *m, uint32_t first, uint32_t last)
 {
-	uint32_t below = 0;
+	for (uint32_t seq = 1; seq <= m->exists; seq++)
+		if (m->uids[seq] >= first && m->uids[seq] <= last)
+			return seq;
+	return 0;
+}
 
-	if (uid == 0 || m->exists == 0)
+static void model_vanish(struct model *m, uint32_t first, uint32_t last)
+{
+	uint32_t below = 0, seq;
+
+	if (first == 0)
 		return;
-	for (uint32_t seq = 1; seq <= m->exists; seq++) {
-		if (m->uids[seq] == uid) {
-			model_expunge(m, seq);
-			return;
-		}
-		if (m->uids[seq] != 0 && m->uids[seq] < uid)
+	for (; first <= last && (seq = model_find(m, first, first)) > 0; first++)
+		model_expunge(m, seq);
+	if (first > last)
+		return;
+	for (seq = 1; seq <= m->exists; seq++)
+		if (m->uids[seq] != 0 && m->uids[seq] < first)
 			below = seq;
-	}
-	uint32_t exists = m->exists - 1;
+	uint32_t exists = m->exists > last - first + 1 ? m->exists - (last - first + 1) : 0;
 	model_set_exists(m, below);
-	m->exists = exists;
-	m->uids[exists + 1] = 0;
+	seq = model_find(m, first, last);
+	if (seq > 0)
+		model_set_exists(m, seq - 1);
+	model_set_exists(m, exists);
 }
 
 static void check_all(const struct imap_seqmap *map, const struct model *m)
@@ -93,8 +102,9 @@ static void step(struct imap_seqmap *map, struct model *m, uint64_t *random, boo
 		/* Mostly one that is there: an unknown one forgets much. */
 		if (random_below(random, 10) > 0 && seq <= m->exists && m->uids[seq])
 			uid = m->uids[seq];
-		imap_seqmap_vanish(map, uid);
-		model_vanish(m, uid);
+		uint32_t last = uid + random_below(random, 2) * random_below(random, 12);
+		imap_seqmap_vanish(map, uid, last);
+		model_vanish(m, uid, last);
 	} else if (what < 998) {
 		uint32_t n = m->exists + random_below(random, 30);
 		n = n > MODEL_MAX ? MODEL_MAX : n;
@@ -141,7 +151,7 @@ static void ignores_what_cannot_be(void **state)
 	assert_int_equal(imap_seqmap_uid(map, 1), 0);
 	assert_int_equal(imap_seqmap_expunge(map, 1, &valid), 0);
 	assert_false(valid);
-	imap_seqmap_vanish(map, 5);
+	imap_seqmap_vanish(map, 5, 5);
 	assert_int_equal(imap_seqmap_exists(map), 0);
 	imap_seqmap_set_exists(map, UINT32_MAX);
 	assert_int_equal(imap_seqmap_learn(map, 0, 5), 0);
@@ -152,6 +162,11 @@ static void ignores_what_cannot_be(void **state)
 	assert_true(valid);
 	assert_int_equal(imap_seqmap_uid(map, UINT32_MAX - 1), UINT32_MAX);
 	assert_int_equal(imap_seqmap_exists(map), UINT32_MAX - 1);
+	/* At once, however many. */
+	imap_seqmap_vanish(map, 1, UINT32_MAX - 2);
+	assert_int_equal(imap_seqmap_exists(map), 1);
+	imap_seqmap_vanish(map, 1, UINT32_MAX);
+	assert_int_equal(imap_seqmap_exists(map), 0);
 	imap_seqmap_destroy(map);
 }
 
