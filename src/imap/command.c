@@ -44,7 +44,7 @@ static bool quotable(struct span s)
 	if (s.n > 512)
 		return false;
 	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] < 0x20 || s.p[i] == 0x7f)
+		if ((unsigned char)s.p[i] < 0x20 || (unsigned char)s.p[i] >= 0x7f)
 			return false;
 	return true;
 }
@@ -80,7 +80,7 @@ void imap_command_add_string(struct imap_command *c, struct span s)
 /* Exchange throttles with a BAD that says nothing in a code. */
 static bool sounds_throttled(struct span text)
 {
-	static const struct span words[] = {{"not connected", 13}, {"hrottl", 6}, {"too many", 8}};
+	static const struct span words[] = {{"not connected", 13}, {"hrottl", 6}, {"oo many", 7}};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (memmem(text.p, text.n, words[i].p, words[i].n))
