@@ -31,7 +31,8 @@ struct imap_command {
 	unsigned literal_count;
 	bool literal_plus;
 	bool idle;       /* IDLE (RFC 2177): stays under way until imap_session_end_idle */
-	int build_error; /* the first error while building; submitting completes with it */
+	int build_error; /* the first error while building; the command is not sent and
+				  completes with it */
 	uint32_t tag;    /* the number behind the letter; set by the session */
 	void (*on_done)(struct imap_command *c, const struct imap_result *result);
 };

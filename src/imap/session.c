@@ -225,7 +225,7 @@ void imap_session_fail(struct imap_session *s, int err, const char *text)
 	imap_session_set_state(s, IMAP_DEAD);
 	complete_all(s, &s->flight, err);
 	complete_all(s, &s->queue, err);
-	complete_all(s, &s->unbuilt, err);
+	complete_unbuilt(s);
 	s->events.on_closed(s->ctx, err, text);
 }
 
@@ -489,6 +489,7 @@ void imap_session_tls_done(struct imap_session *s, uint64_t now)
 {
 	s->active = s->now = now;
 	imap_login_on_tls(s);
+	complete_unbuilt(s);
 }
 
 /* --- questions --- */
