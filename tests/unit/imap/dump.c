@@ -7,12 +7,16 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static const char *const conditions[] = {"OK", "NO", "BAD", "BYE", "PREAUTH"};
-static const char *const codes[] = {"NONE", "OTHER", "ALERT", "ALREADYEXISTS", "APPENDUID",
-	"AUTHENTICATIONFAILED", "AUTHORIZATIONFAILED", "CANNOT", "CAPABILITY", "CLOSED", "COPYUID",
-	"EXPIRED", "HIGHESTMODSEQ", "INUSE", "LIMIT", "NOMODSEQ", "NONEXISTENT", "NOPERM",
-	"OVERQUOTA", "PERMANENTFLAGS", "PRIVACYREQUIRED", "READ-ONLY", "READ-WRITE", "SERVERBUG",
-	"THROTTLED", "TRYCREATE", "UIDNEXT", "UIDNOTSTICKY", "UIDVALIDITY", "UNAVAILABLE",
-	"UNSEEN"};
+#define NAME(id) [IMAP_CODE_##id] = #id
+/* By name, so that a new code cannot shift the others. */
+static const char *const codes[] = {NAME(NONE), NAME(OTHER), NAME(ALERT), NAME(ALREADYEXISTS),
+	NAME(APPENDUID), NAME(AUTHENTICATIONFAILED), NAME(AUTHORIZATIONFAILED), NAME(CANNOT),
+	NAME(CAPABILITY), NAME(CLOSED), NAME(COPYUID), NAME(EXPIRED), NAME(HIGHESTMODSEQ),
+	NAME(INUSE), NAME(LIMIT), NAME(NOMODSEQ), NAME(NONEXISTENT), NAME(NOPERM),
+	NAME(NOTIFICATIONOVERFLOW), NAME(OVERQUOTA), NAME(PERMANENTFLAGS), NAME(PRIVACYREQUIRED),
+	[IMAP_CODE_READ_ONLY] = "READ-ONLY", [IMAP_CODE_READ_WRITE] = "READ-WRITE", NAME(SERVERBUG),
+	NAME(THROTTLED), NAME(TRYCREATE), NAME(UIDNEXT), NAME(UIDNOTSTICKY), NAME(UIDVALIDITY),
+	NAME(UNAVAILABLE), NAME(UNSEEN)};
 static const char *const message_flags[] = {
 	"seen", "answered", "flagged", "deleted", "draft", "recent", "any"};
 static const char *const list_flags[] = {"noselect", "nonexistent", "noinferiors", "subscribed",
