@@ -1,0 +1,548 @@
+/* See script.h. */
+#include "script.h"
+
+#include <gsasl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "dump.h"
+#include "imap/session.h"
+
+#define TEXT_MAX (256u << 20)
+/* Allocated before the play, so that only the session's own allocations are left in it. */
+#define TEXT_USUAL (64u << 10)
+#define COMMANDS_MAX 64
+
+#define CHECK(condition)                                                                           \
+	do {                                                                                       \
+		if (!(condition)) {                                                                \
+			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);            \
+			abort();                                                                   \
+		}                                                                                  \
+	} while (0)
+
+enum line_kind { LINE_NONE, LINE_SENT, LINE_DATA };
+
+struct play {
+	struct script *script;
+	struct imap_session *session;
+	struct imap_session_options options;
+	uint64_t now;
+	enum line_kind open;  /* the last line of got goes on */
+	bool carriage_return; /* was sent last */
+	bool calling;         /* a function that makes no events is being called */
+	bool over;            /* whatever comes now is not written down */
+	bool closed;
+	size_t behind; /* octets at the end of a part that the session left to the stream */
+	struct imap_command commands[COMMANDS_MAX];
+	bool done[COMMANDS_MAX];
+	unsigned count;
+};
+
+/* The nonce of SCRAM's client: the same in every run. Stands in the way of GNU SASL's own. */
+int gsasl_nonce(char *data, size_t n)
+{
+	memset(data, 'A', n);
+	return GSASL_OK;
+}
+
+/* --- writing down --- */
+
+static void put(struct buf *out, struct span s)
+{
+	CHECK(buf_append_span(out, s) == 0);
+}
+
+static void close_line(struct play *p)
+{
+	if (p->open != LINE_NONE)
+		put(&p->script->got, SPAN("\n"));
+	p->open = LINE_NONE;
+}
+
+#define EVENT(p, ...)                                                                              \
+	do {                                                                                       \
+		CHECK(!(p)->calling && !(p)->closed);                                              \
+		close_line(p);                                                                     \
+		if (!(p)->over)                                                                    \
+			CHECK(buf_printf(&(p)->script->got, "=> " __VA_ARGS__) == 0);              \
+	} while (0)
+
+/* Lines of the client are put together however they are sent. */
+static void on_send(void *ctx, struct span octets)
+{
+	struct play *p = ctx;
+
+	CHECK(!p->closed);
+	for (size_t i = 0; i < octets.n; i++) {
+		if (p->open != LINE_SENT) {
+			close_line(p);
+			put(&p->script->got, SPAN("C: "));
+			p->open = LINE_SENT;
+		}
+		char c = octets.p[i];
+		if (p->carriage_return && c != '\n')
+			dump_octets(&p->script->got, SPAN("\r"));
+		p->carriage_return = c == '\r';
+		if (c == '\n')
+			close_line(p);
+		else if (c != '\r')
+			dump_octets(&p->script->got, (struct span){&c, 1});
+	}
+}
+
+static void on_starttls(void *ctx, size_t buffered)
+{
+	struct play *p = ctx;
+
+	EVENT(p, "starttls\n");
+	p->behind = buffered;
+}
+
+static void on_compress(void *ctx, struct span rest)
+{
+	struct play *p = ctx;
+
+	EVENT(p, "compress\n");
+	p->behind = rest.n;
+}
+
+static void on_ready(void *ctx)
+{
+	struct play *p = ctx;
+
+	EVENT(p, "ready\n");
+	CHECK(imap_session_state(p->session) == IMAP_READY);
+}
+
+static void on_untagged(void *ctx, const struct imap_response *r, uint32_t uid)
+{
+	struct play *p = ctx;
+
+	EVENT(p, "%s", "");
+	if (uid)
+		CHECK(buf_printf(&p->script->got, "[%" PRIu32 "] ", uid) == 0);
+	dump_response(&p->script->got, r);
+}
+
+static void on_body_begin(void *ctx, const struct imap_fetch *prefix, uint32_t uid, uint64_t size)
+{
+	struct play *p = ctx;
+
+	EVENT(p, "body [%" PRIu32 "] seq=%" PRIu32 " octets=%" PRIu64, uid, prefix->seq, size);
+	if (prefix->has_origin)
+		CHECK(buf_printf(&p->script->got, " origin=%" PRIu64, prefix->origin) == 0);
+	put(&p->script->got, SPAN("\n"));
+}
+
+static void on_body_data(void *ctx, struct span octets)
+{
+	struct play *p = ctx;
+
+	CHECK(octets.n > 0 && !p->calling && !p->closed);
+	if (p->open != LINE_DATA) {
+		close_line(p);
+		put(&p->script->got, SPAN("=> data "));
+		p->open = LINE_DATA;
+	}
+	dump_octets(&p->script->got, octets);
+}
+
+static void on_body_end(void *ctx)
+{
+	struct play *p = ctx;
+
+	EVENT(p, "end\n");
+}
+
+static void on_closed(void *ctx, int err, const char *text)
+{
+	struct play *p = ctx;
+
+	EVENT(p, "closed: %s: %s\n", error_text(err), text);
+	p->closed = true;
+	CHECK(err < 0 && imap_session_pending(p->session) == 0);
+	for (unsigned i = 0; i < p->count; i++)
+		CHECK(p->done[i]);
+}
+
+static const struct imap_session_events events = {on_send, on_starttls, on_compress, on_ready,
+	on_untagged, on_body_begin, on_body_data, on_body_end, on_closed};
+
+static int hex(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static void unescape(struct buf *out, struct span s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i];
+		if (s.n - i >= 4 && c == '\\' && s.p[i + 1] == 'x' && hex(s.p[i + 2]) >= 0 &&
+			hex(s.p[i + 3]) >= 0) {
+			c = (char)(hex(s.p[i + 2]) * 16 + hex(s.p[i + 3]));
+			i += 3;
+		}
+		CHECK(buf_append_char(out, c) == 0);
+	}
+}
+
+/* --- the owner's deeds --- */
+
+static struct play *current; /* on_done has no context of its own */
+
+static void on_done(struct imap_command *c, const struct imap_result *result)
+{
+	struct play *p = current;
+	size_t i = (size_t)(c - p->commands);
+
+	CHECK(i < p->count && !p->done[i]);
+	CHECK(!result->response || result->response->kind == IMAP_TAGGED);
+	p->done[i] = true;
+	EVENT(p, "done %zu: %s", i + 1, result->err ? error_text(result->err) : "OK");
+	if (p->over)
+		return;
+	if (result->response && result->response->text.n) {
+		put(&p->script->got, SPAN(": "));
+		dump_octets(&p->script->got, result->response->text);
+	}
+	put(&p->script->got, SPAN("\n"));
+}
+
+/* Text with $(...) for what is given as a string, whatever is in it. */
+static void build(struct imap_command *c, struct span text)
+{
+	while (text.n > 0) {
+		const char *dollar = memmem(text.p, text.n, "$(", 2);
+		size_t n = dollar ? (size_t)(dollar - text.p) : text.n;
+		imap_command_add(c, "%.*s", (int)n, text.p);
+		text = (struct span){text.p + n, text.n - n};
+		if (!dollar)
+			break;
+		const char *end = memchr(text.p, ')', text.n);
+		size_t inner = end ? (size_t)(end - text.p) : text.n;
+		imap_command_add_string(c, (struct span){text.p + 2, inner - 2});
+		inner += end != NULL;
+		text = (struct span){text.p + inner, text.n - inner};
+	}
+	imap_command_add(c, "\r\n");
+}
+
+static void submit(struct play *p, struct span text, bool idle)
+{
+	if (imap_session_state(p->session) != IMAP_READY || p->count == COMMANDS_MAX)
+		return;
+	struct imap_command *c = &p->commands[p->count++];
+	bool plus = imap_session_capabilities(p->session) & IMAP_CAP_LITERAL_PLUS;
+	imap_command_init(c, plus, on_done);
+	c->idle = idle;
+	unescape(&p->script->block, text);
+	build(c, buf_span(&p->script->block));
+	buf_clear(&p->script->block);
+	imap_session_submit(p->session, c, p->now);
+}
+
+static void act_submit(struct play *p, struct span args)
+{
+	submit(p, args, false);
+}
+
+static void act_idle(struct play *p, struct span args)
+{
+	submit(p, SPAN("IDLE"), true);
+}
+
+static void act_end_idle(struct play *p, struct span args)
+{
+	imap_session_end_idle(p->session, p->now);
+}
+
+static void act_tls(struct play *p, struct span args)
+{
+	p->calling = false;
+	imap_session_tls_done(p->session, p->now);
+}
+
+/* Time passes, milliseconds; then the session is asked to look at it. */
+static void act_tick(struct play *p, struct span args)
+{
+	uint64_t step = 0;
+
+	if (text_parse_number(args, 1u << 30, &step))
+		p->now += step;
+	p->calling = false;
+	imap_session_tick(p->session, p->now);
+}
+
+static void act_logout(struct play *p, struct span args)
+{
+	imap_session_logout(p->session);
+}
+
+static void act_forget(struct play *p, struct span args)
+{
+	if (imap_session_pending(p->session) == 0)
+		imap_session_forget_mailbox(p->session);
+}
+
+static void act_fail(struct play *p, struct span args)
+{
+	p->calling = false;
+	imap_session_fail(p->session, ERR_NET, "the connection was lost");
+}
+
+static void act_show(struct play *p, struct span args)
+{
+	struct imap_session *s = p->session;
+
+	CHECK(buf_printf(&p->script->got, "=> exists %" PRIu32 ", pending %u%s%s\n",
+		      imap_session_exists(s), imap_session_pending(s),
+		      imap_session_enabled(s, IMAP_CAP_QRESYNC) ? ", QRESYNC" : "",
+		      imap_session_enabled(s, IMAP_CAP_UTF8_ACCEPT) ? ", UTF8=ACCEPT" : "") == 0);
+}
+
+static const struct {
+	struct span name;
+	void (*act)(struct play *p, struct span args);
+} actions[] = {
+	{{"submit", 6}, act_submit},
+	{{"idle", 4}, act_idle},
+	{{"end-idle", 8}, act_end_idle},
+	{{"tls", 3}, act_tls},
+	{{"tick", 4}, act_tick},
+	{{"logout", 6}, act_logout},
+	{{"forget", 6}, act_forget},
+	{{"fail", 4}, act_fail},
+	{{"show", 4}, act_show},
+};
+
+static bool act(struct play *p, struct span line)
+{
+	const char *space = memchr(line.p, ' ', line.n);
+	size_t n = space ? (size_t)(space - line.p) : line.n;
+	struct span args = {line.p + n, line.n - n};
+
+	if (args.n > 0)
+		args = (struct span){args.p + 1, args.n - 1};
+	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
+		if (!span_equal((struct span){line.p, n}, actions[i].name))
+			continue;
+		p->calling = true;
+		actions[i].act(p, args);
+		p->calling = false;
+		close_line(p);
+		return true;
+	}
+	return false;
+}
+
+/* --- the server's octets --- */
+
+/* A block of its own, so that AddressSanitizer sees an octet too many; when there is no memory for
+ * it, which a test may want, where it lies. */
+static void feed_part(struct play *p, struct span part)
+{
+	char *copy = malloc(part.n);
+
+	if (copy)
+		memcpy(copy, part.p, part.n);
+	p->behind = 0;
+	imap_session_feed(p->session, (struct span){copy ? copy : part.p, part.n}, p->now);
+	free(copy);
+}
+
+static void flush(struct play *p)
+{
+	struct script *s = p->script;
+	size_t at = 0, start = s->octets;
+
+	if (s->block.len == 0)
+		return;
+	while (at < s->block.len && !p->closed) {
+		size_t n = s->block.len - at < s->part ? s->block.len - at : s->part;
+		if (s->cut > start + at && s->cut < start + at + n)
+			n = s->cut - start - at;
+		feed_part(p, (struct span){s->block.data + at, n});
+		/* A stream that changed hands comes back as what it carries, here: itself. */
+		at += n - p->behind;
+	}
+	s->octets += s->block.len;
+	buf_clear(&s->block);
+	close_line(p);
+}
+
+/* --- the file --- */
+
+static bool take_line(struct span *text, struct span *line)
+{
+	if (text->n == 0)
+		return false;
+	const char *lf = memchr(text->p, '\n', text->n);
+	*line = (struct span){text->p, lf ? (size_t)(lf - text->p) : text->n};
+	size_t used = line->n + (lf != NULL);
+	*text = (struct span){text->p + used, text->n - used};
+	return true;
+}
+
+static bool starts_with(struct span *line, struct span prefix)
+{
+	if (line->n < prefix.n || memcmp(line->p, prefix.p, prefix.n) != 0)
+		return false;
+	*line = (struct span){line->p + prefix.n, line->n - prefix.n};
+	return true;
+}
+
+static void take_text(struct script *s, struct span value, char *out)
+{
+	buf_clear(&s->block);
+	unescape(&s->block, value);
+	size_t n = s->block.len < SCRIPT_SECRET_MAX - 1 ? s->block.len : SCRIPT_SECRET_MAX - 1;
+	if (n)
+		memcpy(out, s->block.data, n);
+	out[n] = '\0';
+	buf_clear(&s->block);
+}
+
+static bool take_option(struct play *p, struct span line)
+{
+	if (starts_with(&line, SPAN("user: ")))
+		take_text(p->script, line, p->script->user);
+	else if (starts_with(&line, SPAN("password: ")))
+		take_text(p->script, line, p->script->password);
+	else if (starts_with(&line, SPAN("timeout: ")))
+		return text_parse_number(line, UINT32_MAX, &p->options.timeout);
+	else if (span_equal(line, SPAN("starttls")))
+		p->options.starttls = true;
+	else if (span_equal(line, SPAN("compress")))
+		p->options.compress = true;
+	else
+		return false;
+	return true;
+}
+
+/* Before what the server says and what the owner does, in both texts: what comes of it must not
+ * have come before. */
+static void mark(struct script *s)
+{
+	put(&s->expected, SPAN("--\n"));
+	put(&s->got, SPAN("--\n"));
+}
+
+static bool play_line(struct play *p, struct span line, char *last)
+{
+	struct script *s = p->script;
+	struct span rest = line;
+
+	if (starts_with(&rest, SPAN("S: "))) {
+		if (*last != 'S')
+			mark(s);
+		*last = 'S';
+		unescape(&s->block, rest);
+		put(&s->block, SPAN("\r\n"));
+		return true;
+	}
+	if (line.n == 0 || line.p[0] == '#')
+		return true;
+	flush(p);
+	char before = *last;
+	*last = line.p[0];
+	if (starts_with(&rest, SPAN("! "))) {
+		if (before != '!')
+			mark(s);
+		/* The owner is told no more of a session that is closed. */
+		return p->closed || act(p, rest);
+	}
+	put(&s->expected, line);
+	put(&s->expected, SPAN("\n"));
+	return starts_with(&rest, SPAN("C: ")) || starts_with(&rest, SPAN("=> "));
+}
+
+static struct span play_head(struct play *p, int *number)
+{
+	struct span text = p->script->text, rest = text, line;
+
+	while (take_line(&rest, &line) &&
+		(line.n == 0 || line.p[0] == '#' || take_option(p, line))) {
+		++*number;
+		text = rest;
+	}
+	return text;
+}
+
+static void play_lines(struct play *p, struct span text, int number)
+{
+	char last = '\0';
+	struct span line;
+
+	while (take_line(&text, &line)) {
+		number++;
+		if (!play_line(p, line, &last) && p->script->wrong_line == 0)
+			p->script->wrong_line = number;
+	}
+	flush(p);
+}
+
+static void end(struct play *p)
+{
+	/* What waits for the next chance to be told has it now. */
+	if (!p->closed)
+		imap_session_tick(p->session, p->now);
+	close_line(p);
+	p->over = true;
+	imap_session_fail(p->session, ERR_CANCELED, "the end");
+	CHECK(p->closed);
+	imap_session_destroy(p->session);
+	for (unsigned i = 0; i < p->count; i++)
+		imap_command_finish(&p->commands[i]);
+}
+
+void script_play(struct script *s, size_t part, size_t cut)
+{
+	static struct play p;
+	int number = 0;
+
+	p = (struct play){.script = s};
+	p.options = (struct imap_session_options){.name = "test",
+		.host = "mail.example",
+		.user = s->user,
+		.password = s->password,
+		.timeout = 60000};
+	current = &p;
+	s->part = part;
+	s->cut = cut;
+	s->octets = 0;
+	s->wrong_line = 0;
+	buf_clear(&s->expected);
+	buf_clear(&s->got);
+	buf_clear(&s->block);
+	struct span text = play_head(&p, &number);
+	p.session = imap_session_create(&p.options, &events, &p, p.now);
+	if (!p.session) {
+		put(&s->got, SPAN("out of memory\n"));
+		return;
+	}
+	play_lines(&p, text, number);
+	end(&p);
+}
+
+void script_init(struct script *s, struct span text)
+{
+	*s = (struct script){.text = text, .user = "joe", .password = "s3cretW0rd"};
+	buf_init(&s->expected, TEXT_MAX);
+	buf_init(&s->got, TEXT_MAX);
+	buf_init(&s->block, TEXT_MAX);
+	CHECK(buf_reserve(&s->expected, TEXT_USUAL) && buf_reserve(&s->got, TEXT_USUAL) &&
+		buf_reserve(&s->block, TEXT_USUAL));
+}
+
+void script_finish(struct script *s)
+{
+	buf_finish(&s->expected);
+	buf_finish(&s->got);
+	buf_finish(&s->block);
+}
