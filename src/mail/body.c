@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "mail/ahead.h"
 #include "mail/body_private.h"
 
 /* Octets of bodies in memory; beyond it those that are in the cache, or that nobody waits for, go.
@@ -70,6 +71,10 @@ static struct body *get_body(struct mailbox *mb, uint32_t uid)
 		b->pool = p;
 		b->mb = mb;
 		b->uid = uid;
+		const struct cache_message *m = mailbox_find(mb, uid);
+		b->bound = UINT64_MAX;
+		b->end_known = m && (m->flags & CACHE_SIZE_PROVED);
+		b->end = b->end_known ? m->size : 0;
 		list_init(&b->lru);
 		list_init(&b->readers);
 		map_init(&b->chunks);
@@ -103,6 +108,39 @@ void body_chunk_reserve(struct body *b, struct chunk *c, uint32_t n)
 	c->cap = n;
 }
 
+/* The octets that RFC822.SIZE promises; UINT64_MAX when it promises nothing. */
+static uint64_t promised(const struct body *b)
+{
+	const struct cache_message *m = b->mb ? mailbox_find(b->mb, b->uid) : NULL;
+
+	return m && !(m->flags & CACHE_SIZE_UNKNOWN) ? m->size : UINT64_MAX;
+}
+
+/* The message has more octets than promised. Where it ends is not known yet; a size that is too
+ * large the kernel corrects by itself at the end, one that is too small would cut. */
+static void outgrow(struct body *b, uint64_t reached)
+{
+	struct account *a = b->pool->account;
+
+	if (promised(b) >= reached)
+		return;
+	mailbox_find(b->mb, b->uid)->size = reached + CACHE_CHUNK;
+	a->observer.on_size_changed(a->ctx, b->mb, b->uid, true);
+}
+
+/* What a whole chunk tells about the end. */
+static void note_whole(struct body *b, const struct chunk *c)
+{
+	uint64_t end = (uint64_t)c->index * CACHE_CHUNK + c->n;
+
+	if (b->end_known)
+		return;
+	if (c->n < CACHE_CHUNK || end == b->bound)
+		body_set_end(b, end);
+	else
+		outgrow(b, end);
+}
+
 /* The chunk if it has octets or is known to be whole, from memory or the cache. */
 static struct chunk *find_chunk(struct body *b, uint32_t index)
 {
@@ -112,8 +150,8 @@ static struct chunk *find_chunk(struct body *b, uint32_t index)
 
 	if (c && (c->whole || c->fetching))
 		return c;
-	if (b->mb->uidvalidity == 0 ||
-		!cache_get_chunk(b->pool->account->cache, b->mb->id, b->uid, index, &data, &n))
+	if (b->mb->uidvalidity == 0 || !cache_get_chunk(b->pool->account->cache, b->mb->id, b->uid,
+					       index, &data, &n))
 		return NULL;
 	c = body_chunk(b, index);
 	b->pool->memory -= c->cap;
@@ -122,8 +160,7 @@ static struct chunk *find_chunk(struct body *b, uint32_t index)
 	c->n = c->cap = (uint32_t)n;
 	c->whole = true;
 	b->pool->memory += n;
-	if (n < CACHE_CHUNK)
-		body_set_end(b, (uint64_t)index * CACHE_CHUNK + n);
+	note_whole(b, c);
 	return c;
 }
 
@@ -149,7 +186,10 @@ void body_save_chunk(struct body *b, struct chunk *c)
 {
 	c->whole = true;
 	c->fetching = false;
-	if (!b->mb || b->mb->uidvalidity == 0)
+	if (!b->mb)
+		return;
+	note_whole(b, c);
+	if (b->mb->uidvalidity == 0)
 		return;
 	struct chunk_save *save = mem_alloc(sizeof(*save));
 	*save = (struct chunk_save){b, c->index};
@@ -160,6 +200,16 @@ void body_save_chunk(struct body *b, struct chunk *c)
 }
 
 /* --- the end of a message --- */
+
+void body_set_bound(struct body *b, uint64_t bound)
+{
+	struct chunk *before = find_chunk(b, (uint32_t)(bound / CACHE_CHUNK - 1));
+
+	if (bound < b->bound)
+		b->bound = bound;
+	if (before && before->whole)
+		note_whole(b, before);
+}
 
 void body_set_end(struct body *b, uint64_t end)
 {
@@ -212,7 +262,9 @@ static int gather(struct body *b, uint64_t offset, size_t size, struct body_part
 		if (c->whole && c->n < CACHE_CHUNK && parts->total < size)
 			return 0;
 	}
-	return 0;
+	/* The end may lie further than promised, and the kernel has to learn that before the reader
+	 * takes the promised octets for all. */
+	return !b->end_known && offset + size >= promised(b) ? ERR_NOT_CACHED : 0;
 }
 
 static int check(const struct body_read *r)
@@ -236,13 +288,15 @@ static void note_position(struct body *b, uint64_t offset, size_t size)
 
 /* The chunk that holds the end of the message, as far as is known: what lies behind it need not be
  * asked for. */
-static uint64_t last_chunk(struct body *b)
+static uint64_t last_chunk(const struct body *b)
 {
-	const struct cache_message *m = mailbox_find(b->mb, b->uid);
+	uint64_t size = promised(b);
 
 	if (b->end_known)
 		return b->end / CACHE_CHUNK;
-	return m && !(m->flags & CACHE_SIZE_UNKNOWN) ? m->size / CACHE_CHUNK : 0;
+	if (size == UINT64_MAX)
+		return 0;
+	return (size < b->bound ? size : b->bound - 1) / CACHE_CHUNK;
 }
 
 static bool missing(struct body *b, uint32_t index)
@@ -283,12 +337,31 @@ static void fetch(struct body *b, uint64_t offset, size_t size)
 
 	/* The kernel reads past the end that it knows; the first chunk is asked for in any case, it
 	 * shows the true end. */
-	if (needed > end)
+	if (first > end && b->bound != UINT64_MAX)
+		first = needed = end;
+	else if (needed > end)
 		needed = end > first ? end : first;
+	else if (!b->end_known && offset + size >= promised(b))
+		needed = end;
 	fetch_range(b, first, needed, window);
 	uint64_t wanted = (offset + size + ahead(b)) / CACHE_CHUNK;
 	if (ahead(b) > 0 && needed < end)
 		fetch_range(b, needed + 1, wanted < end ? wanted : end, window);
+}
+
+struct body *body_hold(struct mailbox *mb, uint32_t uid)
+{
+	struct body *b = get_body(mb, uid);
+
+	b->windows++;
+	return b;
+}
+
+bool body_is_here(struct mailbox *mb, uint32_t uid)
+{
+	struct body *b = get_body(mb, uid);
+
+	return find_chunk(b, 0) != NULL;
 }
 
 int body_read_try(const struct body_read *r, struct body_parts *parts)
@@ -306,14 +379,27 @@ int body_read_try(const struct body_read *r, struct body_parts *parts)
 		if (b->run > 0)
 			fetch(b, r->offset, r->size);
 	}
+	if (r->offset == 0)
+		ahead_note(r->mb, r->uid);
 	return err;
+}
+
+/* In the order of offsets: of several short answers the kernel believes the first, and that has to
+ * be the one with the end. */
+static void add_reader(struct body *b, struct body_read *r)
+{
+	struct list *at = b->readers.prev;
+
+	while (at != &b->readers && list_entry(at, struct body_read, link)->offset > r->offset)
+		at = at->prev;
+	list_prepend(at, &r->link);
 }
 
 void body_read_start(struct body_read *r)
 {
 	struct body *b = get_body(r->mb, r->uid);
 
-	list_append(&b->readers, &r->link);
+	add_reader(b, r);
 	note_position(b, r->offset, r->size);
 	fetch(b, r->offset, r->size);
 	body_trim(b->pool);

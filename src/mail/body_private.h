@@ -13,7 +13,7 @@ struct body_pool {
 struct chunk {
 	uint32_t index;
 	char *data;
-	uint32_t n; /* octets from the chunk's start that are right */
+	uint32_t n; /* octets from the chunk's start that can be shown */
 	uint32_t cap;
 	bool whole;    /* n is all of it: CACHE_CHUNK, or up to the end of the message */
 	bool fetching; /* a window fills it */
@@ -30,7 +30,8 @@ struct body {
 	unsigned windows;    /* under way */
 	unsigned saves;      /* under way */
 	bool end_known;
-	uint64_t end; /* octets of the message */
+	uint64_t end;   /* octets of the message */
+	uint64_t bound; /* it has no octets from here on, wherever it ends; UINT64_MAX: not known */
 	/* Read-ahead within the message. */
 	uint64_t next; /* where a sequential reader goes on */
 	unsigned run;  /* how often it did */
@@ -43,8 +44,14 @@ void body_wake(struct body *b);
 void body_fail(struct body *b, int err);
 /* Frees b when nothing holds it and nothing is in it. */
 void body_release(struct body *b);
+/* It has no octets from `bound` (a chunk's start) on. */
+void body_set_bound(struct body *b, uint64_t bound);
 /* The end was found: pins the size. */
 void body_set_end(struct body *b, uint64_t end);
+/* The message's body with one more window: for who fetches it by other means. */
+struct body *body_hold(struct mailbox *mb, uint32_t uid);
+/* Whether the first chunk is in memory, on its way, or in the cache. */
+bool body_is_here(struct mailbox *mb, uint32_t uid);
 /* Keeps a whole chunk in the cache. */
 void body_save_chunk(struct body *b, struct chunk *c);
 /* Evicts what is over the bound. */

@@ -336,6 +336,7 @@ void conn_grant(struct conn *c, struct pool_task *t)
 {
 	t->conn = c;
 	c->task_count++;
+	c->bulk_count += t->bulk;
 	c->used = now(c);
 	list_append(&c->tasks, &t->link);
 	t->on_conn(t);

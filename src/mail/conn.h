@@ -42,6 +42,7 @@ struct conn {
 
 	struct list tasks; /* granted */
 	unsigned task_count;
+	unsigned bulk_count; /* of these, bulk ones */
 	struct pool_task *body_task; /* that claimed the body under way */
 	uint64_t used;               /* uv_now of the last grant */
 };

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "imap/response.h"
 #include "mail/account.h"
+#include "mail/ahead.h"
 #include "mail/body.h"
 
 struct mailbox *mailbox_create(struct account *a, uint32_t id, struct span name)
@@ -38,6 +39,7 @@ static void forget_messages(struct mailbox *mb)
 void mailbox_kill(struct mailbox *mb)
 {
 	mb->dead = true;
+	ahead_forget(mb);
 	body_forget_mailbox(mb);
 	forget_messages(mb);
 }

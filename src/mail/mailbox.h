@@ -19,6 +19,7 @@
 #include "cache/cache.h"
 
 struct account;
+struct ahead;
 struct expunge;
 struct sync;
 
@@ -72,8 +73,8 @@ struct mailbox {
 	size_t woken_at;     /* rows when the waiters were last woken */
 
 	/* Unlinks that wait for a turn, and bodies in memory. */
-	struct expunge *expunge;
-	struct map bodies; /* UID -> struct body */
+	struct expunge *expunge;	struct map bodies;    /* UID -> struct body */
+	struct ahead *ahead;  /* read-ahead of messages; NULL: nobody reads */
 };
 
 /* In message.flags, beside enum cache_message_flag; never written to the cache. */

@@ -15,6 +15,8 @@
 #include "mail/pool_private.h"
 
 #define BACKOFF_MIN 1000
+/* Bulk tasks on one connection: enough to keep any line full. */
+#define BULK_DEPTH 12
 #define BACKOFF_MAX 30000
 /* Milliseconds of suspension that connections are trusted to survive. */
 #define SLEEP_MAX 20000
@@ -265,6 +267,8 @@ static bool serves(const struct conn *c, const struct pool_task *t)
 {
 	if (c->state != CONN_READY || c->task_count >= POOL_DEPTH)
 		return false;
+	if (t->bulk && c->bulk_count >= BULK_DEPTH)
+		return false;
 	if (t->access == POOL_NO_MAILBOX)
 		return true;
 	return c->mailbox == t->mailbox && !c->next &&
@@ -276,15 +280,18 @@ static bool idle(const struct conn *c)
 	return c->state == CONN_READY && c->task_count == 0 && !c->next;
 }
 
-/* Whether a connection is on its way to what the task needs. */
-static bool coming(const struct pool *p, const struct pool_task *t)
+static bool is_connecting(const struct pool *p)
+{
+	LIST_FOREACH (pos, &p->conns)
+		if (list_entry(pos, struct conn, link)->state == CONN_CONNECTING)
+			return true;
+	return false;
+}
+
+static bool is_selecting(const struct pool *p, const struct pool_task *t)
 {
 	LIST_FOREACH (pos, &p->conns) {
 		const struct conn *c = list_entry(pos, struct conn, link);
-		if (c->state == CONN_CONNECTING)
-			return true;
-		if (c->next == t->mailbox && c->next)
-			return true;
 		if (c->state == CONN_SELECTING && c->mailbox == t->mailbox &&
 			(t->access != POOL_WRITE || c->selected.writable))
 			return true;
@@ -292,7 +299,27 @@ static bool coming(const struct pool *p, const struct pool_task *t)
 	return false;
 }
 
-/* Among those that fit, the one with the fewest tasks; among idle ones the one that was unused
+/* Whether a connection is on its way to what the task needs. */
+static bool coming(const struct pool *p, const struct pool_task *t)
+{
+	LIST_FOREACH (pos, &p->conns) {
+		const struct conn *c = list_entry(pos, struct conn, link);
+		if (c->next && c->next == t->mailbox)
+			return true;
+		/* Bulk tasks wait for the connection that they are on. */
+		if (t->bulk && c->bulk_count > 0 && c->mailbox == t->mailbox)
+			return true;
+	}
+	return is_connecting(p) || is_selecting(p, t);
+}
+
+/* What waits in front of a new task: a bulk task is far longer than any other. */
+static unsigned load(const struct conn *c)
+{
+	return c->task_count + c->bulk_count * POOL_DEPTH;
+}
+
+/* Among those that fit, the one with the least load; among idle ones the one that was unused
  * longest. */
 static struct conn *choose(const struct pool *p, const struct pool_task *t,
 	bool (*fits)(const struct conn *, const struct pool_task *))
@@ -303,8 +330,8 @@ static struct conn *choose(const struct pool *p, const struct pool_task *t,
 		struct conn *c = list_entry(pos, struct conn, link);
 		if (!fits(c, t))
 			continue;
-		if (!best || c->task_count < best->task_count ||
-			(c->task_count == best->task_count && c->used < best->used))
+		if (!best || load(c) < load(best) ||
+			(load(c) == load(best) && c->used < best->used))
 			best = c;
 	}
 	return best;
@@ -320,10 +347,25 @@ static bool can_drain(const struct conn *c, const struct pool_task *t)
 	return c->state == CONN_READY && !c->next;
 }
 
+/* Who waits for an answer does not stand in line behind bulk tasks: an idle connection is better,
+ * and one more is made ready for the next time. Bulk tasks share one connection. */
+static struct conn *choose_serving(struct pool *p, const struct pool_task *t)
+{
+	struct conn *c = choose(p, t, serves);
+
+	if (!c || c->bulk_count == 0 || t->bulk || !t->mailbox)
+		return c;
+	if (choose(p, t, is_idle) || is_selecting(p, t))
+		return NULL;
+	if (!is_connecting(p) && may_connect(p))
+		pool_connect(p);
+	return c;
+}
+
 /* True when the task left the waiting list. */
 static bool place(struct pool *p, struct pool_task *t)
 {
-	struct conn *c = choose(p, t, serves);
+	struct conn *c = choose_serving(p, t);
 
 	if (c) {
 		list_remove(&t->link);
@@ -467,6 +509,7 @@ void pool_end(struct pool_task *t)
 	if (!c)
 		return;
 	c->task_count--;
+	c->bulk_count -= t->bulk;
 	if (c->body_task == t)
 		c->body_task = NULL;
 	run_soon(c->pool);

@@ -89,6 +89,7 @@ struct pool_task {
 	struct list link; /* the pool's */
 	struct mailbox *mailbox;
 	enum pool_access access;
+	bool bulk; /* nobody waits for it: others go first */
 	uint64_t deadline; /* uv_now; on_fail with ERR_TIMEOUT when not granted by then */
 	struct conn *conn; /* once granted */
 	void (*on_conn)(struct pool_task *t);

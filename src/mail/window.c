@@ -3,10 +3,11 @@
  * BODY.PEEK[]<start.octets>)`.
  *
  * The octets are appended to the chunks as they come, and readers that wait for them are answered,
- * but what they mean for the message's end is decided when the whole FETCH response was parsed, so
- * that a wrong literal length shows first. An answer shorter than asked for is the end of the
+ * but not from the last of them before the whole FETCH response was parsed: a literal that is shorter
+ * than announced goes on with other octets. An answer shorter than asked for is the end of the
  * message if RFC822.SIZE says so too; otherwise the window asks once more from there, and the end
- * is where nothing more comes.
+ * is where nothing more comes. Nothing at all before the promised end may also mean that the message
+ * was expunged (RFC 2180 section 4.1): then NOOP, and the message must still have its UID.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,8 @@
 /* Connections that may be lost, and answers without data, before a window gives up. */
 #define ATTEMPTS 3
 #define THROTTLE_DELAY 1000
+/* Octets before a literal's end that are not shown while it is not whole. */
+#define HELD_BACK (64u << 10)
 
 struct window {
 	struct pool_task task;
@@ -35,7 +38,9 @@ struct window {
 	/* The command under way. */
 	uint64_t start, asked; /* octets */
 	uint64_t got;
-	uint64_t announced; /* the literal's octets */
+	uint64_t announced; /* the literal's octets that count */
+	uint64_t skip;      /* octets to pass over: the server sends the whole message */
+	uint64_t whole;     /* octets of the message, when the server sends it whole; else 0 */
 	bool begun;         /* a body was claimed */
 	bool ended;         /* and its row was seen */
 	bool row;           /* any row of the message was seen */
@@ -96,10 +101,32 @@ static void window_queue(struct window *w)
 
 /* --- octets --- */
 
+/* Lets readers see what came, up to limit octets of the answer. */
+static void show(struct window *w, uint64_t limit)
+{
+	uint64_t end = w->start + (w->got < limit ? w->got : limit);
+
+	for (uint32_t i = w->first; i < w->first + w->count; i++) {
+		struct chunk *c = map_get(&w->body->chunks, i);
+		uint64_t from = (uint64_t)i * CACHE_CHUNK;
+		if (!c || end <= from)
+			continue;
+		uint32_t n = end - from < CACHE_CHUNK ? (uint32_t)(end - from) : CACHE_CHUNK;
+		if (n > c->n)
+			c->n = n;
+	}
+}
+
 static void append(struct window *w, struct span octets)
 {
 	struct body *b = w->body;
 
+	if (w->skip > 0) {
+		size_t n = octets.n < w->skip ? octets.n : (size_t)w->skip;
+		w->skip -= n;
+		octets.p += n;
+		octets.n -= n;
+	}
 	while (octets.n > 0 && w->got < w->asked) {
 		uint64_t at = w->start + w->got;
 		struct chunk *c = body_chunk(b, (uint32_t)(at / CACHE_CHUNK));
@@ -115,11 +142,30 @@ static void append(struct window *w, struct span octets)
 							     : from + (uint32_t)expected;
 		body_chunk_reserve(b, c, cap > from + n ? cap : from + (uint32_t)n);
 		memcpy(c->data + from, octets.p, n);
-		c->n = from + (uint32_t)n;
 		c->fetching = true;
 		w->got += n;
 		octets.p += n;
 		octets.n -= n;
+	}
+}
+
+/* Without an origin it may be the part that was asked for, or the server ignores partials and sends
+ * everything from octet 0. Where the length does not tell which it is nonsense. */
+static void interpret(struct window *w, uint64_t size)
+{
+	const struct cache_message *m = mailbox_find(w->body->mb, w->uid);
+	uint64_t end = w->body->end_known ? w->body->end : m ? m->size : 0;
+	bool everything = size > w->asked || (size == end && w->start > 0);
+
+	w->announced = size;
+	if (w->origin_said)
+		return;
+	if (everything) {
+		w->whole = size;
+		w->skip = w->start;
+		w->announced = size > w->start ? size - w->start : 0;
+	} else if (w->start > 0 && size > 0 && size != w->asked && size + w->start != end) {
+		w->nonsense = true;
 	}
 }
 
@@ -128,15 +174,15 @@ static bool on_body_begin(
 {
 	struct window *w = list_entry(t, struct window, task);
 
-	if (w->begun || !w->command.on_done || (uid != 0 && uid != w->uid))
+	if (w->begun || !w->command.on_done || !w->body->mb || (uid != 0 && uid != w->uid))
 		return false;
 	if (prefix->has_origin && prefix->origin != w->start)
 		return false;
 	w->begun = true;
-	w->announced = size;
 	w->origin_said = prefix->has_origin;
 	w->uid_said = uid != 0;
 	w->seq = prefix->seq;
+	interpret(w, size);
 	return true;
 }
 
@@ -147,8 +193,9 @@ static void on_body_data(struct pool_task *t, struct span octets)
 	if (!w->body->mb)
 		return;
 	append(w, octets);
-	/* Without an origin these may be octets from elsewhere in the message: see on_row. */
-	if (w->uid_said && (w->origin_said || w->start == 0)) {
+	/* Without an origin these may be octets from elsewhere in the message. */
+	if (w->uid_said && (w->origin_said || w->start == 0) && w->announced > HELD_BACK) {
+		show(w, w->announced - HELD_BACK);
 		w->body->windows++;
 		body_wake(w->body);
 		w->body->windows--;
@@ -157,19 +204,6 @@ static void on_body_data(struct pool_task *t, struct span octets)
 
 static void on_body_end(struct pool_task *t)
 {
-}
-
-/* A server that ignores the partial sends everything from octet 0 and says no origin: those octets
- * are not the asked ones. */
-static bool plausible_without_origin(const struct window *w)
-{
-	const struct cache_message *m = mailbox_find(w->body->mb, w->uid);
-
-	if (w->start == 0)
-		return true;
-	if (w->announced == w->asked || w->announced == 0)
-		return true;
-	return m && m->size > w->start && w->announced == m->size - w->start;
 }
 
 static void on_row(struct window *w, const struct imap_fetch *row, uint32_t uid)
@@ -191,7 +225,7 @@ static void on_row(struct window *w, const struct imap_fetch *row, uint32_t uid)
 			break;
 		w->begun = w->uid_said = w->ended = true;
 		w->origin_said = row->has_origin;
-		w->announced = row->body.n;
+		interpret(w, row->body.n);
 		append(w, row->body);
 		break;
 	case IMAP_BODY_STREAMED:
@@ -199,8 +233,6 @@ static void on_row(struct window *w, const struct imap_fetch *row, uint32_t uid)
 			w->ended = true;
 		break;
 	}
-	if (w->ended && !w->origin_said && !plausible_without_origin(w))
-		w->nonsense = true;
 }
 
 static void on_untagged(struct pool_task *t, const struct imap_response *r, uint32_t uid)
@@ -240,25 +272,48 @@ static void unreadable(struct window *w, const char *why, struct span text)
 	window_finish(w, ERR_UNREADABLE);
 }
 
+/* The list of messages has to find out too. */
+static void on_gone(struct window *w)
+{
+	struct mailbox *mb = w->body->mb;
+
+	pool_end(&w->task);
+	mb->doubt = true;
+	sync_start(mb);
+	window_finish(w, ERR_GONE);
+}
+
+static void on_data_end(struct window *w);
+
 /* OK without data: expunged meanwhile, or a server that stumbled. NOOP lets it speak, then once
  * more. */
 static void on_no_data(struct window *w)
 {
-	struct mailbox *mb = w->body->mb;
-
 	if (++w->empties < 2) {
 		send_noop(w);
-		return;
-	}
-	pool_end(&w->task);
-	if (w->row) {
+	} else if (w->begun) {
+		on_data_end(w);
+	} else if (w->row) {
+		pool_end(&w->task);
 		unreadable(w, "the server has the message but sends no data for it", SPAN(""));
-		return;
+	} else {
+		on_gone(w);
 	}
-	/* The list of messages has to find out too. */
-	mb->doubt = true;
-	sync_start(mb);
-	window_finish(w, ERR_GONE);
+}
+
+/* The end, unless an answer without any octets leaves open where it is. */
+static void note_end(struct window *w)
+{
+	struct body *b = w->body;
+	uint64_t reached = w->start + w->got;
+	bool empty = w->got == 0 && w->start > 0 && w->start == (uint64_t)w->first * CACHE_CHUNK;
+
+	if (w->whole > 0)
+		body_set_end(b, w->whole);
+	else if (empty)
+		body_set_bound(b, w->start);
+	else
+		body_set_end(b, reached);
 }
 
 static void on_data_end(struct window *w)
@@ -267,11 +322,14 @@ static void on_data_end(struct window *w)
 	const struct cache_message *m = mailbox_find(b->mb, w->uid);
 	uint64_t reached = w->start + w->got;
 	bool promised = m && !(m->flags & CACHE_SIZE_UNKNOWN) && m->size == reached;
+	/* A server that tells no origin may not know parts at all, and is not asked for another. */
+	bool sure = promised || w->got == 0 || !w->origin_said;
 
-	if (w->got < w->asked && (promised || w->got == 0))
-		body_set_end(b, reached);
+	show(w, UINT64_MAX);
+	if (w->whole > 0 || (w->got < w->asked && sure))
+		note_end(w);
 	save_whole(w);
-	if (w->got < w->asked && !b->end_known) {
+	if (w->got < w->asked && !b->end_known && b->bound > reached) {
 		w->start = reached;
 		w->empties = 0;
 		send_window(w);
@@ -281,20 +339,28 @@ static void on_data_end(struct window *w)
 	window_finish(w, 0);
 }
 
+/* Nothing where RFC822.SIZE promises something: the end only if the message is still there. */
+static bool is_doubtful(const struct window *w)
+{
+	const struct cache_message *m = mailbox_find(w->body->mb, w->uid);
+	bool went_on = w->start > (uint64_t)w->first * CACHE_CHUNK;
+
+	if (!w->begun && !w->row)
+		return true;
+	return !went_on && m && (m->flags & CACHE_SIZE_UNKNOWN) == 0 && m->size > w->start;
+}
+
 static void on_ok(struct window *w)
 {
-	/* Past the end a server may say {0}, "", NIL or nothing, but the message itself it still
-	 * has. */
-	bool end_without_data = !w->begun && w->start > 0 && w->row;
-	const struct cache_message *m = mailbox_find(w->body->mb, w->uid);
-	/* Nothing where RFC822.SIZE promised something is no message yet. */
-	bool nothing = w->begun && w->got == 0 && w->start == 0 && m && m->size > 0 &&
-		       !(m->flags & CACHE_SIZE_UNKNOWN);
+	/* Past the end a server may say {0}, "", NIL or nothing. */
+	bool past = w->got == 0 && w->whole == 0 && w->start > 0;
 
 	if (w->nonsense || (w->begun && !w->uid_said)) {
 		pool_end(&w->task);
 		unreadable(w, "the server answered with something else", SPAN(""));
-	} else if ((w->begun && !nothing) || end_without_data) {
+	} else if (past && is_doubtful(w)) {
+		send_noop(w);
+	} else if (past || (w->begun && (w->got > 0 || w->whole > 0 || !is_doubtful(w)))) {
 		on_data_end(w);
 	} else {
 		on_no_data(w);
@@ -351,14 +417,40 @@ static void on_done(struct imap_command *c, const struct imap_result *result)
 	}
 }
 
+static void on_presence_done(struct imap_command *c, const struct imap_result *result)
+{
+	struct window *w = list_entry(c, struct window, command);
+
+	if (!w->body->mb || !result->response)
+		on_done(c, result);
+	else if (w->row)
+		on_data_end(w);
+	else
+		on_gone(w);
+}
+
+static void send_presence(struct window *w)
+{
+	w->row = false;
+	w->begun = w->uid_said = true; /* no body is expected */
+	w->ended = false;
+	w->seq = 0;
+	imap_command_finish(&w->command);
+	imap_command_init(&w->command, false, on_presence_done);
+	imap_command_add(&w->command, "UID FETCH %u (UID)\r\n", w->uid);
+	pool_submit(&w->task, &w->command);
+}
+
 static void on_noop_done(struct imap_command *c, const struct imap_result *result)
 {
 	struct window *w = list_entry(c, struct window, command);
 
-	if (result->response && w->body->mb)
-		send_window(w);
-	else
+	if (!result->response || !w->body->mb)
 		on_done(c, result);
+	else if (w->start > 0)
+		send_presence(w);
+	else
+		send_window(w);
 }
 
 static void send_noop(struct window *w)
@@ -375,7 +467,7 @@ static void send_window(struct window *w)
 	uint64_t end = ((uint64_t)w->first + w->count) * CACHE_CHUNK;
 
 	w->asked = end - w->start;
-	w->got = w->announced = 0;
+	w->got = w->announced = w->skip = w->whole = 0;
 	w->begun = w->ended = w->row = w->origin_said = w->uid_said = w->nonsense = false;
 	imap_command_finish(c);
 	imap_command_init(c, false, on_done);
