@@ -59,6 +59,17 @@ void notifier_destroy(struct notifier *n)
 	free(n);
 }
 
+/* A directory that goes may have open files below it: the kernel calls that not empty and keeps it.
+ */
+static int name_gone(struct fuse_session *se, const struct notice *notice)
+{
+	if ((uint32_t)notice->child == 0)
+		return fuse_lowlevel_notify_inval_entry(
+			se, notice->ino, notice->text, notice->length);
+	return fuse_lowlevel_notify_delete(
+		se, notice->ino, notice->child, notice->text, notice->length);
+}
+
 static void carry_out(struct fuse_session *se, const struct notice *notice)
 {
 	int rc = 0;
@@ -72,8 +83,7 @@ static void carry_out(struct fuse_session *se, const struct notice *notice)
 		rc = fuse_lowlevel_notify_inval_inode(se, notice->ino, -1, 0);
 		break;
 	case NOTICE_NAME_GONE:
-		rc = fuse_lowlevel_notify_delete(
-			se, notice->ino, notice->child, notice->text, notice->length);
+		rc = name_gone(se, notice);
 		break;
 	case NOTICE_REPLY:
 		fuse_reply_buf(notice->req, notice->text, notice->length);
