@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "mail/ahead.h"
 #include "mail/body_private.h"
 
 /* Octets of bodies in memory; beyond it those that are in the cache, or that nobody waits for, go.
@@ -378,6 +379,8 @@ int body_read_try(const struct body_read *r, struct body_parts *parts)
 		if (b->run > 0)
 			fetch(b, r->offset, r->size);
 	}
+	if (r->offset == 0)
+		ahead_note(r->mb, r->uid);
 	return err;
 }
 
