@@ -186,6 +186,7 @@ void imap_session_logout(struct imap_session *s)
 
 void imap_session_forget_mailbox(struct imap_session *s)
 {
+	s->selecting = true;
 	imap_seqmap_clear(s->seqmap);
 }
 
@@ -200,6 +201,7 @@ static void complete(struct imap_session *s, struct imap_command *c, int err,
 		s->idle = NULL;
 	list_remove(&c->link);
 	s->pending--;
+	s->selecting = false;
 	c->on_done(c, &result);
 }
 
@@ -328,6 +330,8 @@ static void on_untagged(struct imap_session *s, const struct imap_response *r)
 		s->enabled |= imap_capability_parse(r->words);
 		break;
 	case IMAP_EXISTS:
+		if (s->selecting)
+			imap_seqmap_clear(s->seqmap);
 		imap_seqmap_set_exists(s->seqmap, r->seq);
 		break;
 	case IMAP_EXPUNGE:
@@ -460,6 +464,7 @@ void imap_session_feed(struct imap_session *s, struct span octets, uint64_t now)
 {
 	struct imap_frame frame = {.kind = IMAP_FRAME_MORE};
 
+	complete_unbuilt(s);
 	if (s->state == IMAP_DEAD)
 		return;
 	s->active = now;
@@ -479,10 +484,10 @@ void imap_session_feed(struct imap_session *s, struct span octets, uint64_t now)
 		octets.n -= used;
 		s->rest = octets;
 		on_frame(s, &frame);
+		complete_unbuilt(s);
 		/* Whoever switched the stream took the rest. */
 		octets = s->rest;
 	} while (s->state != IMAP_DEAD && (octets.n > 0 || frame.kind != IMAP_FRAME_MORE));
-	complete_unbuilt(s);
 }
 
 void imap_session_tls_done(struct imap_session *s, uint64_t now)

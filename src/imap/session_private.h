@@ -44,6 +44,7 @@ struct imap_session {
 	struct buf capability_words;
 	uint32_t capabilities, enabled;
 	struct imap_seqmap *seqmap; /* of the selected mailbox */
+	bool selecting; /* SELECT is under way: untagged data may still be of the old one */
 	struct imap_login login;
 };
 

@@ -253,7 +253,8 @@ struct mailbox *account_mailbox(struct account *a, uint32_t id)
 
 uint64_t account_deadline(const struct account *a)
 {
-	return uv_now(a->loop) + a->options.pool.timeout;
+	/* Less than an operation of the filesystem may take, so that it can still answer otherwise. */
+	return uv_now(a->loop) + a->options.pool.timeout * 3 / 4;
 }
 
 void account_list(struct account *a, struct account_wait *w)

@@ -85,7 +85,7 @@ void account_destroy(struct account *a);
 
 struct mailbox *account_mailbox(struct account *a, uint32_t id);
 
-/* uv_now plus the timeout: when an operation that starts now must have ended. */
+/* uv_now plus most of the timeout: when what starts now must have a connection. */
 uint64_t account_deadline(const struct account *a);
 
 /* Someone who waits for the tree. */

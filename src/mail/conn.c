@@ -187,6 +187,7 @@ static void on_data(void *ctx, struct span data)
 	struct conn *c = ctx;
 
 	c->heard = true;
+	c->heard_at = now(c);
 	imap_session_feed(c->session, data, now(c));
 	if (c->mailbox)
 		c->pool->events.on_batch(c->pool->ctx, c->mailbox);
@@ -243,6 +244,10 @@ struct conn *conn_create(struct pool *p, unsigned number)
 
 void conn_destroy(struct conn *c)
 {
+	while (!list_empty(&c->tasks)) {
+		list_entry(c->tasks.next, struct pool_task, link)->conn = NULL;
+		list_remove(c->tasks.next);
+	}
 	list_remove(&c->link);
 	net_stream_destroy(c->stream);
 	imap_session_destroy(c->session);
@@ -262,6 +267,11 @@ static void select_done(struct conn *c)
 		return;
 	if (c->state == CONN_DEAD || c->state == CONN_CLOSING)
 		return;
+	/* Who waits for the mailbox goes on waiting, for another connection. */
+	if (c->select_lost) {
+		c->mailbox = NULL;
+		return;
+	}
 	set_state(c, CONN_READY);
 	c->selected.when = now(c);
 	if (err == 0 && mailbox)
@@ -276,6 +286,7 @@ static void on_select_done(struct imap_command *command, const struct imap_resul
 	struct conn *c = list_entry(command, struct conn, select);
 
 	c->select_error = result->err;
+	c->select_lost = !result->response;
 	if (result->response)
 		note_selected(c, result->response);
 	if (result->err < 0 && result->response)
@@ -301,7 +312,7 @@ static void ask_rights(struct conn *c, struct span name)
 	imap_session_submit(c->session, &c->rights, now(c));
 }
 
-void conn_select(struct conn *c, struct mailbox *mailbox, bool writable)
+int conn_select(struct conn *c, struct mailbox *mailbox, bool writable)
 {
 	struct buf parameters;
 	struct span name;
@@ -310,9 +321,7 @@ void conn_select(struct conn *c, struct mailbox *mailbox, bool writable)
 	buf_init(&parameters, 256);
 	if (!c->pool->events.on_select(c->pool->ctx, mailbox, &name, &parameters)) {
 		buf_finish(&parameters);
-		c->mailbox = NULL;
-		pool_on_conn_selected(c, mailbox, ERR_NO_MAILBOX);
-		return;
+		return ERR_NO_MAILBOX;
 	}
 	set_state(c, CONN_SELECTING);
 	c->mailbox = mailbox;
@@ -328,6 +337,7 @@ void conn_select(struct conn *c, struct mailbox *mailbox, bool writable)
 	imap_session_submit(c->session, &c->select, now(c));
 	if (writable && (imap_session_capabilities(c->session) & IMAP_CAP_ACL))
 		ask_rights(c, name);
+	return 0;
 }
 
 /* --- */

@@ -28,8 +28,8 @@ struct conn {
 	struct imap_session *session;
 	bool was_ready;
 	int error; /* why it is dead */
-	uint64_t turns;
-	bool heard;                /* since we last spoke */
+	uint64_t turns;	bool heard; /* since we last spoke */
+	uint64_t heard_at; /* uv_now of the last octets; 0: none ever */
 	struct conn_counts closed; /* the stream's last, when it is no more */
 
 	struct mailbox *mailbox; /* selected, or being selected */
@@ -39,6 +39,7 @@ struct conn {
 	struct imap_command select, rights;
 	unsigned select_pending;
 	int select_error;
+	bool select_lost; /* the connection went before the answer */
 
 	struct list tasks; /* granted */
 	unsigned task_count;
@@ -56,7 +57,8 @@ struct conn_counts conn_counts(const struct conn *c);
 const char *conn_state_name(const struct conn *c);
 struct conn *conn_create(struct pool *p, unsigned number);
 void conn_destroy(struct conn *c);
-void conn_select(struct conn *c, struct mailbox *mailbox, bool writable);
+/* 0, or ERR_NO_MAILBOX when it cannot be selected any more: nothing is sent then. */
+int conn_select(struct conn *c, struct mailbox *mailbox, bool writable);
 void conn_grant(struct conn *c, struct pool_task *t);
 void conn_tick(struct conn *c);
 void conn_logout(struct conn *c);

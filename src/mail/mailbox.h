@@ -69,6 +69,7 @@ struct mailbox {
 	bool news;         /* the server told of something that is not known yet */
 	uint64_t told;     /* how often it did */
 	struct mailbox_status status;
+	uint32_t watched;     /* generation of the watching connection that tells of it */
 	struct list waiters; /* struct mailbox_wait */
 	size_t woken_at;     /* rows when the waiters were last woken */
 

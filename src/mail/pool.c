@@ -14,6 +14,9 @@
 #include "base/mem.h"
 #include "mail/pool_private.h"
 
+#define TICK 1000
+/* How long a server's word that it wants fewer connections is believed. */
+#define FEWER_TIME (10 * 60 * 1000)
 #define BACKOFF_MIN 1000
 /* Bulk tasks on one connection: enough to keep any line full. */
 #define BULK_DEPTH 12
@@ -26,15 +29,17 @@ static uint64_t back_off(const struct pool *p);
 static unsigned conn_count(const struct pool *p);
 static bool may_connect(const struct pool *p);
 
-static void on_soon(uv_timer_t *timer)
+/* Not a timer: one that is started again with 0 would keep libuv 1.44 from anything else. */
+static void on_soon(uv_idle_t *idle)
 {
-	pool_run(timer->data);
+	uv_idle_stop(idle);
+	pool_run(idle->data);
 }
 
 static void run_soon(struct pool *p)
 {
 	if (!uv_is_closing((uv_handle_t *)&p->soon))
-		uv_timer_start(&p->soon, on_soon, 0, 0);
+		uv_idle_start(&p->soon, on_soon);
 }
 
 static void fail_task(struct pool_task *t, int err)
@@ -94,11 +99,38 @@ static void check_sleep(struct pool *p)
 	p->slept = slept;
 }
 
+/* Octets arrived since the last tick. */
+static bool heard_lately(const struct pool *p)
+{
+	LIST_FOREACH (pos, &p->conns) {
+		const struct conn *c = list_entry(pos, struct conn, link);
+		if (c->heard_at && uv_now(p->loop) < c->heard_at + TICK)
+			return true;
+	}
+	return false;
+}
+
+/* Who stands in line behind others that are being served is late through no fault of the server. */
+static void renew_deadlines(struct pool *p)
+{
+	LIST_FOREACH (pos, &p->waiting) {
+		struct pool_task *t = list_entry(pos, struct pool_task, link);
+		if (t->deadline < UINT64_MAX - TICK)
+			t->deadline += TICK;
+	}
+}
+
 static void on_tick(uv_timer_t *timer)
 {
 	struct pool *p = timer->data;
 
 	check_sleep(p);
+	if (p->max_until && uv_now(p->loop) >= p->max_until) {
+		p->max = p->options.connections;
+		p->max_until = 0;
+	}
+	if (heard_lately(p))
+		renew_deadlines(p);
 
 	LIST_FOREACH_SAFE (pos, &p->conns)
 		conn_tick(list_entry(pos, struct conn, link));
@@ -126,9 +158,9 @@ struct pool *pool_create(uv_loop_t *loop, const struct pool_options *options,
 	list_init(&p->waiting);
 	list_init(&p->conns);
 	uv_timer_init(loop, &p->tick);
-	uv_timer_init(loop, &p->soon);
+	uv_idle_init(loop, &p->soon);
 	p->tick.data = p->soon.data = p;
-	uv_timer_start(&p->tick, on_tick, 1000, 1000);
+	uv_timer_start(&p->tick, on_tick, TICK, TICK);
 	return p;
 }
 
@@ -148,6 +180,17 @@ static unsigned conn_count(const struct pool *p)
 
 	LIST_FOREACH (pos, &p->conns)
 		n += list_entry(pos, struct conn, link)->state != CONN_DEAD;
+	return n;
+}
+
+static unsigned ready_count(const struct pool *p)
+{
+	unsigned n = 0;
+
+	LIST_FOREACH (pos, &p->conns) {
+		const struct conn *c = list_entry(pos, struct conn, link);
+		n += c->state == CONN_READY || c->state == CONN_SELECTING;
+	}
 	return n;
 }
 
@@ -218,9 +261,11 @@ static void note_failure(struct pool *p, const struct conn *c, int err, const ch
 {
 	uint64_t now = uv_now(p->loop);
 
-	if (conn_count(p) > 0 && !c->was_ready && err != ERR_AUTH) {
-		/* Others are up: the server wants fewer connections. */
-		p->max = conn_count(p);
+	/* It spoke, and would not have one more beside those that are up: it wants fewer connections. */
+	bool refused = err == ERR_THROTTLED || err == ERR_NET || err == ERR_AUTH;
+	if (ready_count(p) > 0 && !c->was_ready && c->heard_at && refused) {
+		p->max = ready_count(p);
+		p->max_until = now + FEWER_TIME;
 		log_notice("%s: %s; going on with %u connections", p->options.host, text, p->max);
 		return;
 	}
@@ -310,7 +355,7 @@ static bool coming(const struct pool *p, const struct pool_task *t)
 		if (t->bulk && c->bulk_count > 0 && c->mailbox == t->mailbox)
 			return true;
 	}
-	return is_connecting(p) || is_selecting(p, t);
+	return is_selecting(p, t);
 }
 
 /* What waits in front of a new task: a bulk task is far longer than any other. */
@@ -362,10 +407,32 @@ static struct conn *choose_serving(struct pool *p, const struct pool_task *t)
 	return c;
 }
 
+/* Puts the task's mailbox on a connection, at once or when it has done what it does. */
+static int prepare(struct pool *p, struct pool_task *t)
+{
+	struct conn *c = choose(p, t, is_idle);
+
+	if (c)
+		return conn_select(c, t->mailbox, t->access == POOL_WRITE);
+	if (is_connecting(p))
+		return 0;
+	if (may_connect(p)) {
+		pool_connect(p);
+		return 0;
+	}
+	c = choose(p, t, can_drain);
+	if (c) {
+		c->next = t->mailbox;
+		c->next_writable = t->access == POOL_WRITE;
+	}
+	return 0;
+}
+
 /* True when the task left the waiting list. */
 static bool place(struct pool *p, struct pool_task *t)
 {
 	struct conn *c = choose_serving(p, t);
+	int err = 0;
 
 	if (c) {
 		list_remove(&t->link);
@@ -374,21 +441,13 @@ static bool place(struct pool *p, struct pool_task *t)
 	}
 	if (coming(p, t))
 		return false;
-	c = t->mailbox ? choose(p, t, is_idle) : NULL;
-	if (c) {
-		conn_select(c, t->mailbox, t->access == POOL_WRITE);
-		return false;
-	}
-	if (may_connect(p)) {
+	if (t->mailbox)
+		err = prepare(p, t);
+	else if (!is_connecting(p) && may_connect(p))
 		pool_connect(p);
-		return false;
-	}
-	c = t->mailbox ? choose(p, t, can_drain) : NULL;
-	if (c) {
-		c->next = t->mailbox;
-		c->next_writable = t->access == POOL_WRITE;
-	}
-	return false;
+	if (err < 0)
+		fail_task(t, err);
+	return err < 0;
 }
 
 static void add_counts(struct conn_counts *to, struct conn_counts more)
@@ -468,8 +527,9 @@ static void pool_run(struct pool *p)
 	/* Drained connections first: their mailbox has waited longest. */
 	LIST_FOREACH_SAFE (pos, &p->conns) {
 		struct conn *c = list_entry(pos, struct conn, link);
-		if (c->state == CONN_READY && c->task_count == 0 && c->next)
-			conn_select(c, c->next, c->next_writable);
+		if (c->state == CONN_READY && c->task_count == 0 && c->next &&
+			conn_select(c, c->next, c->next_writable) < 0)
+			c->next = NULL;
 	}
 	/* Granting may start new tasks and end others: walk over a list that nobody else appends
 	 * to. */

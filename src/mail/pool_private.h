@@ -11,6 +11,7 @@ struct pool {
 	void *ctx;
 	struct list waiting; /* tasks */
 	struct list conns;
+	uint64_t max_until; /* uv_now; 0: max is what the user allows */
 	unsigned max;     /* connections that the server lets us have */
 	unsigned numbers; /* connections ever made */
 	bool first_told, shutting_down;
@@ -21,8 +22,7 @@ struct pool {
 	char *capability_words;
 	struct conn_counts past; /* of connections that are no more */
 	int64_t slept;           /* CLOCK_BOOTTIME less CLOCK_MONOTONIC, milliseconds */
-	uv_timer_t tick;         /* each second */
-	uv_timer_t soon;         /* runs pool_run once at the loop's next turn */
+	uv_timer_t tick;         /* each second */	uv_idle_t soon;  /* runs pool_run once at the loop's next turn */
 	void (*on_shut_down)(void *ctx);
 	uint64_t shutdown_deadline;
 };

@@ -21,7 +21,7 @@
 
 #define IDLE_RENEW (9 * 60 * 1000)
 #define NOTIFY_PROOF (2 * 60 * 1000)
-#define NOTIFY "NOTIFY SET (personal (MessageNew MessageExpunge MailboxName SubscriptionChange))"
+#define NOTIFY "NOTIFY SET STATUS (personal (MessageNew MessageExpunge MailboxName SubscriptionChange))"
 
 enum watch_mode { WATCH_POLL, WATCH_NOTIFY, WATCH_IDLE };
 
@@ -34,6 +34,7 @@ struct watch {
 	bool queued, granted; /* the task */
 	bool started, stopping;
 	struct mailbox *in_use;
+	uint32_t generation; /* of connections */
 	uint64_t live_since; /* uv_now; 0: nothing is watched */
 	uv_timer_t renew;    /* of IDLE, or NOOP */
 	uv_timer_t refresh;
@@ -106,8 +107,6 @@ static void on_notify_done(struct imap_command *c, const struct imap_result *res
 	if (result->err == 0) {
 		w->live_since = uv_now(w->account->loop);
 		uv_timer_again(&w->renew);
-		/* What changed before the server began to watch. */
-		poll_start(w->account);
 		return;
 	}
 	end_task(w);
@@ -136,6 +135,7 @@ static void on_conn(struct pool_task *t)
 
 	w->queued = false;
 	w->granted = true;
+	w->generation++;
 	if (w->mode == WATCH_NOTIFY)
 		submit(w, NOTIFY, on_notify_done, false);
 	else
@@ -184,12 +184,23 @@ static void on_overflow(struct watch *w)
 		poll_start(w->account);
 }
 
+/* SET STATUS makes the server begin with a STATUS of each mailbox that it watches: that may not be all (shared ones
+ * are not personal). */
+static void on_status(struct watch *w, const struct imap_status_data *status)
+{
+	struct mailbox *mb = account_by_name(w->account, status->name);
+
+	if (mb)
+		mb->watched = w->generation;
+	poll_on_status(w->account, status);
+}
+
 static void on_untagged(struct pool_task *t, const struct imap_response *r, uint32_t uid)
 {
 	struct watch *w = list_entry(t, struct watch, task);
 
 	if (r->kind == IMAP_STATUS)
-		poll_on_status(w->account, &r->status);
+		on_status(w, &r->status);
 	else if (r->kind == IMAP_LIST && !w->account->lister)
 		lister_start(w->account);
 	else if (r->kind == IMAP_CONDITION && r->code == IMAP_CODE_NOTIFICATIONOVERFLOW)
@@ -241,11 +252,32 @@ static void on_batch(void *ctx, struct mailbox *mb)
 
 /* --- */
 
+struct uncovered {
+	const struct watch *watch;
+	bool found;
+};
+
+static void note_uncovered(void *ctx, uint64_t key, void *value)
+{
+	struct uncovered *u = ctx;
+	const struct mailbox *mb = value;
+
+	u->found |= mailbox_selectable(mb) && mb->complete && mb->watched != u->watch->generation;
+}
+
+static bool any_uncovered(const struct watch *w)
+{
+	struct uncovered u = {.watch = w};
+
+	map_each(&w->account->by_id, note_uncovered, &u);
+	return u.found;
+}
+
 static void on_refresh(uv_timer_t *timer)
 {
 	struct watch *w = timer->data;
 
-	if (!(w->mode == WATCH_NOTIFY && live(w)))
+	if (!(w->mode == WATCH_NOTIFY && live(w)) || any_uncovered(w))
 		poll_start(w->account);
 }
 
@@ -363,7 +395,7 @@ bool watch_covers(const struct watch *w, const struct mailbox *mb, uint64_t sinc
 		return false;
 	if (w->mode == WATCH_IDLE)
 		return w->task.mailbox == mb && w->in_use == mb;
-	return since >= w->live_since;
+	return mb->watched == w->generation && since >= w->live_since;
 }
 
 bool watch_covers_tree(const struct watch *w, uint64_t since)
