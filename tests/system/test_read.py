@@ -10,7 +10,7 @@ import pytest
 import mailgen
 import tree
 from dovecot import Mail
-from mounting import run
+from mounting import run, sent
 
 MIB = 1 << 20
 HEAD = b"Subject: x\r\nMessage-ID: <same@example.org>\r\n\r\n"
@@ -200,6 +200,6 @@ def test_nothing_is_seen(server, mount):
         for name in os.listdir(m.path(directory)):
             m.read(directory, name)
     assert not any(flags for box in server.flags_snapshot().values() for flags in box.values())
-    sent = [line for line in server.commands() if b"FETCH" in line and not line.startswith(b"r")]
-    assert sent
-    assert not [line for line in sent if b"BODY[" in line or b"RFC822 " in line or b"RFC822)" in line]
+    fetches = sent(server, b"FETCH")
+    assert [line for line in fetches if b"BODY.PEEK[]" in line]
+    assert not [line for line in fetches if b"BODY[" in line or b"RFC822 " in line or b"RFC822)" in line]

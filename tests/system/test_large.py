@@ -1,0 +1,61 @@
+"""A mailbox of 100,000 messages: what it costs. By the ordinary build, since it measures."""
+import os
+
+import pytest
+
+from conftest import RELEASE
+from dovecot import Mail
+from mounting import run, sent
+
+COUNT = 100_000
+FIRST_DATE = 1_500_000_000
+MIB = 1 << 20
+
+
+def body(number):
+    return b"Subject: message %d\r\n\r\n%s\r\n" % (number, b"x" * (number % 97))
+
+
+@pytest.fixture(name="server", scope="module")
+def fixture_server(start_server):
+    server = start_server(rawlog=True)
+    server.load_stream("Large", (Mail("Large", body(i), FIRST_DATE + i) for i in range(1, COUNT + 1)))
+    return server
+
+
+@pytest.mark.limit(150)
+def test_listing(server, mount):
+    """ls -l has a line for each, and the mount needs at most 64 octets a message beside 32 MiB."""
+    m = mount(server, program=RELEASE)
+    lines = run("ls", "-lU", "--time-style=+%s", m.path("Large")).stdout.splitlines()[1:]
+    assert len(lines) == COUNT
+    for number in (1, 2, 50_000, COUNT):
+        fields = lines[number - 1].split()
+        assert (int(fields[4]), int(fields[5]), int(fields[6])) == (len(body(number)), FIRST_DATE + number, number)
+    assert m.resident() <= 32 * MIB + 64 * COUNT
+    assert sum(1 for _ in os.scandir(m.path("Large"))) == COUNT
+    assert m.read("Large", 77_777) == body(77_777)
+    fetches = sent(server, b"RFC822.SIZE")
+    m.restart()
+    names = os.listdir(m.path("Large"))
+    assert names == [str(number) for number in range(1, COUNT + 1)]
+    assert int(run("find", m.path("Large"), "-size", "+100c", "-printf", "x").stdout.count("x")) == \
+        sum(len(body(number)) > 100 for number in range(1, COUNT + 1))
+    assert m.resident() <= 32 * MIB + 64 * COUNT
+    assert sent(server, b"RFC822.SIZE") == fetches
+
+
+@pytest.mark.limit(150)
+def test_changes(server, mount):
+    """A few came and a few went: nothing of the others is asked for again."""
+    m = mount(server, program=RELEASE)
+    assert len(os.listdir(m.path("Large"))) == COUNT
+    m.stop()
+    server.expunge("Large", [1, 500, 99_999])
+    new = server.deliver("Large", b"Subject: new\r\n\r\n")
+    before = len(sent(server, b"RFC822.SIZE"))
+    m.start()
+    gone = {1, 500, 99_999}
+    assert os.listdir(m.path("Large")) == [str(uid) for uid in range(1, new + 1) if uid not in gone]
+    asked = sent(server, b"RFC822.SIZE")[before:]
+    assert len(asked) <= 1 and all(b"UID FETCH %d:" % new in line for line in asked)
