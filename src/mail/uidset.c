@@ -97,5 +97,6 @@ void uidset_take_text(struct uidset *s, struct buf *text)
 			break;
 	}
 	s->count -= taken;
-	memmove(s->ranges, s->ranges + taken, s->count * sizeof(*s->ranges));
+	if (taken > 0)
+		memmove(s->ranges, s->ranges + taken, s->count * sizeof(*s->ranges));
 }
