@@ -60,8 +60,8 @@ struct imap_session_events {
 		void *ctx, const struct imap_fetch *prefix, uint32_t uid, uint64_t size);
 	void (*on_body_data)(void *ctx, struct span octets);
 	void (*on_body_end)(void *ctx);
-	/* The end, once, after all submitted commands were completed with the same err. text is one
-	 * printable line. */
+	/* The end, once, after all submitted commands were completed with the same err (those that
+	 * could not be built with their own). text is one printable line. */
 	void (*on_closed)(void *ctx, int err, const char *text);
 };
 
