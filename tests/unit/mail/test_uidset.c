@@ -1,0 +1,184 @@
+/* Sets of UIDs against a model that has an octet for each number. */
+#include "mail/uidset.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "../support/random.h"
+#include "imap/response.h"
+
+#define MODEL_MAX 600
+
+struct model {
+	bool has[MODEL_MAX + 1];
+};
+
+static void add(struct uidset *s, struct model *m, uint32_t first, uint32_t last)
+{
+	uidset_add(s, first, last);
+	for (uint32_t uid = first; uid <= last; uid++)
+		m->has[uid] = true;
+}
+
+static void check(const struct uidset *s, const struct model *m)
+{
+	uint64_t size = 0;
+
+	for (uint32_t uid = 1; uid <= MODEL_MAX; uid++) {
+		assert_int_equal(uidset_has(s, uid), m->has[uid]);
+		size += m->has[uid];
+	}
+	assert_int_equal(uidset_size(s), size);
+	/* As short as can be. */
+	for (size_t i = 0; i < s->count; i++) {
+		assert_true(s->ranges[i].first <= s->ranges[i].last);
+		assert_true(i == 0 || s->ranges[i - 1].last + 1 < s->ranges[i].first);
+	}
+}
+
+/* As a server lists them: ascending, so nothing needs sorting. */
+static void ascending(void **state)
+{
+	uint64_t random = 1;
+
+	for (int round = 0; round < 200; round++) {
+		static struct model m;
+		struct uidset s = {0};
+		uint32_t uid = 1 + random_below(&random, 5);
+		m = (struct model){0};
+		while (uid < MODEL_MAX - 20) {
+			uint32_t last = uid + random_below(&random, 6);
+			add(&s, &m, uid, last);
+			uid = last + 1 + random_below(&random, 4);
+		}
+		check(&s, &m);
+		uidset_sort(&s);
+		check(&s, &m);
+		uidset_finish(&s);
+	}
+}
+
+static void any_order(void **state)
+{
+	uint64_t random = 2;
+
+	for (int round = 0; round < 500; round++) {
+		static struct model m;
+		struct uidset s = {0};
+		m = (struct model){0};
+		for (uint32_t i = random_below(&random, 60); i > 0; i--) {
+			uint32_t uid = 1 + random_below(&random, MODEL_MAX);
+			uint32_t last = uid + random_below(&random, 1u << random_below(&random, 8));
+			add(&s, &m, uid, last < MODEL_MAX ? last : MODEL_MAX);
+		}
+		uidset_sort(&s);
+		check(&s, &m);
+		uidset_clear(&s);
+		assert_int_equal(uidset_size(&s), 0);
+		assert_false(uidset_has(&s, 1));
+		uidset_finish(&s);
+	}
+}
+
+static void the_largest_numbers(void **state)
+{
+	struct uidset s = {0};
+
+	uidset_add(&s, 1, UINT32_MAX);
+	assert_int_equal(uidset_size(&s), UINT32_MAX);
+	uidset_add(&s, UINT32_MAX, UINT32_MAX);
+	uidset_add(&s, 1, 1);
+	assert_int_equal(s.count, 1);
+	assert_true(uidset_has(&s, UINT32_MAX));
+	uidset_clear(&s);
+	uidset_add(&s, UINT32_MAX, UINT32_MAX);
+	uidset_add(&s, 1, UINT32_MAX - 1);
+	uidset_sort(&s);
+	assert_int_equal(s.count, 1);
+	assert_int_equal(uidset_size(&s), UINT32_MAX);
+	uidset_finish(&s);
+}
+
+static void nothing(void **state)
+{
+	struct uidset s = {0};
+	struct buf text;
+
+	buf_init(&text, UIDSET_TEXT_MAX);
+	uidset_sort(&s);
+	uidset_take_text(&s, &text);
+	assert_int_equal(text.len, 0);
+	assert_int_equal(uidset_size(&s), 0);
+	assert_false(uidset_has(&s, 0));
+	uidset_finish(&s);
+	uidset_finish(&s);
+}
+
+static void text_of_ranges(void **state)
+{
+	struct uidset s = {0};
+	struct buf text;
+
+	buf_init(&text, UIDSET_TEXT_MAX);
+	uidset_add(&s, 1, 5);
+	uidset_add(&s, 9, 9);
+	uidset_add(&s, UINT32_MAX - 1, UINT32_MAX);
+	uidset_take_text(&s, &text);
+	assert_int_equal(s.count, 0);
+	assert_string_equal(buf_cstr(&text), "1:5,9,4294967294:4294967295");
+	buf_finish(&text);
+	uidset_finish(&s);
+}
+
+/* Ranges move one by one, none is lost, cut or repeated, however little room there is. */
+static void text_in_parts(void **state)
+{
+	uint64_t random = 3;
+
+	for (int round = 0; round < 100; round++) {
+		static struct model m, taken;
+		struct uidset s = {0};
+		struct buf text;
+		size_t max = 8 + random_below(&random, 60);
+		m = taken = (struct model){0};
+		for (uint32_t i = 0; i < 80; i++) {
+			uint32_t uid = 1 + random_below(&random, MODEL_MAX - 8);
+			add(&s, &m, uid, uid + random_below(&random, 4));
+		}
+		uidset_sort(&s);
+		buf_init(&text, max);
+		while (s.count > 0) {
+			uidset_take_text(&s, &text);
+			struct span set = buf_span(&text);
+			uint32_t first, last;
+			assert_in_range(text.len, 1, max);
+			while (imap_set_next(&set, &first, &last))
+				for (; first <= last; first++) {
+					assert_false(taken.has[first]);
+					taken.has[first] = true;
+				}
+			buf_clear(&text);
+		}
+		assert_memory_equal(&taken, &m, sizeof(m));
+		buf_finish(&text);
+		uidset_finish(&s);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(ascending),
+		cmocka_unit_test(any_order),
+		cmocka_unit_test(the_largest_numbers),
+		cmocka_unit_test(nothing),
+		cmocka_unit_test(text_of_ranges),
+		cmocka_unit_test(text_in_parts),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
