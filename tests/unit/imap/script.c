@@ -513,6 +513,8 @@ void script_play(struct script *s, size_t part, size_t cut)
 		.password = s->password,
 		.timeout = 60000};
 	current = &p;
+	snprintf(s->user, sizeof(s->user), "joe");
+	snprintf(s->password, sizeof(s->password), "s3cretW0rd");
 	s->part = part;
 	s->cut = cut;
 	s->octets = 0;
@@ -532,7 +534,7 @@ void script_play(struct script *s, size_t part, size_t cut)
 
 void script_init(struct script *s, struct span text)
 {
-	*s = (struct script){.text = text, .user = "joe", .password = "s3cretW0rd"};
+	*s = (struct script){.text = text};
 	buf_init(&s->expected, TEXT_MAX);
 	buf_init(&s->got, TEXT_MAX);
 	buf_init(&s->block, TEXT_MAX);
