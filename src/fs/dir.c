@@ -215,8 +215,9 @@ static void readdir_go(struct fs_op *op)
 	l.data = mem_alloc(l.size);
 	fill(&l, (uint64_t)op->offset);
 	/* An empty answer says that the listing is over, and as long as rows arrive it is not. */
-	if (l.used == 0 && mb->sync && !mb->complete) {
+	if (l.used == 0 && mailbox_selectable(mb) && !mb->complete) {
 		free(l.data);
+		sync_start(mb);
 		op->deadline = uv_now(op->fs->loop) + op->fs->options.timeout;
 		op_wait_mailbox(op, mb, true, readdir_progress);
 		return;

@@ -167,6 +167,8 @@ static void reply_parts(struct fs *fs, fuse_req_t req, fuse_ino_t ino, const str
 			notify_attributes(fs->notifier, ino);
 		return;
 	}
+	/* The op ends now, its request a little later: no interrupt may look for it. */
+	fuse_req_interrupt_func(req, NULL, NULL);
 	char *data = mem_alloc(parts->total);
 	size_t used = 0;
 	for (int i = 0; i < parts->count; i++) {

@@ -28,7 +28,8 @@ struct notifier {
 	struct list running; /* the worker's, until it is done */
 	uv_work_t work;
 	bool busy;
-	struct map inodes; /* ino -> number of notices queued or running */
+	struct map inodes;      /* ino -> number of notices queued or running */
+	struct map directories; /* inodes of queued NOTICE_DIRECTORY */
 	void (*on_idle)(struct fs *fs);
 };
 
@@ -40,6 +41,7 @@ struct notifier *notifier_create(struct fs *fs)
 	list_init(&n->queue);
 	list_init(&n->running);
 	map_init(&n->inodes);
+	map_init(&n->directories);
 	n->work.data = n;
 	return n;
 }
@@ -56,6 +58,7 @@ void notifier_destroy(struct notifier *n)
 	if (!n)
 		return;
 	map_finish(&n->inodes);
+	map_finish(&n->directories);
 	free(n);
 }
 
@@ -137,6 +140,7 @@ static void run(struct notifier *n)
 		return;
 	n->busy = true;
 	list_splice(&n->running, &n->queue);
+	map_finish(&n->directories);
 	uv_queue_work(n->fs->loop, &n->work, on_work, on_worked);
 }
 
@@ -153,6 +157,10 @@ static struct notice *add(struct notifier *n, enum notice_kind kind, fuse_ino_t 
 
 void notify_directory(struct notifier *n, fuse_ino_t ino)
 {
+	/* One that is queued comes after all that happened until now. */
+	if (map_get(&n->directories, ino))
+		return;
+	map_put(&n->directories, ino, n);
 	add(n, NOTICE_DIRECTORY, ino);
 	run(n);
 }

@@ -109,6 +109,9 @@ struct mailbox *account_by_name(struct account *a, struct span name);
 /* One line of LIST: makes the mailbox and the directories above it. */
 void account_on_list(
 	struct account *a, struct span name, bool has_delimiter, char delimiter, uint32_t flags);
+/* Whether the LIST that is over named at least half of what is known: else it may have been cut
+ * short. */
+bool account_list_is_plausible(struct account *a);
 /* LIST is over: what it did not mention is gone. */
 void account_on_listed(struct account *a);
 /* Fills the tree with what the cache knows. */

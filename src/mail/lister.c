@@ -16,6 +16,8 @@ struct lister {
 	struct imap_command namespace, list;
 	unsigned pending;
 	int err;
+	bool named;      /* anything */
+	bool confirming; /* the second time */
 };
 
 static void wake_all(struct account *a, int err)
@@ -30,11 +32,30 @@ static void wake_all(struct account *a, int err)
 	}
 }
 
+static void enqueue(struct lister *l)
+{
+	l->task.deadline = account_deadline(l->account);
+	l->named = false;
+	pool_start(l->account->pool, &l->task);
+}
+
 static void finish(struct lister *l)
 {
 	struct account *a = l->account;
 	int err = l->err;
 
+	/* All would be forgotten, cache and inode numbers too: such news is asked for twice. */
+	if (err == 0 && !l->confirming && !account_list_is_plausible(a)) {
+		log_debug("LIST names less than half of the mailboxes that were: asking again");
+		l->confirming = true;
+		enqueue(l);
+		return;
+	}
+	/* There is always an INBOX. */
+	if (err == 0 && !l->named && !a->options.subscribed) {
+		log_warning("%s: LIST names no mailbox at all", a->options.pool.host);
+		l->err = err = ERR_PROTOCOL;
+	}
 	if (err == 0) {
 		a->listed = uv_now(a->loop);
 		account_on_listed(a);
@@ -80,9 +101,11 @@ static void on_list_done(struct imap_command *c, const struct imap_result *resul
 
 static void on_untagged(struct pool_task *t, const struct imap_response *r, uint32_t uid)
 {
-	struct account *a = list_entry(t, struct lister, task)->account;
+	struct lister *l = list_entry(t, struct lister, task);
+	struct account *a = l->account;
 	const struct imap_list *list = &r->list;
 
+	l->named |= r->kind == IMAP_LIST;
 	if (r->kind == IMAP_NAMESPACE && r->personal.present && r->personal.has_delimiter)
 		a->delimiter = r->personal.delimiter;
 	else if (r->kind == IMAP_STATUS)
@@ -122,6 +145,8 @@ static void on_conn(struct pool_task *t)
 
 	a->utf8 = pool_enabled(a->pool, IMAP_CAP_UTF8_ACCEPT);
 	a->generation++;
+	imap_command_finish(&l->namespace);
+	imap_command_finish(&l->list);
 	imap_command_init(&l->namespace, false, on_namespace_done);
 	imap_command_init(&l->list, false, on_list_done);
 	if ((capabilities & IMAP_CAP_NAMESPACE) && !a->delimiter) {
@@ -141,11 +166,10 @@ void lister_start(struct account *a)
 	l->account = a;
 	l->task = (struct pool_task){
 		.access = POOL_NO_MAILBOX,
-		.deadline = account_deadline(a),
 		.on_conn = on_conn,
 		.on_fail = on_fail,
 		.on_untagged = on_untagged,
 	};
 	a->lister = l;
-	pool_start(a->pool, &l->task);
+	enqueue(l);
 }

@@ -148,6 +148,17 @@ bool mailbox_add(struct mailbox *mb, const struct cache_message *m)
 	return false;
 }
 
+void mailbox_unmark(struct mailbox *mb, uint32_t uid)
+{
+	size_t at = position(mb, uid);
+
+	if (at == mb->count || mb->messages[at].uid != uid || !gone(&mb->messages[at]))
+		return;
+	mb->count--;
+	mb->gone--;
+	memmove(mb->messages + at, mb->messages + at + 1, (mb->count - at) * sizeof(*mb->messages));
+}
+
 bool mailbox_remove(struct mailbox *mb, uint32_t uid)
 {
 	struct cache_message *m = mailbox_find(mb, uid);

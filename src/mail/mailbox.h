@@ -69,13 +69,14 @@ struct mailbox {
 	bool news;         /* the server told of something that is not known yet */
 	uint64_t told;     /* how often it did */
 	struct mailbox_status status;
-	uint32_t watched;     /* generation of the watching connection that tells of it */
+	uint32_t watched;    /* generation of the watching connection that tells of it */
 	struct list waiters; /* struct mailbox_wait */
 	size_t woken_at;     /* rows when the waiters were last woken */
 
 	/* Unlinks that wait for a turn, and bodies in memory. */
-	struct expunge *expunge;	struct map bodies;    /* UID -> struct body */
-	struct ahead *ahead;  /* read-ahead of messages; NULL: nobody reads */
+	struct expunge *expunge;
+	struct map bodies;   /* UID -> struct body */
+	struct ahead *ahead; /* read-ahead of messages; NULL: nobody reads */
 };
 
 /* In message.flags, beside enum cache_message_flag; never written to the cache. */
@@ -104,6 +105,8 @@ struct cache_message *mailbox_find(struct mailbox *mb, uint32_t uid);
 struct cache_message *mailbox_after(struct mailbox *mb, uint32_t uid);
 /* Inserts or updates; keeps a size that was proved. True when the name is new. */
 bool mailbox_add(struct mailbox *mb, const struct cache_message *m);
+/* Forgets that it was expunged: the server has proved otherwise. */
+void mailbox_unmark(struct mailbox *mb, uint32_t uid);
 /* Expunged: true when it was there. The cache's rows are dropped too. */
 bool mailbox_remove(struct mailbox *mb, uint32_t uid);
 size_t mailbox_count(const struct mailbox *mb);

@@ -34,8 +34,14 @@ void poll_on_status(struct account *a, const struct imap_status_data *status)
 	if (!status->has_messages || !status->has_uidnext)
 		return;
 	mb->status = (struct mailbox_status){uv_now(a->loop), status->messages, status->uidnext};
-	if (!mb->loaded || mb->sync)
+	if (!mb->loaded)
 		return;
+	/* The check under way may have been too early for this. */
+	if (mb->sync) {
+		if (!sync_agrees_with_status(mb))
+			sync_told(mb);
+		return;
+	}
 	if (sync_agrees_with_status(mb)) {
 		mb->checked = uv_now(a->loop);
 		return;

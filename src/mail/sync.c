@@ -25,6 +25,8 @@
 #define ROWS "(UID RFC822.SIZE INTERNALDATE)"
 #define ROW_BATCH 1024
 #define ATTEMPTS 3
+/* Octets of a message; a server that promises more is not believed. */
+#define SIZE_BELIEVED ((uint64_t)1 << 46)
 /* Milliseconds for which STATUS spares a first check. */
 #define STATUS_FRESH 5000
 
@@ -42,6 +44,8 @@ struct sync {
 	bool by_noop;          /* the mailbox was selected before this check */
 	uint32_t uidnext;      /* as this check's SELECT said, or 0 */
 	uint64_t modseq;       /* the same for HIGHESTMODSEQ */
+	bool answered;         /* SEARCH */
+	unsigned searches;     /* that made no sense */
 	struct uidset found;   /* of search */
 	struct uidset missing; /* still to fill */
 	size_t rows_used;
@@ -68,6 +72,41 @@ static void flush_rows(struct sync *s)
 	if (s->rows_used > 0 && s->mb->uidvalidity != 0 && !s->mb->dead)
 		cache_put_messages(s->mb->account->cache, s->mb->id, s->rows, s->rows_used);
 	s->rows_used = 0;
+}
+
+/* A row, with what is known already in place of what it does not say. */
+static struct cache_message merge(struct mailbox *mb, const struct imap_fetch *row, uint32_t uid)
+{
+	const struct cache_message *old = mailbox_find(mb, uid);
+	const struct cache_message *last = mb->count ? &mb->messages[mb->count - 1] : NULL;
+	struct cache_message m = {
+		.uid = uid,
+		.flags = CACHE_SIZE_UNKNOWN | CACHE_DATE_UNKNOWN,
+		/* A neighbour's date is better than none. */
+		.date = last ? last->date : mb->changed,
+	};
+
+	if (old)
+		m = *old;
+	if (row->has_size && row->size <= SIZE_BELIEVED && !(m.flags & CACHE_SIZE_PROVED)) {
+		m.size = row->size;
+		m.flags &= ~(uint32_t)CACHE_SIZE_UNKNOWN;
+	}
+	if (row->has_date) {
+		m.date = row->date;
+		m.flags &= ~(uint32_t)CACHE_DATE_UNKNOWN;
+	}
+	return m;
+}
+
+static void add_row(struct sync *s, const struct cache_message *m)
+{
+	bool is_new = mailbox_add(s->mb, m);
+
+	s->changed |= is_new;
+	s->rows[s->rows_used++] = *m;
+	if (s->rows_used == ROW_BATCH)
+		flush_rows(s);
 }
 
 static void finish(struct sync *s, int err)
@@ -219,9 +258,31 @@ static void note_missing(struct sync *s)
 	}
 }
 
+/* The answer must have been seen, and name as many messages as there are: one that is cut short, or
+ * missing, would empty the mailbox here. */
+static bool search_is_sound(const struct sync *s)
+{
+	uint32_t exists = conn_exists(s->task.conn);
+
+	return uidset_size(&s->found) == exists && (s->answered || exists == 0);
+}
+
 static void after_search(struct sync *s)
 {
 	uidset_sort(&s->found);
+	if (!search_is_sound(s)) {
+		if (s->searches++ < 1) {
+			send_step(s);
+			return;
+		}
+		log_warning("%s: SEARCH of %s names %llu messages of %u",
+			s->mb->account->options.pool.host, s->mb->component,
+			(unsigned long long)uidset_size(&s->found), conn_exists(s->task.conn));
+		s->mb->doubt = true;
+		pool_end(&s->task);
+		finish(s, ERR_PROTOCOL);
+		return;
+	}
 	remove_vanished(s);
 	note_missing(s);
 	if (s->missing.count == 0) {
@@ -232,12 +293,31 @@ static void after_search(struct sync *s)
 	send_step(s);
 }
 
+/* The server has them but gives no row for them: they have a name all the same, and reading will
+ * tell. */
+static void add_rowless(struct sync *s)
+{
+	const struct imap_fetch nothing = {0};
+
+	note_missing(s);
+	for (size_t i = 0; i < s->missing.count; i++)
+		for (uint64_t uid = s->missing.ranges[i].first; uid <= s->missing.ranges[i].last;
+			uid++) {
+			mailbox_unmark(s->mb, (uint32_t)uid);
+			struct cache_message m = merge(s->mb, &nothing, (uint32_t)uid);
+			add_row(s, &m);
+		}
+	uidset_clear(&s->missing);
+}
+
 static void after_fill(struct sync *s)
 {
-	if (s->missing.count == 0)
-		end(s);
-	else
+	if (s->missing.count > 0) {
 		send_step(s);
+		return;
+	}
+	add_rowless(s);
+	end(s);
 }
 
 static void advance(struct sync *s)
@@ -270,6 +350,10 @@ static void on_refused(struct sync *s, int err)
 	if (s->step == SYNC_FETCH && err == ERR_REFUSED) {
 		set_step(s, SYNC_SEARCH);
 		send_step(s);
+		return;
+	}
+	if (s->step == SYNC_FILL && err == ERR_REFUSED) {
+		after_fill(s);
 		return;
 	}
 	pool_end(&s->task);
@@ -316,7 +400,7 @@ static void send_step(struct sync *s)
 	case SYNC_SEARCH:
 		uidset_clear(&s->found);
 		uidset_clear(&s->missing);
-		s->mb->doubt = false;
+		s->mb->doubt = s->answered = false;
 		imap_command_add(c, "UID SEARCH %sALL\r\n",
 			pool_capabilities(s->mb->account->pool) & IMAP_CAP_ESEARCH ? "RETURN (ALL) "
 										   : "");
@@ -359,6 +443,7 @@ static void on_found(struct pool_task *t, const struct imap_response *r, uint32_
 
 	if (s->step != SYNC_SEARCH || (r->kind != IMAP_SEARCH && r->kind != IMAP_ESEARCH))
 		return;
+	s->answered = true;
 	while (imap_set_next(&set, &first, &last))
 		uidset_add(&s->found, first, last);
 }
@@ -485,6 +570,11 @@ int sync_on_selected(struct mailbox *mb, struct conn *conn)
 	return 0;
 }
 
+static bool same(const struct cache_message *a, const struct cache_message *b)
+{
+	return a && a->size == b->size && a->date == b->date && a->flags == b->flags;
+}
+
 static void on_row(struct mailbox *mb, const struct imap_fetch *row, uint32_t uid)
 {
 	struct sync *s = mb->sync;
@@ -492,22 +582,12 @@ static void on_row(struct mailbox *mb, const struct imap_fetch *row, uint32_t ui
 	/* Not what a check asked for: flags, a body. */
 	if (!s || uid == 0 || (!row->has_size && !row->has_date))
 		return;
-	const struct cache_message *before = mb->count ? &mb->messages[mb->count - 1] : NULL;
-	struct cache_message m = {
-		.uid = uid,
-		.flags = (row->has_size ? 0 : CACHE_SIZE_UNKNOWN) |
-			 (row->has_date ? 0 : CACHE_DATE_UNKNOWN),
-		.size = row->has_size ? row->size : 0,
-		.date = row->has_date ? row->date
-			: before      ? before->date
-				      : mb->changed,
-	};
-	if (!mailbox_add(mb, &m))
-		return;
-	s->changed = true;
-	s->rows[s->rows_used++] = m;
-	if (s->rows_used == ROW_BATCH)
-		flush_rows(s);
+	/* SEARCH has proved that it is there, whatever an EXPUNGE seemed to say before. */
+	if (s->step == SYNC_FILL)
+		mailbox_unmark(mb, uid);
+	struct cache_message m = merge(mb, row, uid);
+	if (!same(mailbox_find(mb, uid), &m))
+		add_row(s, &m);
 }
 
 static void message_gone(struct mailbox *mb, uint32_t uid)

@@ -160,9 +160,18 @@ static void bury(struct account *a, struct mailbox *mb, int err)
 	mailbox_touch(parent);
 	watch_forget(a->watch, mb);
 	mailbox_kill(mb);
-	cache_drop_mailbox(a->cache, mb->id);
+	/* One that is only not subscribed may be subscribed again. */
+	if (!a->options.subscribed)
+		cache_drop_mailbox(a->cache, mb->id);
 	pool_forget_mailbox(a->pool, mb, err);
 	mailbox_wake(mb, false, err);
+}
+
+static void tell_all_gone(struct account *a, struct mailbox *mb)
+{
+	for (size_t i = 0; i < mb->count; i++)
+		if (!(mb->messages[i].flags & MESSAGE_GONE))
+			a->observer.on_message_gone(a->ctx, mb, mb->messages[i].uid);
 }
 
 struct mailbox *account_replace(struct account *a, struct mailbox *old)
@@ -184,6 +193,9 @@ struct mailbox *account_replace(struct account *a, struct mailbox *old)
 	mb->list_flags = old->list_flags;
 	mb->listed = old->listed;
 	mb->generation = old->generation;
+	/* Where the inode stays, the mounted directory's, the kernel has cached the old listing. */
+	mb->version = old->version + 1;
+	mb->listed_version = old->listed_version;
 	while (!list_empty(&old->children)) {
 		struct mailbox *child = list_entry(old->children.next, struct mailbox, sibling);
 		mailbox_detach(child);
@@ -191,6 +203,8 @@ struct mailbox *account_replace(struct account *a, struct mailbox *old)
 	}
 	mailbox_detach(old);
 	mailbox_attach(parent, mb);
+	if (a->top == old)
+		tell_all_gone(a, old);
 	if (a->top == old)
 		a->top = mb;
 	mailbox_touch(parent);
@@ -201,6 +215,7 @@ struct mailbox *account_replace(struct account *a, struct mailbox *old)
 	pool_forget_mailbox(a->pool, old, ERR_STALE);
 	mailbox_wake(old, false, ERR_STALE);
 	a->observer.on_directory_changed(a->ctx, parent);
+	a->observer.on_directory_changed(a->ctx, mb);
 	return mb;
 }
 
@@ -219,6 +234,30 @@ static struct mailbox *next_in_post_order(const struct account *a, struct mailbo
 	if (mb->sibling.next == &mb->parent->children)
 		return mb->parent;
 	return deepest(list_entry(mb->sibling.next, struct mailbox, sibling));
+}
+
+struct census {
+	uint32_t generation;
+	size_t named, missing;
+};
+
+static void count_one(void *ctx, uint64_t key, void *value)
+{
+	struct census *c = ctx;
+	const struct mailbox *mb = value;
+
+	if (mb->dead || key == 0)
+		return;
+	c->named += mb->generation == c->generation;
+	c->missing += mb->generation != c->generation;
+}
+
+bool account_list_is_plausible(struct account *a)
+{
+	struct census c = {.generation = a->generation};
+
+	map_each(&a->by_id, count_one, &c);
+	return c.missing <= c.named;
 }
 
 void account_on_listed(struct account *a)
