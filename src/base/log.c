@@ -76,7 +76,8 @@ static void remember(const char *text)
 	localtime_r(&now.tv_sec, &tm);
 	strftime(stamp, sizeof(stamp), "%F %T", &tm);
 	pthread_mutex_lock(&recent.lock);
-	snprintf(recent.lines[recent.count++ % RECENT], sizeof(recent.lines[0]), "%s %.200s", stamp, text);
+	snprintf(recent.lines[recent.count++ % RECENT], sizeof(recent.lines[0]), "%s %.200s", stamp,
+		text);
 	pthread_mutex_unlock(&recent.lock);
 }
 

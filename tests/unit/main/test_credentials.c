@@ -493,7 +493,7 @@ static void test_no_terminal(void **state)
 
 	start_child(&t, false);
 	finish_child(&t, report, sizeof(report));
-	assert_int_equal(atol(report), ERR_IO);
+	assert_int_equal(strtol(report, NULL, 10), ERR_IO);
 	assert_non_null(strstr(report, "no terminal to ask for the password; use -o passfile="));
 }
 
