@@ -296,8 +296,9 @@ static void drained(struct net_stream *s)
 	/* A large upload's memory is not kept for ever. */
 	if (s->out.cap > TURN_MAX)
 		buf_finish(&s->out);
-	s->drained = true;
-	if (s->events.on_drain)
+	/* `again` also runs for other reasons: nobody is to be told who did not ask. */
+	s->drained = s->events.on_drain != NULL;
+	if (s->drained)
 		run_again(s);
 }
 
