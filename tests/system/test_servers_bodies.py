@@ -149,7 +149,7 @@ def test_no_data():
         check(m, {uid: body for uid, body in BODIES.items() if uid != 2})
         kinds = [c.line for c in server.commands if c.name == "NOOP" or b"FETCH 2 (UID BODY" in c.line]
         assert [k.split()[0] for k in kinds[:3]] == [b"UID", b"NOOP", b"UID"]
-        assert body_fetches(server).count((2, 0)) == 2
+        assert kinds[0] == kinds[2]
 
 
 def test_no_data_once():
@@ -314,10 +314,10 @@ def test_expunged_while_read_and_refused(answer):
 
 def test_connection_lost_while_read():
     """Cut at several places of a body: the reader sees nothing of it."""
-    with serve({1: LARGE}, disconnect_after=400_000, disconnect_times=3) as server:
+    with serve({1: LARGE}, disconnect_after=400_000, disconnect_times=2) as server:
         with mount(server, says=None, timeout=20) as m:
             check(m, {1: LARGE})
-            assert server.connections > 3
+            assert server.connections > 2
 
 
 def test_only_peek():

@@ -1,0 +1,177 @@
+"""rm on servers of all kinds: the message that was asked for goes, and never another."""
+import os
+
+import pytest
+
+from servers import FakeImap, errno_of, mount, uids
+from fakeimap import Mailbox, Message
+
+BODIES = [b"Subject: %d\r\n\r\n" % n for n in range(1, 9)]
+MARKED = {2, 5, 8}
+SAYS = [r"marking \d+ messages of INBOX as deleted again", r"BYE", r"connected again", r"closed"]
+
+
+def account(marked=(), **options):
+    return {"INBOX": Mailbox([Message(body, flags=["\\Deleted"] if n in marked else [])
+                              for n, body in enumerate(BODIES, 1)], **options)}
+
+
+def present(server):
+    return {m.uid for m in server.mailbox("INBOX").messages}
+
+
+def deleted(server):
+    return {m.uid for m in server.mailbox("INBOX").messages if b"\\Deleted" in m.flags}
+
+
+def check_commands(server):
+    """What must never be sent, whatever happens."""
+    assert not {"CLOSE", "UNSELECT"} & set(server.names())
+    assert all("BODY.PEEK[]<" in line for line in server.lines("UID FETCH") if "BODY" in line)
+    assert not any(line.startswith("FETCH") for line in server.lines())
+
+
+KINDS = {"uidplus": {}, "no-uidplus": {"hide": ("UIDPLUS",)}, "uidplus-refused": {"refuse_uid_expunge": True}}
+
+
+@pytest.mark.parametrize("marked", [(), MARKED], ids=["alone", "others-marked"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_unlink(kind, marked):
+    with FakeImap(account(marked), **KINDS[kind]) as server, mount(server) as m:
+        inbox = m.root / "INBOX"
+        (inbox / "3").unlink()
+        assert present(server) == set(range(1, 9)) - {3}
+        assert deleted(server) == set(marked)
+        assert uids(inbox) == [1, 2, 4, 5, 6, 7, 8]
+        (inbox / "5").unlink()
+        assert present(server) == set(range(1, 9)) - {3, 5}
+        assert deleted(server) == set(marked) - {5}
+        assert errno_of((inbox / "5").read_bytes) == "ENOENT"
+        check_commands(server)
+        if kind == "uidplus":
+            assert "EXPUNGE" not in server.names()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_unlink_all(kind):
+    with FakeImap(account(MARKED), **KINDS[kind]) as server, mount(server) as m:
+        for uid in (1, 3, 4, 6, 7):
+            (m.root / "INBOX" / str(uid)).unlink()
+        assert present(server) == MARKED == deleted(server)
+        check_commands(server)
+
+
+STEPS = ["UID SEARCH", "UID STORE", "UID STORE 2", "EXPUNGE", "UID STORE 3"]
+
+
+def cut(server, step, how):
+    """Cuts the connection at the step of the sequence without UIDPLUS: before it is carried out, after
+    it and before its answer, or after its answer. Each connection, until told otherwise."""
+    name, _, number = step.partition(" STORE ")
+    name += " STORE" if number else ""
+    match = rb"DELETED" if name == "UID SEARCH" else None
+    skip = int(number) - 1 if number else 0
+    fields = {"before": {"raw": b""}, "within": {"status": lambda s: s.drop()}, "after": {}}[how]
+    return server.rule(name, match=match, skip=skip, times=1, drop="fin", **fields)
+
+
+@pytest.mark.parametrize("how", ["before", "within", "after"])
+@pytest.mark.parametrize("step", STEPS)
+def test_cut_once(step, how):
+    """Cut once: it goes on by itself."""
+    with FakeImap(account(MARKED), hide=("UIDPLUS",)) as server, mount(server, says=None) as m:
+        os.listdir(m.root / "INBOX")
+        rule = cut(server, step, how)
+        error = errno_of((m.root / "INBOX" / "3").unlink)
+        assert rule.hits == 1
+        assert present(server) in (set(range(1, 9)) - {3}, set(range(1, 9)))
+        assert (error is None) == (3 not in present(server))
+        assert deleted(server) - {3} == MARKED
+        check_commands(server)
+
+
+@pytest.mark.parametrize("how", ["before", "within", "after"])
+@pytest.mark.parametrize("step", STEPS)
+def test_cut_for_good(step, how, tmp_path):
+    """Killed at that moment, as the machine may be: the next mount gives the others' marks back."""
+    with FakeImap(account(MARKED), hide=("UIDPLUS",)) as server:
+        with mount(server, directory=tmp_path, says=None) as m:
+            os.listdir(m.root / "INBOX")
+            rule = cut(server, step, how)
+            rule.action = lambda session: None
+            if how == "before":
+                rule.action = lambda session: m.process.kill()
+            elif how == "within":
+                rule.status = lambda session: (m.process.kill(), b"OK done")[1]
+            else:
+                rule.after = lambda session: (session.flush(), m.process.kill(), b"")[2]
+            errno_of((m.root / "INBOX" / "3").unlink)
+            m.process.wait()
+            m.kill()
+            m.start()
+            server.wait(lambda: deleted(server) - {3} == MARKED)
+            assert present(server) >= set(range(1, 9)) - {3}
+            check_commands(server)
+
+
+def test_cut_for_good_while_others_mark(tmp_path):
+    """The list of an interrupted rm outlives another rm in the same mount."""
+    with FakeImap(account({2}), hide=("UIDPLUS",)) as server, mount(server, says=None, timeout=2) as m:
+        os.listdir(m.root / "INBOX")
+        rule = server.rule("EXPUNGE", stall=True)
+        assert errno_of((m.root / "INBOX" / "3").unlink) == "ETIMEDOUT"
+        server.rules.clear()
+        rule.release()
+        server.set_flags("INBOX", 5, "\\Deleted")
+        for uid in (4, 6):
+            errno_of((m.root / "INBOX" / str(uid)).unlink)
+        m.restart()
+        server.wait(lambda: deleted(server) - {3, 4, 6} == {2, 5})
+        assert present(server) >= {1, 2, 5, 7, 8}
+
+
+@pytest.mark.parametrize("flags, options, error", [
+    ({"read_only": True}, {}, "EROFS"), ({}, {"read_only": True}, "EROFS"),
+    ({"permanent_flags": b"\\Seen \\Answered"}, {}, "EACCES"), ({"permanent_flags": b"\\Seen \\*"}, {}, "EACCES")],
+    ids=["server", "mailbox", "flags", "flags-and-keywords"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_read_only(kind, flags, options, error):
+    with FakeImap(account(**options), **KINDS[kind], **flags) as server, mount(server) as m:
+        assert errno_of((m.root / "INBOX" / "3").unlink) == error
+        assert not {"UID STORE", "STORE", "EXPUNGE", "UID EXPUNGE"} & set(server.names())
+        assert present(server) == set(range(1, 9))
+        assert (m.root / "INBOX" / "3").read_bytes() == BODIES[2]
+
+
+def test_read_only_mount():
+    with FakeImap(account()) as server, mount(server, ro=True) as m:
+        assert errno_of((m.root / "INBOX" / "3").unlink) == "EROFS"
+        os.listdir(m.root / "INBOX")
+        assert not {"UID STORE", "EXPUNGE", "UID EXPUNGE", "SELECT"} & set(server.names())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_said_ok_but_kept(kind):
+    with FakeImap(account(MARKED), **KINDS[kind]) as server:
+        for command in ("EXPUNGE", "UID EXPUNGE"):
+            if not (kind == "uidplus-refused" and command == "UID EXPUNGE"):
+                server.rule(command, reply=b"OK done")
+        with mount(server, says=[r"still has them"]) as m:
+            assert errno_of((m.root / "INBOX" / "3").unlink) == "EIO"
+            assert (m.root / "INBOX" / "3").read_bytes() == BODIES[2]
+        assert present(server) == set(range(1, 9))
+        assert deleted(server) - {3} == MARKED
+        check_commands(server)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("command", ["UID STORE", "EXPUNGE"])
+def test_refused(command, kind):
+    if command == "EXPUNGE" and kind == "uidplus":
+        command = "UID EXPUNGE"
+    with FakeImap(account(MARKED), **KINDS[kind]) as server:
+        server.rule(command, match=None if command != "UID STORE" else rb"STORE 3 ", reply=b"NO [NOPERM] not you")
+        with mount(server, says=None) as m:
+            assert errno_of((m.root / "INBOX" / "3").unlink) in ("EACCES", "EIO", "EPERM")
+        assert present(server) == set(range(1, 9))
+        assert deleted(server) - {3} == MARKED
