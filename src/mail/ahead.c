@@ -19,13 +19,12 @@
 #define RUN_MIN 2
 /* A reader may leave out a few: what it has already, or does not want. */
 #define SKIP_MAX 4
-#define WINDOW_MIN (128u << 10)
-#define WINDOW_MAX (12u << 20)
-/* Octets that wait to be written to the cache; above, the disk is slower than the line and sets the
- * pace. */
-#define QUEUE_MAX (16u << 20)
+#define WINDOW_MIN (512u << 10)
+#define WINDOW_MAX (16u << 20)
 /* Messages looked at for one batch: most may be cached. */
 #define LOOK_MAX 256
+/* Octets of a large message that are fetched before it is read. */
+#define LARGE_MAX (8u << 20)
 
 struct ahead {
 	struct mailbox *mb;
@@ -99,41 +98,46 @@ static void stop(struct ahead *a)
 
 /* --- batches --- */
 
-/* Whether one answer carries it. Larger ones have a read-ahead of their own. */
-static bool is_small(const struct cache_message *m)
+static bool is_known(const struct cache_message *m)
 {
-	return !(m->flags & CACHE_SIZE_UNKNOWN) && m->size > 0 && m->size < BULK_MESSAGE_MAX;
+	return !(m->flags & CACHE_SIZE_UNKNOWN) && m->size > 0;
 }
 
 /* One batch from the frontier on. False when there is nothing more to ask for, for now. */
 static bool start_batch(struct ahead *a)
 {
 	struct bulk *bulk = NULL;
+	bool large = false;
 	uint64_t octets = 0,
 		 most = a->window / 4 < BULK_OCTETS_MAX ? a->window / 4 : BULK_OCTETS_MAX;
 
-	for (unsigned looked = 0; looked < LOOK_MAX && octets < most; looked++) {
+	for (unsigned looked = 0;
+		looked < LOOK_MAX && octets < most && !(bulk && bulk_is_full(bulk)); looked++) {
 		uint32_t uid = order_next(a->mb, a->order, a->frontier);
 		if (!uid) {
 			a->at_end = true;
 			break;
 		}
 		const struct cache_message *m = mailbox_find(a->mb, uid);
-		if (is_small(m) && !body_is_here(a->mb, uid)) {
+		a->frontier = uid;
+		if (!is_known(m))
+			continue;
+		uint64_t size = m->size < LARGE_MAX ? m->size : LARGE_MAX;
+		if (m->size >= BULK_MESSAGE_MAX) {
+			/* Its beginning; the rest follows when the reader is there. */
+			body_prefetch(a->mb, uid, size);
+			large = true;
+		} else if (!body_is_here(a->mb, uid)) {
 			if (!bulk)
 				bulk = bulk_create(a->mb);
-			if (!bulk_add(bulk, uid))
-				break;
+			bulk_add(bulk, uid);
 		}
-		if (is_small(m)) {
-			octets += m->size;
-			push_mark(a, uid, (uint32_t)m->size);
-		}
-		a->frontier = uid;
+		octets += size;
+		push_mark(a, uid, (uint32_t)size);
 	}
 	if (bulk)
 		bulk_start(bulk);
-	return bulk != NULL;
+	return bulk != NULL || large;
 }
 
 static void extend(struct ahead *a)
@@ -141,7 +145,7 @@ static void extend(struct ahead *a)
 	struct cache_counts counts;
 
 	cache_counts(a->mb->account->cache, &counts);
-	while (!a->at_end && a->ahead + a->window / 4 <= a->window && counts.queued < QUEUE_MAX)
+	while (!a->at_end && a->ahead + a->window / 4 <= a->window && counts.queued < BODY_QUEUE_MAX)
 		if (!start_batch(a))
 			return;
 }
@@ -177,7 +181,7 @@ static void go_on(struct ahead *a)
 {
 	pop_through(a, a->last);
 	if (a->window < WINDOW_MAX)
-		a->window += a->window / 4;
+		a->window += a->window / 2;
 	extend(a);
 }
 

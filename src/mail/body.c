@@ -11,10 +11,11 @@
 
 /* Octets of bodies in memory; beyond it those that are in the cache, or that nobody waits for, go.
  */
-#define MEMORY_MAX (16u << 20)
+#define MEMORY_MAX (24u << 20)
 /* A window is 1 to 4 chunks; a sequential reader is kept ahead of by at most this many octets. */
 #define WINDOW_CHUNKS 4u
-#define AHEAD_MAX (8u << 20)
+#define AHEAD_MIN (2u << 20)
+#define AHEAD_MAX (16u << 20)
 
 struct body_pool *body_pool_create(struct account *a)
 {
@@ -125,6 +126,7 @@ static void outgrow(struct body *b, uint64_t reached)
 	if (promised(b) >= reached)
 		return;
 	mailbox_find(b->mb, b->uid)->size = reached + CACHE_CHUNK;
+	b->outgrown = true;
 	a->observer.on_size_changed(a->ctx, b->mb, b->uid, true);
 }
 
@@ -150,8 +152,8 @@ static struct chunk *find_chunk(struct body *b, uint32_t index)
 
 	if (c && (c->whole || c->fetching))
 		return c;
-	if (b->mb->uidvalidity == 0 || !cache_get_chunk(b->pool->account->cache, b->mb->id, b->uid,
-					       index, &data, &n))
+	if (b->mb->uidvalidity == 0 ||
+		!cache_get_chunk(b->pool->account->cache, b->mb->id, b->uid, index, &data, &n))
 		return NULL;
 	c = body_chunk(b, index);
 	b->pool->memory -= c->cap;
@@ -307,7 +309,7 @@ static bool missing(struct body *b, uint32_t index)
 }
 
 /* Starts windows for what is missing from first to last (chunks). */
-static void fetch_range(struct body *b, uint64_t first, uint64_t last, uint32_t window)
+static void fetch_range(struct body *b, uint64_t first, uint64_t last, uint32_t window, bool bulk)
 {
 	for (uint64_t i = first; i <= last && i <= UINT32_MAX; i++) {
 		if (!missing(b, (uint32_t)i) || find_chunk(b, (uint32_t)i))
@@ -315,15 +317,23 @@ static void fetch_range(struct body *b, uint64_t first, uint64_t last, uint32_t 
 		uint32_t count = 1;
 		while (count < window && i + count <= last && missing(b, (uint32_t)(i + count)))
 			count++;
-		window_start(b, (uint32_t)i, count);
+		window_start(b, (uint32_t)i, count, bulk);
 		i += count - 1;
 	}
 }
 
 static uint64_t ahead(const struct body *b)
 {
-	uint64_t octets = b->run == 0 ? 0 : (uint64_t)CACHE_CHUNK << (b->run < 6 ? b->run : 6);
+	struct cache_counts counts;
 
+	if (b->run == 0)
+		return 0;
+	cache_counts(b->pool->account->cache, &counts);
+	if (counts.queued > BODY_QUEUE_MAX)
+		return 0;
+	/* The second chunk in a row makes it likely that all will be read. */
+	uint64_t octets = b->run == 1 ? AHEAD_MIN
+				      : (uint64_t)AHEAD_MIN << (b->run < 4 ? b->run : 4);
 	return octets < AHEAD_MAX ? octets : AHEAD_MAX;
 }
 
@@ -343,10 +353,11 @@ static void fetch(struct body *b, uint64_t offset, size_t size)
 		needed = end > first ? end : first;
 	else if (!b->end_known && offset + size >= promised(b))
 		needed = end;
-	fetch_range(b, first, needed, window);
-	uint64_t wanted = (offset + size + ahead(b)) / CACHE_CHUNK;
-	if (ahead(b) > 0 && needed < end)
-		fetch_range(b, needed + 1, wanted < end ? wanted : end, window);
+	fetch_range(b, first, needed, window, false);
+	uint64_t more = ahead(b);
+	uint64_t wanted = (offset + size + more) / CACHE_CHUNK;
+	if (more > 0 && needed < end)
+		fetch_range(b, needed + 1, wanted < end ? wanted : end, WINDOW_CHUNKS, true);
 }
 
 struct body *body_hold(struct mailbox *mb, uint32_t uid)
@@ -355,6 +366,14 @@ struct body *body_hold(struct mailbox *mb, uint32_t uid)
 
 	b->windows++;
 	return b;
+}
+
+void body_prefetch(struct mailbox *mb, uint32_t uid, uint64_t octets)
+{
+	struct body *b = get_body(mb, uid);
+	uint64_t last = (octets ? octets - 1 : 0) / CACHE_CHUNK, end = last_chunk(b);
+
+	fetch_range(b, 0, last < end ? last : end, WINDOW_CHUNKS, true);
 }
 
 bool body_is_here(struct mailbox *mb, uint32_t uid)

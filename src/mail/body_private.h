@@ -4,6 +4,10 @@
 
 #include "mail/body.h"
 
+/* Octets that wait to be written to the cache; above, the disk is slower than the line and sets the
+ * pace: nothing is fetched ahead. */
+#define BODY_QUEUE_MAX (16u << 20)
+
 struct body_pool {
 	struct account *account;
 	struct list lru; /* struct body, least recently used first */
@@ -31,6 +35,7 @@ struct body {
 	unsigned saves;      /* under way */
 	bool end_known;
 	uint64_t end;   /* octets of the message */
+	bool outgrown;  /* it has more octets than RFC822.SIZE said */
 	uint64_t bound; /* it has no octets from here on, wherever it ends; UINT64_MAX: not known */
 	/* Read-ahead within the message. */
 	uint64_t next; /* where a sequential reader goes on */
@@ -52,6 +57,8 @@ void body_set_end(struct body *b, uint64_t end);
 struct body *body_hold(struct mailbox *mb, uint32_t uid);
 /* Whether the first chunk is in memory, on its way, or in the cache. */
 bool body_is_here(struct mailbox *mb, uint32_t uid);
+/* Fetches the first octets of a message that somebody will read soon. */
+void body_prefetch(struct mailbox *mb, uint32_t uid, uint64_t octets);
 /* Keeps a whole chunk in the cache. */
 void body_save_chunk(struct body *b, struct chunk *c);
 /* Evicts what is over the bound. */
@@ -59,7 +66,7 @@ void body_trim(struct body_pool *p);
 /* Makes room in the chunk for n octets in all. */
 void body_chunk_reserve(struct body *b, struct chunk *c, uint32_t n);
 
-/* Fetches `count` chunks from `first` on. */
-void window_start(struct body *b, uint32_t first, uint32_t count);
+/* Fetches `count` chunks from `first` on. bulk: nobody waits for them yet. */
+void window_start(struct body *b, uint32_t first, uint32_t count, bool bulk);
 
 #endif

@@ -38,16 +38,18 @@ struct bulk *bulk_create(struct mailbox *mb)
 	return b;
 }
 
-bool bulk_add(struct bulk *b, uint32_t uid)
+bool bulk_is_full(const struct bulk *b)
 {
-	if (b->count == PARTS_MAX)
-		return false;
+	return b->count == PARTS_MAX;
+}
+
+void bulk_add(struct bulk *b, uint32_t uid)
+{
 	struct body *body = body_hold(b->mb, uid);
 	struct chunk *c = body_chunk(body, 0);
 	c->fetching = true;
 	c->n = 0;
 	b->parts[b->count++] = (struct part){.uid = uid, .body = body};
-	return true;
 }
 
 /* The part is over. Who waits for a message that did not come whole asks for it by a window. */

@@ -3,11 +3,11 @@
  * BODY.PEEK[]<start.octets>)`.
  *
  * The octets are appended to the chunks as they come, and readers that wait for them are answered,
- * but not from the last of them before the whole FETCH response was parsed: a literal that is shorter
- * than announced goes on with other octets. An answer shorter than asked for is the end of the
- * message if RFC822.SIZE says so too; otherwise the window asks once more from there, and the end
- * is where nothing more comes. Nothing at all before the promised end may also mean that the message
- * was expunged (RFC 2180 section 4.1): then NOOP, and the message must still have its UID.
+ * but not from the last of them before the whole FETCH response was parsed: a literal that is
+ * shorter than announced goes on with other octets. An answer shorter than asked for is the end of
+ * the message if RFC822.SIZE says so too; otherwise the window asks once more from there, and the
+ * end is where nothing more comes. Nothing at all before the promised end may also mean that the
+ * message was expunged (RFC 2180 section 4.1): then NOOP, and the message must still have its UID.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -164,8 +164,9 @@ static void interpret(struct window *w, uint64_t size)
 		w->whole = size;
 		w->skip = w->start;
 		w->announced = size > w->start ? size - w->start : 0;
-	} else if (w->start > 0 && size > 0 && size != w->asked && size + w->start != end) {
-		w->nonsense = true;
+	} else if (w->start > 0 && size > 0) {
+		bool full = size == w->asked && w->start + size <= end;
+		w->nonsense = w->body->outgrown || !(full || w->start + size == end);
 	}
 }
 
@@ -506,7 +507,7 @@ static void on_fail(struct pool_task *t, int err)
 		window_finish(w, err);
 }
 
-void window_start(struct body *b, uint32_t first, uint32_t count)
+void window_start(struct body *b, uint32_t first, uint32_t count, bool bulk)
 {
 	struct window *w = mem_zalloc(sizeof(*w));
 
@@ -516,6 +517,7 @@ void window_start(struct body *b, uint32_t first, uint32_t count)
 	w->count = count;
 	w->task = (struct pool_task){
 		.access = POOL_READ,
+		.bulk = bulk,
 		.on_conn = on_conn,
 		.on_fail = on_fail,
 		.on_untagged = on_untagged,
