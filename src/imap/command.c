@@ -26,7 +26,7 @@ static void note(struct imap_command *c, int err)
 
 void imap_command_add(struct imap_command *c, const char *format, ...)
 {
-	char text[IMAP_COMMAND_MAX / 32];
+	char text[2048]; /* what is formatted is short; names and literals go around it */
 	va_list args;
 
 	va_start(args, format);

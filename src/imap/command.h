@@ -13,7 +13,7 @@
 #include "base/list.h"
 #include "imap/response.h"
 
-#define IMAP_COMMAND_MAX (64u << 10)
+#define IMAP_COMMAND_MAX (1u << 20)
 /* Synchronizing literals in one command; more cannot be built. */
 #define IMAP_COMMAND_LITERALS 4
 
