@@ -433,6 +433,8 @@ class Dovecot:
         session = self.pid
         if self.running():
             os.kill(self.pid, signal.SIGTERM)
+            # A client in NOTIFY would be waited for.
+            self.kick()
         elif self.process is None:
             session = None  # a number from a file that may be another's by now
         if session is not None:

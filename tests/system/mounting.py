@@ -81,10 +81,12 @@ class Mount:
     source    instead of all that
     flags     -f by default; empty: it goes to the background
     ready     False: does not wait until it is mounted
+    trust     False: without cafile=
     """
 
     def __init__(self, program, server, directory, *options, port=None, mailbox="", source=None,
-                 flags=("-f",), user=None, cache=None, prefix=(), ready=True, environment=None):
+                 flags=("-f",), user=None, cache=None, prefix=(), ready=True, trust=True,
+                 environment=None):
         self.directory = directory
         self.point = os.path.join(directory, "mail")
         self.cache = cache or os.path.join(directory, "cache")
@@ -95,7 +97,7 @@ class Mount:
         given = {option.partition("=")[0] for option in options}
         if not given & {"passfile", "passcmd"}:
             self.options.append(f"passfile={server.password_file}")
-        if "cafile" not in given:
+        if trust and "cafile" not in given:
             self.options.append(f"cafile={server.ca_file}")
         self.options.append(f"cache={self.cache}")
         self.command = [*prefix, program, *flags, "-o", ",".join(self.options), source, self.point]
@@ -216,6 +218,13 @@ class Mount:
         """VmRSS in octets."""
         with open(f"/proc/{self.pid}/status", encoding="ascii") as source:
             return int(re.search(r"VmRSS:\s*(\d+) kB", source.read()).group(1)) * 1024
+
+
+def waits(process):
+    """Whether the process waits for a mount: in a request, or for a page that one is to fill."""
+    with open(f"/proc/{process.pid}/wchan", encoding="ascii") as source:
+        where = source.read()
+    return "fuse" in where or "folio" in where or "request_wait" in where
 
 
 class Proxy:
