@@ -253,7 +253,8 @@ struct mailbox *account_mailbox(struct account *a, uint32_t id)
 
 uint64_t account_deadline(const struct account *a)
 {
-	/* Less than an operation of the filesystem may take, so that it can still answer otherwise. */
+	/* Less than an operation of the filesystem may take, so that it can still answer otherwise.
+	 */
 	return uv_now(a->loop) + a->options.pool.timeout * 3 / 4;
 }
 
@@ -268,7 +269,7 @@ bool account_fresh_try(struct account *a, struct account_wait *w)
 {
 	if (a->listed && uv_now(a->loop) < a->listed + LIST_FRESH)
 		return true;
-	if (pool_is_down(a->pool) || watch_covers_tree(a->watch, a->listed))
+	if (pool_is_down(a->pool))
 		return true;
 	account_list(a, w);
 	return false;

@@ -289,7 +289,9 @@ static void on_select_done(struct imap_command *command, const struct imap_resul
 	c->select_lost = !result->response;
 	if (result->response)
 		note_selected(c, result->response);
-	if (result->err < 0 && result->response)
+	/* One that is no more is no trouble: the next LIST will say so. */
+	bool trouble = result->err < 0 && result->err != ERR_NO_MAILBOX && result->response;
+	if (trouble && !c->pool->options.quiet)
 		log_warning("cannot select a mailbox: %.*s", (int)result->response->text.n,
 			result->response->text.p);
 	select_done(c);

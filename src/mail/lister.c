@@ -109,7 +109,7 @@ static void on_untagged(struct pool_task *t, const struct imap_response *r, uint
 	if (r->kind == IMAP_NAMESPACE && r->personal.present && r->personal.has_delimiter)
 		a->delimiter = r->personal.delimiter;
 	else if (r->kind == IMAP_STATUS)
-		poll_on_status(a, &r->status);
+		poll_on_status(a, t->conn, &r->status);
 	else if (r->kind == IMAP_LIST)
 		account_on_list(a, list->name, list->has_delimiter, list->delimiter, list->flags);
 }

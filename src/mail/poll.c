@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "mail/pool_private.h"
 #include "mail/sync.h"
 
 /* STATUS commands under way at a time. */
@@ -22,11 +23,19 @@ struct poll {
 	} slots[POLL_DEPTH];
 };
 
-void poll_on_status(struct account *a, const struct imap_status_data *status)
+/* STATUS of the mailbox that is selected there is, on many servers, what that session was told
+ * already (RFC 3501 section 6.3.10 advises against it). */
+static bool is_own_view(const struct conn *conn, const struct mailbox *mb)
+{
+	return conn->mailbox == mb;
+}
+
+void poll_on_status(
+	struct account *a, const struct conn *conn, const struct imap_status_data *status)
 {
 	struct mailbox *mb = account_by_name(a, status->name);
 
-	if (!mb)
+	if (!mb || is_own_view(conn, mb))
 		return;
 	if (status->has_uidvalidity && mb->uidvalidity != 0 &&
 		status->uidvalidity != mb->uidvalidity && status->uidvalidity != 0)
@@ -67,12 +76,26 @@ static void on_fail(struct pool_task *t, int err)
 static void on_untagged(struct pool_task *t, const struct imap_response *r, uint32_t uid)
 {
 	if (r->kind == IMAP_STATUS)
-		poll_on_status(list_entry(t, struct poll, task)->account, &r->status);
+		poll_on_status(list_entry(t, struct poll, task)->account, t->conn, &r->status);
 }
 
 static bool wanted(const struct mailbox *mb)
 {
 	return mailbox_selectable(mb) && mb->loaded && mb->complete && !mb->sync;
+}
+
+/* What is selected is selected again: NOOP and IDLE in a mailbox that was deleted and made anew
+ * would speak of the old one for ever. */
+static void check_selected(struct account *a)
+{
+	LIST_FOREACH (pos, &a->pool->conns) {
+		struct conn *c = list_entry(pos, struct conn, link);
+		if (c->state != CONN_READY || !c->mailbox || c->next || !wanted(c->mailbox))
+			continue;
+		c->next = c->mailbox;
+		c->next_writable = c->selected.writable;
+		sync_start(c->mailbox);
+	}
 }
 
 struct search {
@@ -144,6 +167,8 @@ static void on_listed(struct account_wait *w, int err)
 	struct poll *p = list_entry(w, struct poll, wait);
 	struct account *a = p->account;
 
+	if (err == 0)
+		check_selected(a);
 	/* LIST brought the status along. */
 	if (err < 0 || (pool_capabilities(a->pool) & IMAP_CAP_LIST_STATUS)) {
 		finish(p);

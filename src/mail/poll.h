@@ -7,8 +7,9 @@
 
 /* Lists the tree, and asks for the status of each mailbox that somebody listed. One at a time. */
 void poll_start(struct account *a);
-/* A STATUS response, asked for or not: starts a check of a mailbox that was listed and changed
- * since. */
-void poll_on_status(struct account *a, const struct imap_status_data *status);
+/* A STATUS response, asked for or not, on that connection: starts a check of a mailbox that was
+ * listed and changed since. */
+void poll_on_status(
+	struct account *a, const struct conn *conn, const struct imap_status_data *status);
 
 #endif

@@ -19,6 +19,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "mail/poll.h"
 #include "mail/uidset.h"
 #include "mail/watch.h"
 
@@ -162,7 +163,13 @@ static void enqueue(struct sync *s)
 
 static void on_fail(struct pool_task *t, int err)
 {
-	finish(list_entry(t, struct sync, task), err);
+	struct sync *s = list_entry(t, struct sync, task);
+	struct account *a = s->mb->account;
+
+	/* Another client may have deleted or renamed it; not all servers say so in a code. */
+	if ((err == ERR_NO_MAILBOX || err == ERR_REFUSED) && !s->mb->dead)
+		poll_start(a);
+	finish(s, err);
 }
 
 static bool counts_agree(const struct sync *s)

@@ -6,8 +6,9 @@
  * renewed before servers end it; another mailbox in use ends the task and starts it again there.
  *   POLL     no connection.
  *
- * Beside it a timer looks at what is not covered: LIST, with STATUS where the server gives it
- * along, else STATUS for each mailbox that was listed.
+ * Beside it a timer looks at everything: LIST, with STATUS where the server gives it along, else
+ * STATUS for each mailbox that was listed. With NOTIFY too: it may not cover all mailboxes, and
+ * Dovecot 2.3 tells of one renamed or deleted only when the next is created.
  */
 #include "mail/watch.h"
 
@@ -21,7 +22,8 @@
 
 #define IDLE_RENEW (9 * 60 * 1000)
 #define NOTIFY_PROOF (2 * 60 * 1000)
-#define NOTIFY "NOTIFY SET STATUS (personal (MessageNew MessageExpunge MailboxName SubscriptionChange))"
+#define NOTIFY                                                                                     \
+	"NOTIFY SET STATUS (personal (MessageNew MessageExpunge MailboxName SubscriptionChange))"
 
 enum watch_mode { WATCH_POLL, WATCH_NOTIFY, WATCH_IDLE };
 
@@ -184,15 +186,15 @@ static void on_overflow(struct watch *w)
 		poll_start(w->account);
 }
 
-/* SET STATUS makes the server begin with a STATUS of each mailbox that it watches: that may not be all (shared ones
- * are not personal). */
+/* SET STATUS makes the server begin with a STATUS of each mailbox that it watches: that may not be
+ * all (shared ones are not personal). */
 static void on_status(struct watch *w, const struct imap_status_data *status)
 {
 	struct mailbox *mb = account_by_name(w->account, status->name);
 
 	if (mb)
 		mb->watched = w->generation;
-	poll_on_status(w->account, status);
+	poll_on_status(w->account, w->task.conn, status);
 }
 
 static void on_untagged(struct pool_task *t, const struct imap_response *r, uint32_t uid)
@@ -252,33 +254,11 @@ static void on_batch(void *ctx, struct mailbox *mb)
 
 /* --- */
 
-struct uncovered {
-	const struct watch *watch;
-	bool found;
-};
-
-static void note_uncovered(void *ctx, uint64_t key, void *value)
-{
-	struct uncovered *u = ctx;
-	const struct mailbox *mb = value;
-
-	u->found |= mailbox_selectable(mb) && mb->complete && mb->watched != u->watch->generation;
-}
-
-static bool any_uncovered(const struct watch *w)
-{
-	struct uncovered u = {.watch = w};
-
-	map_each(&w->account->by_id, note_uncovered, &u);
-	return u.found;
-}
-
 static void on_refresh(uv_timer_t *timer)
 {
 	struct watch *w = timer->data;
 
-	if (!(w->mode == WATCH_NOTIFY && live(w)) || any_uncovered(w))
-		poll_start(w->account);
+	poll_start(w->account);
 }
 
 struct watch *watch_create(struct account *a)
@@ -396,11 +376,6 @@ bool watch_covers(const struct watch *w, const struct mailbox *mb, uint64_t sinc
 	if (w->mode == WATCH_IDLE)
 		return w->task.mailbox == mb && w->in_use == mb;
 	return mb->watched == w->generation && since >= w->live_since;
-}
-
-bool watch_covers_tree(const struct watch *w, uint64_t since)
-{
-	return w->mode == WATCH_NOTIFY && live(w) && since >= w->live_since;
 }
 
 struct pool *watch_pool(const struct watch *w)

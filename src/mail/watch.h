@@ -27,8 +27,6 @@ void watch_forget(struct watch *w, const struct mailbox *mb);
 void watch_refresh(struct watch *w);
 /* Whether the server would have told of any change of this mailbox since `since` (uv_now). */
 bool watch_covers(const struct watch *w, const struct mailbox *mb, uint64_t since);
-/* The same for the tree of mailboxes. */
-bool watch_covers_tree(const struct watch *w, uint64_t since);
 /* Of the watching connection. */
 struct pool *watch_pool(const struct watch *w);
 /* For status: "NOTIFY", "IDLE", "polling". */
