@@ -146,6 +146,9 @@ void imap_session_submit(struct imap_session *s, struct imap_command *c, uint64_
 	if (s->pending == 0)
 		s->active = now;
 	s->pending++;
+	/* A task may still hold a connection that has just ended. */
+	if (s->state == IMAP_DEAD && c->build_error == 0)
+		c->build_error = ERR_NET;
 	if (c->build_error < 0) {
 		list_append(&s->unbuilt, &c->link);
 		return;
