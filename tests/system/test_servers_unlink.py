@@ -8,7 +8,7 @@ from fakeimap import Mailbox, Message
 
 BODIES = [b"Subject: %d\r\n\r\n" % n for n in range(1, 9)]
 MARKED = {2, 5, 8}
-SAYS = [r"marking \d+ messages of INBOX as deleted again", r"BYE", r"connected again", r"closed"]
+
 
 
 def account(marked=(), **options):
@@ -114,14 +114,13 @@ def test_cut_for_good(step, how, tmp_path):
             check_commands(server)
 
 
-def test_cut_for_good_while_others_mark(tmp_path):
-    """The list of an interrupted rm outlives another rm in the same mount."""
-    with FakeImap(account({2}), hide=("UIDPLUS",)) as server, mount(server, says=None, timeout=2) as m:
+def test_marks_outlive_another_rm():
+    """An rm gave up while others' marks were off; then others mark more, and another rm works."""
+    with FakeImap(account({2}), hide=("UIDPLUS",)) as server, mount(server, says=None) as m:
         os.listdir(m.root / "INBOX")
-        rule = server.rule("EXPUNGE", stall=True)
-        assert errno_of((m.root / "INBOX" / "3").unlink) == "ETIMEDOUT"
+        server.rule("EXPUNGE", raw=b"", drop="fin")
+        assert errno_of((m.root / "INBOX" / "3").unlink) is not None
         server.rules.clear()
-        rule.release()
         server.set_flags("INBOX", 5, "\\Deleted")
         for uid in (4, 6):
             errno_of((m.root / "INBOX" / str(uid)).unlink)
