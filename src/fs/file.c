@@ -10,6 +10,9 @@
 #include "mail/quota.h"
 #include "mail/sync.h"
 
+/* Milliseconds. */
+#define AGAIN 500
+
 /* --- sizes --- */
 
 /* The kernel reads nothing of a file of size 0: that is shown only when it is certain. */
@@ -229,6 +232,13 @@ static void read_synced(struct fs_op *op, int err)
 	}
 }
 
+/* When the kernel's read-ahead fails it reads the one page that is wanted: its reader has waited
+ * the whole timeout already. */
+static bool is_again(const struct fs *fs, fuse_ino_t ino)
+{
+	return fs->late == ino && uv_now(fs->loop) < fs->late_at + AGAIN;
+}
+
 void file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct fs *fs = fuse_req_userdata(req);
@@ -257,7 +267,9 @@ void file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fu
 		return;
 	}
 	int err = body_read_try(&read, &parts);
-	if (err == ERR_NOT_CACHED) {
+	if (err == ERR_NOT_CACHED && is_again(fs, ino)) {
+		err = ERR_TIMEOUT;
+	} else if (err == ERR_NOT_CACHED) {
 		read_start(fs, req, ino, &read);
 		return;
 	}

@@ -58,6 +58,10 @@ void op_end(struct fs_op *op)
 
 void op_fail_errno(struct fs_op *op, int error)
 {
+	if (error == ETIMEDOUT) {
+		op->fs->late = op->ino;
+		op->fs->late_at = uv_now(op->fs->loop);
+	}
 	fuse_reply_err(op->req, error);
 	op_free(op, error);
 }

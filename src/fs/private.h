@@ -25,6 +25,8 @@ struct fs {
 	uv_poll_t poll;
 	uv_timer_t timer; /* deadlines and interrupts of ops */
 	struct list ops;  /* struct fs_op that wait */
+	fuse_ino_t late;  /* what an op waited for that ended by its deadline last, */
+	uint64_t late_at; /* and when (uv_now) */
 	struct notifier *notifier;
 	struct control *control;
 	struct map unlinking; /* inodes whose names the kernel itself is removing */
