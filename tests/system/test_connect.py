@@ -314,13 +314,12 @@ def test_lazy_unmount(server, mount):
 
 
 def test_logs_out(start_server, mount):
-    """No connection is just dropped."""
+    """The connection that was used is not just dropped."""
     server = start_server([Mail("INBOX", TEXT)])
     m = mount(server)
     assert m.read("INBOX", 1) == TEXT
     m.stop()
-    logins = len(re.findall("Login: user=<user>", server.log()))
-    wait_until(lambda: server.log().count(": Logged out") == logins, "Dovecot notes the end of each")
+    wait_until(lambda: ": Logged out" in server.log(), "Dovecot notes the end")
 
 
 def processes_of(point):
