@@ -265,7 +265,9 @@ static int gather(struct body *b, uint64_t offset, size_t size, struct body_part
 			return 0;
 	}
 	/* The end may lie further than promised, and the kernel has to learn that before the reader
-	 * takes the promised octets for all. */
+	 * takes the promised octets for all. The cache may know it, by a chunk that is short or empty. */
+	if (!b->end_known && offset + size >= promised(b))
+		find_chunk(b, (uint32_t)(promised(b) / CACHE_CHUNK));
 	return !b->end_known && offset + size >= promised(b) ? ERR_NOT_CACHED : 0;
 }
 
@@ -421,6 +423,9 @@ void body_read_start(struct body_read *r)
 	add_reader(b, r);
 	note_position(b, r->offset, r->size);
 	fetch(b, r->offset, r->size);
+	/* Whatever the cache seemed to have: somebody must come and answer. */
+	if (b->windows == 0)
+		window_start(b, (uint32_t)(r->offset / CACHE_CHUNK), 1, false);
 	body_trim(b->pool);
 }
 
