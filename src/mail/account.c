@@ -8,7 +8,6 @@
 #include "base/mem.h"
 #include "mail/body.h"
 #include "mail/expunge.h"
-#include "mail/poll.h"
 #include "mail/quota.h"
 #include "mail/sync.h"
 #include "mail/watch.h"
@@ -94,7 +93,8 @@ static void on_up(void *ctx)
 
 	if (!watch_started(a->watch))
 		start_services(a);
-	poll_start(a);
+	/* The watching connection may be dead as well, and would not say so. */
+	watch_refresh(a->watch);
 }
 
 static int on_selected(void *ctx, struct mailbox *mb, struct conn *conn)
@@ -269,7 +269,7 @@ bool account_fresh_try(struct account *a, struct account_wait *w)
 {
 	if (a->listed && uv_now(a->loop) < a->listed + LIST_FRESH)
 		return true;
-	if (pool_is_down(a->pool))
+	if (pool_is_unsure(a->pool))
 		return true;
 	account_list(a, w);
 	return false;

@@ -139,7 +139,7 @@ static void on_tick(uv_timer_t *timer)
 		fail_waiting(p, NULL, ERR_NET, UINT64_MAX);
 	/* While the server cannot be reached somebody must keep trying, also when nobody asks for
 	 * anything. */
-	if (p->failures > 0 && conn_count(p) == 0 && may_connect(p))
+	if (pool_is_unsure(p) && conn_count(p) == 0 && may_connect(p))
 		pool_connect(p);
 	run_soon(p);
 }
@@ -194,6 +194,11 @@ static unsigned ready_count(const struct pool *p)
 	return n;
 }
 
+bool pool_is_unsure(const struct pool *p)
+{
+	return (p->shaken || p->failures > 0) && ready_count(p) == 0;
+}
+
 static bool may_connect(const struct pool *p)
 {
 	return !p->shutting_down && !p->options.offline && conn_count(p) < p->max &&
@@ -224,6 +229,8 @@ void pool_on_conn_ready(struct conn *c)
 	bool was_down = p->failures > 0;
 	if (was_down && !p->options.quiet)
 		log_notice("%s: connected again", p->options.host);
+	bool was_shaken = p->shaken;
+	p->shaken = false;
 	p->failures = 0;
 	p->down_since = 0;
 	p->retry_at = 0;
@@ -235,7 +242,7 @@ void pool_on_conn_ready(struct conn *c)
 		if (imap_session_enabled(c->session, bit))
 			p->enabled |= bit;
 	bool first = !p->first_told;
-	if (!first && was_down && p->events.on_up)
+	if (!first && (was_down || was_shaken) && p->events.on_up)
 		p->events.on_up(p->ctx);
 	if (first) {
 		p->first_told = true;
@@ -261,7 +268,8 @@ static void note_failure(struct pool *p, const struct conn *c, int err, const ch
 {
 	uint64_t now = uv_now(p->loop);
 
-	/* It spoke, and would not have one more beside those that are up: it wants fewer connections. */
+	/* It spoke, and would not have one more beside those that are up: it wants fewer
+	 * connections. */
 	bool refused = err == ERR_THROTTLED || err == ERR_NET || err == ERR_AUTH;
 	if (ready_count(p) > 0 && !c->was_ready && c->heard_at && refused) {
 		p->max = ready_count(p);
@@ -271,6 +279,7 @@ static void note_failure(struct pool *p, const struct conn *c, int err, const ch
 	}
 	if (c->was_ready && err != ERR_THROTTLED && err != ERR_PROTOCOL) {
 		log_debug("%s: %s", c->name, text);
+		p->shaken |= err == ERR_TIMEOUT;
 		return; /* reconnect at once when it is needed */
 	}
 	p->failures++;

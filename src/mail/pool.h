@@ -49,7 +49,7 @@ struct pool_events {
 	 * for people, NULL when err is 0. */
 	void (*on_first)(void *ctx, int err, const char *text);
 	/* Optional: a connection is ready after the first could not be made, or after none was for
-	 * a while. */
+	 * a while, or after one fell silent. */
 	void (*on_up)(void *ctx);
 	/* A SELECT's or EXAMINE's answer; returns 0, or ERR_STALE when this is not the mailbox that
 	 * it was. */
@@ -89,7 +89,7 @@ struct pool_task {
 	struct list link; /* the pool's */
 	struct mailbox *mailbox;
 	enum pool_access access;
-	bool bulk; /* nobody waits for it: others go first */
+	bool bulk;         /* nobody waits for it: others go first */
 	uint64_t deadline; /* uv_now; on_fail with ERR_TIMEOUT when not granted by then */
 	struct conn *conn; /* once granted */
 	void (*on_conn)(struct pool_task *t);
@@ -140,5 +140,8 @@ const struct pool_selected *conn_selected(const struct conn *c);
 uint32_t conn_exists(const struct conn *c);
 /* No server can be reached, for longer than the timeout. */
 bool pool_is_down(const struct pool *p);
+/* None is reached at the moment, and the last attempt failed or the last connection fell silent: to
+ * wait for it is likely to be in vain. */
+bool pool_is_unsure(const struct pool *p);
 
 #endif

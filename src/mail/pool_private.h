@@ -12,17 +12,19 @@ struct pool {
 	struct list waiting; /* tasks */
 	struct list conns;
 	uint64_t max_until; /* uv_now; 0: max is what the user allows */
-	unsigned max;     /* connections that the server lets us have */
-	unsigned numbers; /* connections ever made */
+	unsigned max;       /* connections that the server lets us have */
+	unsigned numbers;   /* connections ever made */
 	bool first_told, shutting_down;
 	unsigned failures;   /* connection attempts in a row */
 	uint64_t retry_at;   /* not before this */
 	uint64_t down_since; /* 0: a connection is or may be up */
+	bool shaken;         /* one that was up fell silent, and none was ready since */
 	uint32_t capabilities, enabled;
 	char *capability_words;
 	struct conn_counts past; /* of connections that are no more */
 	int64_t slept;           /* CLOCK_BOOTTIME less CLOCK_MONOTONIC, milliseconds */
-	uv_timer_t tick;         /* each second */	uv_idle_t soon;  /* runs pool_run once at the loop's next turn */
+	uv_timer_t tick;         /* each second */
+	uv_idle_t soon;          /* runs pool_run once at the loop's next turn */
 	void (*on_shut_down)(void *ctx);
 	uint64_t shutdown_deadline;
 };

@@ -486,10 +486,13 @@ static void on_loaded(void *ctx, int err, struct cache_message *messages, size_t
 		messages = NULL;
 	}
 	free(messages);
-	if (stated_lately(mb) && sync_agrees_with_status(mb))
+	if (stated_lately(mb) && sync_agrees_with_status(mb)) {
 		finish(s, 0);
-	else
-		enqueue(s);
+		return;
+	}
+	enqueue(s);
+	if (mb->complete && pool_is_unsure(mb->account->pool))
+		mailbox_wake(mb, false, ERR_NET);
 }
 
 void sync_start(struct mailbox *mb)
@@ -533,6 +536,9 @@ void sync_told(struct mailbox *mb)
 bool sync_is_fresh(const struct mailbox *mb)
 {
 	if (!mailbox_selectable(mb))
+		return true;
+	/* What is remembered, until the server can be asked. */
+	if (mb->complete && mb->loaded && pool_is_unsure(mb->account->pool))
 		return true;
 	if (mb->sync || !mb->complete || !mb->loaded || mb->doubt || mb->news)
 		return false;

@@ -164,16 +164,20 @@ static void prove(struct watch *w)
 		submit(w, NOTIFY, on_notify_done, false);
 }
 
-static void on_renew(uv_timer_t *timer)
+/* Makes the server speak: if it does not, the session's timeout ends the connection. */
+static void renew(struct watch *w)
 {
-	struct watch *w = timer->data;
-
 	if (!w->granted)
 		return;
 	if (w->mode == WATCH_IDLE)
 		pool_end_idle(&w->task);
 	else if (list_empty(&w->command.link))
 		prove(w);
+}
+
+static void on_renew(uv_timer_t *timer)
+{
+	renew(timer->data);
 }
 
 /* The server gave up telling: it is asked again with the next proof of life, and meanwhile polled.
@@ -366,6 +370,7 @@ void watch_forget(struct watch *w, const struct mailbox *mb)
 
 void watch_refresh(struct watch *w)
 {
+	renew(w);
 	poll_start(w->account);
 }
 

@@ -23,7 +23,7 @@ void watch_destroy(struct watch *w);
 void watch_use(struct watch *w, struct mailbox *mb);
 /* The mailbox dies. */
 void watch_forget(struct watch *w, const struct mailbox *mb);
-/* Looks at everything now. */
+/* Looks at everything now, and whether the watching connection still lives. */
 void watch_refresh(struct watch *w);
 /* Whether the server would have told of any change of this mailbox since `since` (uv_now). */
 bool watch_covers(const struct watch *w, const struct mailbox *mb, uint64_t since);
