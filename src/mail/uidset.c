@@ -17,6 +17,13 @@ void uidset_clear(struct uidset *s)
 	s->count = 0;
 }
 
+void uidset_copy(struct uidset *to, const struct uidset *from)
+{
+	uidset_clear(to);
+	for (size_t i = 0; i < from->count; i++)
+		uidset_add(to, from->ranges[i].first, from->ranges[i].last);
+}
+
 void uidset_add(struct uidset *s, uint32_t first, uint32_t last)
 {
 	struct uid_range *previous = s->count ? &s->ranges[s->count - 1] : NULL;

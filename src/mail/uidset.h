@@ -24,6 +24,7 @@ struct uidset {
 /* A zeroed set is empty. */
 void uidset_finish(struct uidset *s);
 void uidset_clear(struct uidset *s);
+void uidset_copy(struct uidset *to, const struct uidset *from);
 /* Appends first..last; joins it with the range before where they touch. Any order, but see
  * uidset_sort. */
 void uidset_add(struct uidset *s, uint32_t first, uint32_t last);
