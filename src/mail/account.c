@@ -93,6 +93,8 @@ static void on_up(void *ctx)
 
 	if (!watch_started(a->watch))
 		start_services(a);
+	else
+		expunge_restore_start(a);
 	/* The watching connection may be dead as well, and would not say so. */
 	watch_refresh(a->watch);
 }

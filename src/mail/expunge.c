@@ -2,68 +2,34 @@
  * One struct expunge for each mailbox that has something to delete. It takes a batch of UIDs and
  *
  *   with UIDPLUS     STORE \Deleted and UID EXPUNGE of just those, in one turn
- *   without          EXPUNGE takes everything that is marked, so what others marked is unmarked
- * first and marked again afterwards, with the list durable in the cache's journal meanwhile: search
- * -> journal -> unflag -> flag -> expunge -> reflag -> clear
+ *   without          flag -> search, and EXPUNGE when the server finds ours marked and nothing
+ * else. EXPUNGE takes whatever is marked, so what others marked is unmarked first and marked again
+ * afterwards, with the list durable in the cache's journal meanwhile: confirm (FETCH must say of
+ * each that it is marked, for a SEARCH can be another's) -> journal -> unflag -> search again ->
+ * expunge -> reflag -> clear
  *
- * and asks which of them are still there when the server did not say that each is gone.
+ * and asks which of them are still there when the server did not say that each is gone. When
+ * something is refused, undo takes our own marks off again, and the others get theirs back. What
+ * cannot be marked again stays in `others` (and in the journal): for the next batch, the next time
+ * that the server comes up, or the next mount.
  */
 #include "mail/expunge.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "mail/sync.h"
-#include "mail/uidset.h"
+#include "mail/expunge_private.h"
 
 #define ATTEMPTS 3
-#define COMMANDS 3
-
-enum expunge_step {
-	EXPUNGE_WAIT,
-	EXPUNGE_RESTORE, /* marks again what is left in `others` from an attempt that was cut off */
-	EXPUNGE_UIDPLUS,
-	EXPUNGE_SEARCH,
-	EXPUNGE_JOURNAL,
-	EXPUNGE_UNFLAG,
-	EXPUNGE_FLAG,
-	EXPUNGE_PLAIN,
-	EXPUNGE_REFLAG,
-	EXPUNGE_CLEAR,
-	EXPUNGE_VERIFY,
-};
-
-struct expunge {
-	struct pool_task task;
-	struct mailbox *mb;
-	enum expunge_step step;
-	struct list queued, batch; /* struct removal */
-	struct uidset uids;        /* of the batch */
-	struct uidset others;      /* marked by others, unmarked by us: also in the journal */
-	struct uidset todo;        /* of others, in this step */
-	struct uidset found;       /* of SEARCH */
-	struct slot {
-		struct imap_command command;
-		struct expunge *expunge;
-	} slots[COMMANDS];
-	unsigned sent, pending;
-	int err;
-	bool lost;     /* the connection went, not the command */
-	bool expunged; /* in this turn, or it never will be: only others' marks are left to give
-			  back */
-	unsigned attempts;
-};
-
-static void advance(struct expunge *e);
+/* Others may mark more while we look. */
+#define ROUNDS 4
 
 static const char *step_name(enum expunge_step step)
 {
-	static const char *const names[] = {"wait", "restore", "uidplus", "search", "journal",
-		"unflag", "flag", "expunge", "reflag", "clear", "verify"};
+	static const char *const names[] = {"idle", "wait", "uidplus", "flag", "search", "confirm",
+		"journal", "unflag", "expunge", "undo", "reflag", "filter", "clear", "verify"};
 
 	return names[step];
 }
@@ -74,7 +40,32 @@ static void set_step(struct expunge *e, enum expunge_step step)
 	e->step = step;
 }
 
+/* A step over a set, in as many commands as it needs. */
+static void go_over(struct expunge *e, enum expunge_step step, const struct uidset *set)
+{
+	set_step(e, step);
+	uidset_copy(&e->todo, set);
+	uidset_clear(&e->found);
+	e->answered = false;
+	expunge_send(e);
+}
+
+static void go(struct expunge *e, enum expunge_step step)
+{
+	static const struct uidset none;
+
+	go_over(e, step, &none);
+}
+
 /* --- the ends --- */
+
+/* What is gone is gone, whatever failed afterwards. */
+static int result(const struct removal *r, int err)
+{
+	if (r->mb->dead)
+		return ERR_GONE;
+	return mailbox_find(r->mb, r->uid) ? err : 0;
+}
 
 static void answer(struct list *removals, int err)
 {
@@ -84,20 +75,8 @@ static void answer(struct list *removals, int err)
 	while (!list_empty(&done)) {
 		struct removal *r = list_entry(done.next, struct removal, link);
 		list_remove(&r->link);
-		r->on_done(r, err);
+		r->on_done(r, result(r, err));
 	}
-}
-
-static void destroy(struct expunge *e)
-{
-	e->mb->expunge = NULL;
-	for (unsigned i = 0; i < COMMANDS; i++)
-		imap_command_finish(&e->slots[i].command);
-	uidset_finish(&e->uids);
-	uidset_finish(&e->others);
-	uidset_finish(&e->todo);
-	uidset_finish(&e->found);
-	free(e);
 }
 
 static void enqueue(struct expunge *e)
@@ -107,23 +86,32 @@ static void enqueue(struct expunge *e)
 	pool_start(e->mb->account->pool, &e->task);
 }
 
-/* The connection was given back. Goes on with what came meanwhile, or ends. */
-static void next_batch(struct expunge *e)
+/* The connection was given back. Goes on with what came meanwhile, rests with what could not be put
+ * right, or ends. again: tries to put it right now. */
+static void next_batch(struct expunge *e, bool again)
 {
 	e->attempts = 0;
-	if (!list_empty(&e->queued))
+	uidset_clear(&e->ours);
+	uidset_clear(&e->marked);
+	if (!list_empty(&e->queued) || again) {
 		enqueue(e);
-	else
-		destroy(e);
+	} else if (e->others.count > 0 && !e->mb->dead) {
+		set_step(e, EXPUNGE_IDLE);
+	} else {
+		e->mb->expunge = NULL;
+		expunge_free(e);
+	}
 }
 
-/* Everything that waits fails. What is in `others` stays in the journal, and is restored by the
- * next mount. */
+/* Everything that waits fails. Others' marks get another chance, without our removals. */
 static void give_up(struct expunge *e, int err)
 {
+	bool again = e->others.count > 0 && err != ERR_CANCELED && !e->mb->dead;
+
 	list_splice(&e->batch, &e->queued);
+	again = again && !list_empty(&e->batch);
 	answer(&e->batch, err);
-	next_batch(e);
+	next_batch(e, again);
 }
 
 static void on_fail(struct pool_task *t, int err)
@@ -135,186 +123,10 @@ static void batch_over(struct expunge *e, int err)
 {
 	pool_end(&e->task);
 	answer(&e->batch, err);
-	next_batch(e);
+	next_batch(e, false);
 }
 
-/* --- commands --- */
-
-static void on_done(struct imap_command *c, const struct imap_result *result);
-
-static struct imap_command *command_new(struct expunge *e)
-{
-	struct slot *slot = &e->slots[e->sent++];
-
-	slot->expunge = e;
-	imap_command_finish(&slot->command);
-	imap_command_init(&slot->command, false, on_done);
-	return &slot->command;
-}
-
-static void submit(struct expunge *e, struct imap_command *c)
-{
-	e->pending++;
-	pool_submit(&e->task, c);
-}
-
-static void begin_commands(struct expunge *e)
-{
-	e->sent = 0;
-	e->err = 0;
-	e->lost = false;
-}
-
-static void on_done(struct imap_command *c, const struct imap_result *result)
-{
-	struct expunge *e = list_entry(c, struct slot, command)->expunge;
-
-	if (result->err < 0 && e->err == 0)
-		e->err = result->err;
-	if (!result->response)
-		e->lost = true;
-	if (--e->pending == 0)
-		advance(e);
-}
-
-/* Sends `UID STORE set flags` for as much of a set as one command takes; the rest stays in the set.
- */
-static void send_store(struct expunge *e, struct uidset *set, const char *flags)
-{
-	struct imap_command *c = command_new(e);
-	struct buf text;
-
-	buf_init(&text, UIDSET_TEXT_MAX);
-	uidset_take_text(set, &text);
-	imap_command_add(c, "UID STORE %s %s (\\Deleted)\r\n", buf_cstr(&text), flags);
-	buf_finish(&text);
-	submit(e, c);
-}
-
-static void copy_set(struct uidset *to, const struct uidset *from)
-{
-	uidset_clear(to);
-	for (size_t i = 0; i < from->count; i++)
-		uidset_add(to, from->ranges[i].first, from->ranges[i].last);
-}
-
-/* The batch was chosen to fit one command. */
-static void batch_text(const struct expunge *e, struct buf *text)
-{
-	struct uidset copy = {0};
-
-	copy_set(&copy, &e->uids);
-	buf_init(text, UIDSET_TEXT_MAX);
-	uidset_take_text(&copy, text);
-	uidset_finish(&copy);
-}
-
-static void send_uidplus(struct expunge *e)
-{
-	struct account *a = e->mb->account;
-	struct buf set;
-
-	batch_text(e, &set);
-	/* Where EXPUNGE will tell sequence numbers, learn first whose they are. */
-	if (!pool_enabled(a->pool, IMAP_CAP_QRESYNC)) {
-		struct imap_command *c = command_new(e);
-		imap_command_add(c, "UID FETCH %s (UID)\r\n", buf_cstr(&set));
-		submit(e, c);
-	}
-	struct imap_command *store = command_new(e);
-	imap_command_add(store, "UID STORE %s +FLAGS.SILENT (\\Deleted)\r\n", buf_cstr(&set));
-	submit(e, store);
-	struct imap_command *expunge = command_new(e);
-	imap_command_add(expunge, "UID EXPUNGE %s\r\n", buf_cstr(&set));
-	submit(e, expunge);
-	buf_finish(&set);
-}
-
-static void on_journal_done(void *ctx, int err)
-{
-	struct expunge *e = ctx;
-
-	e->err = err;
-	if (--e->pending == 0)
-		advance(e);
-}
-
-static void put_journal(struct expunge *e, bool clear)
-{
-	uint32_t *uids = NULL;
-	size_t n = 0;
-
-	for (size_t i = 0; i < e->others.count && !clear; i++)
-		for (uint64_t uid = e->others.ranges[i].first; uid <= e->others.ranges[i].last;
-			uid++) {
-			uids = mem_resize(uids, n + 1, sizeof(*uids));
-			uids[n++] = (uint32_t)uid;
-		}
-	e->pending++;
-	cache_put_journal(e->mb->account->cache, e->mb->id, uids, n, on_journal_done, e);
-	free(uids);
-}
-
-static void send_batch_command(struct expunge *e, const char *before, const char *after)
-{
-	struct imap_command *c = command_new(e);
-	struct buf set;
-
-	batch_text(e, &set);
-	imap_command_add(c, "%s%s%s\r\n", before, buf_cstr(&set), after);
-	buf_finish(&set);
-	submit(e, c);
-}
-
-static void send_step(struct expunge *e)
-{
-	begin_commands(e);
-	switch (e->step) {
-	case EXPUNGE_WAIT:
-		break;
-	case EXPUNGE_RESTORE:
-	case EXPUNGE_REFLAG:
-		send_store(e, &e->todo, "+FLAGS.SILENT");
-		break;
-	case EXPUNGE_UIDPLUS:
-		send_uidplus(e);
-		break;
-	case EXPUNGE_SEARCH:
-		uidset_clear(&e->found);
-		imap_command_add(command_new(e), "UID SEARCH DELETED\r\n");
-		submit(e, &e->slots[0].command);
-		break;
-	case EXPUNGE_JOURNAL:
-		put_journal(e, false);
-		break;
-	case EXPUNGE_UNFLAG:
-		send_store(e, &e->todo, "-FLAGS.SILENT");
-		break;
-	case EXPUNGE_FLAG:
-		send_batch_command(e, "UID FETCH ", " (UID)");
-		send_batch_command(e, "UID STORE ", " +FLAGS.SILENT (\\Deleted)");
-		break;
-	case EXPUNGE_PLAIN:
-		imap_command_add(command_new(e), "EXPUNGE\r\n");
-		submit(e, &e->slots[0].command);
-		break;
-	case EXPUNGE_CLEAR:
-		put_journal(e, true);
-		break;
-	case EXPUNGE_VERIFY:
-		uidset_clear(&e->found);
-		send_batch_command(e, "UID SEARCH UID ", "");
-		break;
-	}
-}
-
-static void go(struct expunge *e, enum expunge_step step)
-{
-	set_step(e, step);
-	send_step(e);
-}
-
-/* --- steps --- */
+/* --- the batch --- */
 
 static bool has_uidplus(const struct expunge *e)
 {
@@ -323,9 +135,67 @@ static bool has_uidplus(const struct expunge *e)
 	return (pool_capabilities(a->pool) & IMAP_CAP_UIDPLUS) && !a->uidplus_broken;
 }
 
+#define BATCH_MAX (UIDSET_TEXT_MAX / 11)
+
+static int compare_uids(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void note_uids(struct expunge *e)
+{
+	uint32_t uids[BATCH_MAX];
+	size_t n = 0;
+
+	LIST_FOREACH (pos, &e->batch)
+		uids[n++] = list_entry(pos, struct removal, link)->uid;
+	qsort(uids, n, sizeof(uids[0]), compare_uids);
+	uidset_clear(&e->uids);
+	for (size_t i = 0; i < n; i++)
+		uidset_add(&e->uids, uids[i], uids[i]);
+}
+
+/* As many of the queued as surely fit one command. */
+static void fill_batch(struct expunge *e)
+{
+	size_t n = 0;
+
+	LIST_FOREACH (pos, &e->batch)
+		n++;
+	for (; n < BATCH_MAX && !list_empty(&e->queued); n++) {
+		struct removal *r = list_entry(e->queued.next, struct removal, link);
+		list_remove(&r->link);
+		list_append(&e->batch, &r->link);
+	}
+}
+
+/* What the server has told of without being asked, or before a connection was lost. */
+static void answer_gone(struct expunge *e)
+{
+	struct list left = LIST_INIT(left);
+
+	LIST_FOREACH_SAFE (pos, &e->batch) {
+		struct removal *r = list_entry(pos, struct removal, link);
+		if (mailbox_find(e->mb, r->uid)) {
+			list_remove(&r->link);
+			list_append(&left, &r->link);
+		}
+	}
+	answer(&e->batch, 0);
+	list_splice(&e->batch, &left);
+}
+
 static void start_batch(struct expunge *e)
 {
-	go(e, has_uidplus(e) ? EXPUNGE_UIDPLUS : EXPUNGE_SEARCH);
+	fill_batch(e);
+	answer_gone(e);
+	note_uids(e);
+	if (list_empty(&e->batch))
+		batch_over(e, 0);
+	else
+		go(e, has_uidplus(e) ? EXPUNGE_UIDPLUS : EXPUNGE_FLAG);
 }
 
 /* After the server confirmed: each UID of the batch must be gone, or the server is asked. */
@@ -341,101 +211,243 @@ static void after_expunge(struct expunge *e)
 	batch_over(e, 0);
 }
 
-static void after_verify(struct expunge *e)
+/* Others' marks are as they were, or cannot be for now. */
+static void proceed(struct expunge *e)
+{
+	if (!e->over)
+		start_batch(e);
+	else if (e->verdict < 0)
+		batch_over(e, e->verdict);
+	else
+		after_expunge(e);
+}
+
+static void give_back(struct expunge *e)
+{
+	e->filtered = false;
+	if (e->others.count > 0)
+		go_over(e, EXPUNGE_REFLAG, &e->others);
+	else
+		proceed(e);
+}
+
+static void expunged(struct expunge *e)
+{
+	e->over = true;
+	give_back(e);
+}
+
+/* Nothing more is done for this batch but to put the marks right. */
+static void refuse(struct expunge *e, int err)
+{
+	e->over = true;
+	e->verdict = err;
+	if (e->ours.count > 0)
+		go_over(e, EXPUNGE_UNDO, &e->ours);
+	else
+		give_back(e);
+}
+
+/* --- what SEARCH DELETED said --- */
+
+static void distrust(struct expunge *e, const char *why)
+{
+	log_warning("%s: SEARCH DELETED %s in %s: nothing is expunged",
+		e->mb->account->options.pool.host, why, e->mb->component);
+	refuse(e, ERR_REFUSED);
+}
+
+/* Those that were there a moment ago and that nobody expunged since. */
+static bool found_ours(const struct expunge *e)
+{
+	for (size_t i = 0; i < e->rows.count; i++)
+		for (uint64_t uid = e->rows.ranges[i].first; uid <= e->rows.ranges[i].last; uid++)
+			if (mailbox_find(e->mb, (uint32_t)uid) &&
+				!uidset_has(&e->found, (uint32_t)uid))
+				return false;
+	return true;
+}
+
+/* Splits what was found: the others go to fresh. Returns how many are ours. */
+static size_t sort_out(struct expunge *e)
+{
+	size_t ours = 0;
+
+	uidset_clear(&e->fresh);
+	for (size_t i = 0; i < e->found.count; i++)
+		for (uint64_t uid = e->found.ranges[i].first; uid <= e->found.ranges[i].last; uid++)
+			if (uidset_has(&e->uids, (uint32_t)uid))
+				ours++;
+			else
+				uidset_add(&e->fresh, (uint32_t)uid, (uint32_t)uid);
+	return ours;
+}
+
+static void after_search(struct expunge *e)
+{
+	uidset_sort(&e->found);
+	uint64_t count = uidset_size(&e->found);
+	if (!e->answered) {
+		distrust(e, "was not answered");
+	} else if (count > conn_exists(e->task.conn) || count > EXPUNGE_OTHERS_MAX) {
+		distrust(e, "found too many messages");
+	} else if (!found_ours(e)) {
+		distrust(e, "did not find what was marked");
+	} else if (sort_out(e) == 0) {
+		/* Nothing is left of ours to be expunged. */
+		expunged(e);
+	} else if (e->fresh.count == 0) {
+		go(e, EXPUNGE_PLAIN);
+	} else if (e->rounds++ == ROUNDS) {
+		distrust(e, "finds ever more messages");
+	} else {
+		go_over(e, EXPUNGE_CONFIRM, &e->fresh);
+	}
+}
+
+static bool is_subset(const struct uidset *small, const struct uidset *large)
+{
+	for (size_t i = 0; i < small->count; i++)
+		for (uint64_t uid = small->ranges[i].first; uid <= small->ranges[i].last; uid++)
+			if (!uidset_has(large, (uint32_t)uid))
+				return false;
+	return true;
+}
+
+static void after_confirm(struct expunge *e)
+{
+	uidset_sort(&e->found);
+	if (!is_subset(&e->fresh, &e->found)) {
+		go(e, EXPUNGE_SEARCH);
+		return;
+	}
+	for (size_t i = 0; i < e->fresh.count; i++)
+		uidset_add(&e->others, e->fresh.ranges[i].first, e->fresh.ranges[i].last);
+	uidset_sort(&e->others);
+	if (uidset_size(&e->others) > EXPUNGE_OTHERS_MAX)
+		distrust(e, "found too many messages");
+	else
+		go(e, EXPUNGE_JOURNAL);
+}
+
+/* --- giving back --- */
+
+/* They stay in the journal. */
+static void restore_failed(struct expunge *e)
+{
+	log_warning("%s: cannot mark %llu messages of %s as deleted again, as others had; trying "
+		    "again later",
+		e->mb->account->options.pool.host, (unsigned long long)uidset_size(&e->others),
+		e->mb->component);
+	proceed(e);
+}
+
+/* Servers may refuse STORE for messages that are no more: only for those that are left, then. */
+static void after_filter(struct expunge *e)
+{
+	uidset_sort(&e->found);
+	uidset_copy(&e->others, &e->found);
+	e->filtered = true;
+	if (e->others.count > 0)
+		go_over(e, EXPUNGE_REFLAG, &e->others);
+	else
+		go(e, EXPUNGE_CLEAR);
+}
+
+static void after_clear(struct expunge *e)
+{
+	uidset_clear(&e->others);
+	proceed(e);
+}
+
+/* --- verifying --- */
+
+static void gone(struct expunge *e, uint32_t uid)
 {
 	struct account *a = e->mb->account;
+
+	if (!mailbox_remove(e->mb, uid))
+		return;
+	mailbox_touch(e->mb);
+	a->observer.on_message_gone(a->ctx, e->mb, uid);
+}
+
+/* EXPUNGE was answered OK: only what the server shows all the same is not gone. */
+static void after_verify(struct expunge *e)
+{
 	struct list refused = LIST_INIT(refused);
 
 	uidset_sort(&e->found);
 	LIST_FOREACH_SAFE (pos, &e->batch) {
 		struct removal *r = list_entry(pos, struct removal, link);
-		if (uidset_has(&e->found, r->uid)) {
-			list_remove(&r->link);
-			list_append(&refused, &r->link);
-		} else if (mailbox_remove(e->mb, r->uid)) {
-			mailbox_touch(e->mb);
-			a->observer.on_message_gone(a->ctx, e->mb, r->uid);
+		if (!uidset_has(&e->found, r->uid)) {
+			gone(e, r->uid);
+			continue;
 		}
+		list_remove(&r->link);
+		list_append(&refused, &r->link);
 	}
 	if (!list_empty(&refused))
 		log_warning(
 			"%s: the server says that it expunged messages of %s, but still has them",
-			a->options.pool.host, e->mb->component);
+			e->mb->account->options.pool.host, e->mb->component);
 	answer(&refused, ERR_REFUSED);
 	batch_over(e, 0);
 }
 
-static void after_search(struct expunge *e)
+/* The listing proves itself anew. */
+static void verify_failed(struct expunge *e)
 {
-	uidset_clear(&e->others);
-	uidset_sort(&e->found);
-	if (uidset_size(&e->found) > conn_exists(e->task.conn)) {
-		log_warning("%s: SEARCH DELETED found more messages than %s has",
-			e->mb->account->options.pool.host, e->mb->component);
-		batch_over(e, ERR_REFUSED);
-		return;
-	}
-	for (size_t i = 0; i < e->found.count; i++)
-		for (uint64_t uid = e->found.ranges[i].first; uid <= e->found.ranges[i].last; uid++)
-			if (!uidset_has(&e->uids, (uint32_t)uid))
-				uidset_add(&e->others, (uint32_t)uid, (uint32_t)uid);
-	if (e->others.count == 0) {
-		go(e, EXPUNGE_FLAG);
-		return;
-	}
-	go(e, EXPUNGE_JOURNAL);
+	e->mb->doubt = true;
+	after_verify(e);
 }
 
-/* Steps over `others` take as many commands as their length needs. */
+/* --- steps --- */
+
 static bool more_todo(struct expunge *e)
 {
 	if (e->todo.count == 0)
 		return false;
-	send_step(e);
+	expunge_send(e);
 	return true;
 }
 
-static void advance_ok(struct expunge *e)
+static void succeeded(struct expunge *e)
 {
 	switch (e->step) {
+	case EXPUNGE_IDLE:
 	case EXPUNGE_WAIT:
 		break;
-	case EXPUNGE_RESTORE:
-	case EXPUNGE_REFLAG:
-		if (!more_todo(e))
-			go(e, EXPUNGE_CLEAR);
-		break;
 	case EXPUNGE_UIDPLUS:
-		after_expunge(e);
+	case EXPUNGE_PLAIN:
+		expunged(e);
+		break;
+	case EXPUNGE_FLAG:
+		go(e, EXPUNGE_SEARCH);
 		break;
 	case EXPUNGE_SEARCH:
 		after_search(e);
 		break;
+	case EXPUNGE_CONFIRM:
+		after_confirm(e);
+		break;
 	case EXPUNGE_JOURNAL:
-		copy_set(&e->todo, &e->others);
-		go(e, EXPUNGE_UNFLAG);
+		go_over(e, EXPUNGE_UNFLAG, &e->fresh);
 		break;
 	case EXPUNGE_UNFLAG:
-		if (!more_todo(e))
-			go(e, EXPUNGE_FLAG);
+		go(e, EXPUNGE_SEARCH);
 		break;
-	case EXPUNGE_FLAG:
-		go(e, EXPUNGE_PLAIN);
+	case EXPUNGE_UNDO:
+		give_back(e);
 		break;
-	case EXPUNGE_PLAIN:
-		if (e->others.count > 0) {
-			copy_set(&e->todo, &e->others);
-			go(e, EXPUNGE_REFLAG);
-		} else {
-			after_expunge(e);
-		}
+	case EXPUNGE_REFLAG:
+		go(e, EXPUNGE_CLEAR);
+		break;
+	case EXPUNGE_FILTER:
+		after_filter(e);
 		break;
 	case EXPUNGE_CLEAR:
-		uidset_clear(&e->others);
-		if (e->expunged)
-			after_expunge(e);
-		else
-			start_batch(e);
+		after_clear(e);
 		break;
 	case EXPUNGE_VERIFY:
 		after_verify(e);
@@ -443,49 +455,79 @@ static void advance_ok(struct expunge *e)
 	}
 }
 
-static void on_lost(struct expunge *e)
+/* Some servers offer UIDPLUS without having it (Proton Bridge). */
+static void uidplus_refused(struct expunge *e)
+{
+	if (e->slots[1].err < 0 || !e->slots[2].unknown) {
+		refuse(e, e->err);
+		return;
+	}
+	e->mb->account->uidplus_broken = true;
+	log_debug("UID EXPUNGE refused: going on without UIDPLUS");
+	go(e, EXPUNGE_FLAG);
+}
+
+static void failed(struct expunge *e)
+{
+	switch ((int)e->step) {
+	case EXPUNGE_UIDPLUS:
+		uidplus_refused(e);
+		break;
+	case EXPUNGE_UNDO:
+		give_back(e);
+		break;
+	case EXPUNGE_REFLAG:
+		if (e->filtered)
+			restore_failed(e);
+		else
+			go_over(e, EXPUNGE_FILTER, &e->others);
+		break;
+	case EXPUNGE_FILTER:
+		restore_failed(e);
+		break;
+	case EXPUNGE_CLEAR:
+		after_clear(e);
+		break;
+	case EXPUNGE_VERIFY:
+		verify_failed(e);
+		break;
+	default:
+		refuse(e, e->err);
+		break;
+	}
+}
+
+static void on_conn_lost(struct expunge *e)
 {
 	pool_end(&e->task);
-	if (e->mb->dead)
+	if (e->mb->dead) {
 		give_up(e, ERR_STALE);
+		return;
+	}
+	/* Else they are answered when the others have their marks back. */
+	if (e->others.count == 0)
+		answer_gone(e);
+	if (list_empty(&e->batch) && e->others.count == 0)
+		next_batch(e, false);
 	else if (++e->attempts < ATTEMPTS && e->err != ERR_CANCELED)
 		enqueue(e);
 	else
 		give_up(e, e->err);
 }
 
-/* Refused: nothing more is done for this batch but to give others' marks back. */
-static void on_refused(struct expunge *e)
+void expunge_advance(struct expunge *e)
 {
-	if (e->step == EXPUNGE_UIDPLUS && !e->mb->account->uidplus_broken &&
-		e->err == ERR_REFUSED) {
-		e->mb->account->uidplus_broken = true;
-		log_debug("UID EXPUNGE refused: going on without UIDPLUS");
-		go(e, EXPUNGE_SEARCH);
-		return;
+	if (e->lost) {
+		on_conn_lost(e);
+	} else if (e->mb->dead) {
+		/* The UIDs may be other messages now. */
+		pool_end(&e->task);
+		give_up(e, ERR_STALE);
+	} else if (e->err < 0) {
+		failed(e);
+	} else if (!more_todo(e)) {
+		succeeded(e);
 	}
-	bool unflagged = e->step == EXPUNGE_UNFLAG || e->step == EXPUNGE_FLAG ||
-			 e->step == EXPUNGE_PLAIN;
-	answer(&e->batch, e->err);
-	if (unflagged && e->others.count > 0) {
-		copy_set(&e->todo, &e->others);
-		e->expunged = true;
-		go(e, EXPUNGE_REFLAG);
-		return;
-	}
-	batch_over(e, e->err);
-}
-
-static void advance(struct expunge *e)
-{
-	if (e->step == EXPUNGE_PLAIN && e->err == 0)
-		e->expunged = true;
-	if (e->lost)
-		on_lost(e);
-	else if (e->err < 0)
-		on_refused(e);
-	else
-		advance_ok(e);
 }
 
 /* --- start --- */
@@ -499,33 +541,6 @@ static int permission(const struct pool_selected *selected)
 	return selected->has_rights && !selected->can_delete ? ERR_DENIED : 0;
 }
 
-static int compare_uids(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-/* As many of the queued as surely fit one command. */
-static void fill_batch(struct expunge *e)
-{
-	uint32_t uids[UIDSET_TEXT_MAX / 11];
-	size_t n = 0;
-
-	LIST_FOREACH (pos, &e->batch)
-		uids[n++] = list_entry(pos, struct removal, link)->uid;
-	while (!list_empty(&e->queued) && n < sizeof(uids) / sizeof(uids[0])) {
-		struct removal *r = list_entry(e->queued.next, struct removal, link);
-		uids[n++] = r->uid;
-		list_remove(&r->link);
-		list_append(&e->batch, &r->link);
-	}
-	qsort(uids, n, sizeof(uids[0]), compare_uids);
-	uidset_clear(&e->uids);
-	for (size_t i = 0; i < n; i++)
-		uidset_add(&e->uids, uids[i], uids[i]);
-}
-
 static void on_conn(struct pool_task *t)
 {
 	struct expunge *e = list_entry(t, struct expunge, task);
@@ -536,28 +551,11 @@ static void on_conn(struct pool_task *t)
 		batch_over(e, err);
 		return;
 	}
-	fill_batch(e);
-	e->expunged = false;
-	if (e->others.count > 0) {
-		copy_set(&e->todo, &e->others);
-		go(e, EXPUNGE_RESTORE);
-	} else if (!list_empty(&e->batch)) {
-		start_batch(e);
-	} else {
-		batch_over(e, 0);
-	}
-}
-
-static void on_untagged(struct pool_task *t, const struct imap_response *r, uint32_t uid)
-{
-	struct expunge *e = list_entry(t, struct expunge, task);
-	struct span set = r->words;
-	uint32_t first, last;
-
-	if (r->kind != IMAP_SEARCH || (e->step != EXPUNGE_SEARCH && e->step != EXPUNGE_VERIFY))
-		return;
-	while (imap_set_next(&set, &first, &last))
-		uidset_add(&e->found, first, last);
+	uidset_clear(&e->rows);
+	e->rounds = 0;
+	e->over = false;
+	e->verdict = 0;
+	give_back(e);
 }
 
 static struct expunge *expunge_of(struct mailbox *mb)
@@ -573,18 +571,23 @@ static struct expunge *expunge_of(struct mailbox *mb)
 		.access = POOL_WRITE,
 		.on_conn = on_conn,
 		.on_fail = on_fail,
-		.on_untagged = on_untagged,
+		.on_lost = expunge_on_lost,
+		.on_untagged = expunge_on_untagged,
 	};
+	list_init(&e->task.link);
 	list_init(&e->queued);
 	list_init(&e->batch);
 	mb->expunge = e;
-	enqueue(e);
 	return e;
 }
 
 void expunge_start(struct removal *r)
 {
-	list_append(&expunge_of(r->mb)->queued, &r->link);
+	struct expunge *e = expunge_of(r->mb);
+
+	list_append(&e->queued, &r->link);
+	if (e->step == EXPUNGE_IDLE)
+		enqueue(e);
 }
 
 bool expunge_cancel(struct removal *r)
@@ -600,20 +603,52 @@ bool expunge_cancel(struct removal *r)
 	return queued;
 }
 
-static void restore(void *ctx, uint32_t mailbox, const uint32_t *uids, size_t n)
+static void forget_all(struct list *removals)
+{
+	while (!list_empty(removals))
+		list_remove(removals->next);
+}
+
+void expunge_forget(struct mailbox *mb)
+{
+	struct expunge *e = mb->expunge;
+
+	if (!e)
+		return;
+	mb->expunge = NULL;
+	list_remove(&e->task.link);
+	forget_all(&e->queued);
+	forget_all(&e->batch);
+	expunge_free(e);
+}
+
+/* --- what an interrupted one left --- */
+
+static void on_forgotten(void *ctx, int err)
+{
+}
+
+static void restore(void *ctx, uint32_t id, const uint32_t *uids, size_t n)
 {
 	struct account *a = ctx;
-	struct mailbox *mb = account_mailbox(a, mailbox);
+	struct mailbox *mb = account_mailbox(a, id);
 
+	/* Its UIDVALIDITY changed, or it was deleted: the marks went with the messages. */
+	if (!mb)
+		cache_put_journal(a->cache, id, NULL, 0, on_forgotten, NULL);
 	if (!mb || !mailbox_selectable(mb))
+		return;
+	struct expunge *e = expunge_of(mb);
+	/* One that is under way gives back what it took. */
+	if (e->step != EXPUNGE_IDLE)
 		return;
 	log_notice("marking %zu messages of %s as deleted again, as they were before an "
 		   "interrupted rm",
 		n, mb->component);
-	struct expunge *e = expunge_of(mb);
 	for (size_t i = 0; i < n; i++)
 		uidset_add(&e->others, uids[i], uids[i]);
 	uidset_sort(&e->others);
+	enqueue(e);
 }
 
 void expunge_restore_start(struct account *a)

@@ -12,8 +12,10 @@ struct removal {
 	struct mailbox *mb;
 	uint32_t uid;
 	/* Once, from the loop: 0 when the server has confirmed that the message is gone; ERR_GONE
-	 * when it was already; ERR_READONLY, ERR_DENIED before anything was sent; ERR_STALE;
-	 * ERR_REFUSED; or what happened to the connection. */
+	 * when its mailbox is no more, or has another UIDVALIDITY (never ERR_STALE: the kernel
+	 * would try again by the name, on another message); ERR_READONLY, ERR_DENIED before
+	 * anything was sent; ERR_REFUSED and its kinds, and then the marks are as before; or what
+	 * happened to the connection. */
 	void (*on_done)(struct removal *r, int err);
 };
 
@@ -21,8 +23,10 @@ void expunge_start(struct removal *r);
 /* No callback any more. True: nothing was sent for it and nothing will be. */
 bool expunge_cancel(struct removal *r);
 
-/* Gives the \Deleted flags back that a crash of ours kept from other clients (the cache's journal).
- * Call before the first expunge. */
+/* Gives the \Deleted flags back that a crash or an outage kept from other clients (the cache's
+ * journal). Call before the first expunge, and when the server is back. */
 void expunge_restore_start(struct account *a);
+/* The mailbox is about to be freed; after its pool and its cache. No callback. */
+void expunge_forget(struct mailbox *mb);
 
 #endif

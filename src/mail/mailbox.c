@@ -12,6 +12,7 @@
 #include "mail/account.h"
 #include "mail/ahead.h"
 #include "mail/body.h"
+#include "mail/expunge.h"
 
 struct mailbox *mailbox_create(struct account *a, uint32_t id, struct span name)
 {
@@ -47,6 +48,7 @@ void mailbox_kill(struct mailbox *mb)
 void mailbox_destroy(struct mailbox *mb)
 {
 	mailbox_kill(mb);
+	expunge_forget(mb);
 	map_finish(&mb->bodies);
 	free((char *)mb->name.p);
 	free(mb->component);

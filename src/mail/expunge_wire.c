@@ -1,0 +1,277 @@
+/* What an expunge says in each step, and what it hears. Nothing is decided here. */
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "mail/expunge_private.h"
+
+/* --- commands --- */
+
+static void complete(struct expunge *e)
+{
+	if (--e->pending == 0)
+		expunge_advance(e);
+}
+
+/* Not "not now", but "never heard of it". */
+static bool is_unknown(const struct imap_result *result)
+{
+	const struct imap_response *r = result->response;
+
+	return r && result->err == ERR_REFUSED &&
+	       (r->condition == IMAP_BAD || r->code == IMAP_CODE_NONE);
+}
+
+static void on_done(struct imap_command *c, const struct imap_result *result)
+{
+	struct slot *slot = list_entry(c, struct slot, command);
+	struct expunge *e = slot->expunge;
+
+	slot->err = result->err;
+	slot->unknown = is_unknown(result);
+	if (!result->response)
+		e->lost = true;
+	if (result->err < 0 && e->err == 0 && !(slot->helps && result->response))
+		e->err = result->err;
+	complete(e);
+}
+
+static struct slot *slot_new(struct expunge *e)
+{
+	struct slot *slot = &e->slots[e->sent++];
+
+	imap_command_finish(&slot->command);
+	*slot = (struct slot){.expunge = e};
+	imap_command_init(&slot->command, false, on_done);
+	return slot;
+}
+
+static void submit(struct expunge *e, struct slot *slot)
+{
+	e->pending++;
+	pool_submit(&e->task, &slot->command);
+}
+
+static void send_simple(struct expunge *e, const char *text)
+{
+	struct slot *slot = slot_new(e);
+
+	imap_command_add(&slot->command, "%s\r\n", text);
+	submit(e, slot);
+}
+
+/* A command with as much of todo as it takes. */
+static void send_some(struct expunge *e, const char *before, const char *after)
+{
+	struct slot *slot = slot_new(e);
+	struct buf set;
+
+	buf_init(&set, UIDSET_TEXT_MAX);
+	uidset_take_text(&e->todo, &set);
+	imap_command_add(&slot->command, "%s %s %s\r\n", before, buf_cstr(&set), after);
+	buf_finish(&set);
+	submit(e, slot);
+}
+
+/* A command with all UIDs of the batch, which was chosen to fit. */
+static struct slot *send_batch(struct expunge *e, const char *before, const char *after)
+{
+	struct slot *slot = slot_new(e);
+	struct uidset copy = {0};
+	struct buf set;
+
+	uidset_copy(&copy, &e->uids);
+	buf_init(&set, UIDSET_TEXT_MAX);
+	uidset_take_text(&copy, &set);
+	imap_command_add(&slot->command, "%s %s%s\r\n", before, buf_cstr(&set), after);
+	buf_finish(&set);
+	uidset_finish(&copy);
+	submit(e, slot);
+	return slot;
+}
+
+/* FETCH tells which messages there are, which were marked already, and, where EXPUNGE will tell
+ * sequence numbers, whose they are. */
+static void send_marks(struct expunge *e, bool must_know)
+{
+	send_batch(e, "UID FETCH", " (UID FLAGS)")->helps = !must_know;
+	send_batch(e, "UID STORE", " +FLAGS.SILENT (\\Deleted)");
+}
+
+/* --- the cache --- */
+
+static void on_journal_done(void *ctx, int err)
+{
+	struct expunge *e = ctx;
+
+	if (err < 0 && e->err == 0)
+		e->err = err;
+	/* Also when the connection was lost meanwhile. */
+	if (err == 0 && e->step == EXPUNGE_CLEAR)
+		uidset_clear(&e->others);
+	complete(e);
+}
+
+static void put_journal(struct expunge *e, const struct uidset *set)
+{
+	size_t n = 0, size = (size_t)uidset_size(set);
+	uint32_t *uids = size > 0 ? mem_resize(NULL, size, sizeof(*uids)) : NULL;
+
+	for (size_t i = 0; i < set->count; i++)
+		for (uint64_t uid = set->ranges[i].first; uid <= set->ranges[i].last; uid++)
+			uids[n++] = (uint32_t)uid;
+	e->pending++;
+	cache_put_journal(e->mb->account->cache, e->mb->id, uids, n, on_journal_done, e);
+	free(uids);
+}
+
+/* No command is under way: the cache was waited for. What it did is still waited for, since it will
+ * call back, but the connection is not touched again. */
+void expunge_on_lost(struct pool_task *t, int err)
+{
+	struct expunge *e = list_entry(t, struct expunge, task);
+
+	pool_end(t);
+	e->lost = true;
+	e->err = err;
+}
+
+/* --- steps --- */
+
+void expunge_send(struct expunge *e)
+{
+	static const struct uidset none;
+
+	e->sent = 0;
+	e->err = 0;
+	e->lost = false;
+	switch (e->step) {
+	case EXPUNGE_IDLE:
+	case EXPUNGE_WAIT:
+		break;
+	case EXPUNGE_UIDPLUS:
+		send_marks(e, false);
+		send_batch(e, "UID EXPUNGE", "");
+		break;
+	case EXPUNGE_FLAG:
+		send_marks(e, true);
+		break;
+	case EXPUNGE_SEARCH:
+		send_simple(e, "UID SEARCH DELETED");
+		break;
+	case EXPUNGE_CONFIRM:
+	case EXPUNGE_FILTER:
+		send_some(e, "UID FETCH", "(UID FLAGS)");
+		break;
+	case EXPUNGE_JOURNAL:
+		put_journal(e, &e->others);
+		break;
+	case EXPUNGE_UNFLAG:
+	case EXPUNGE_UNDO:
+		send_some(e, "UID STORE", "-FLAGS.SILENT (\\Deleted)");
+		break;
+	case EXPUNGE_PLAIN:
+		send_simple(e, "EXPUNGE");
+		break;
+	case EXPUNGE_REFLAG:
+		send_some(e, "UID STORE", "+FLAGS.SILENT (\\Deleted)");
+		break;
+	case EXPUNGE_CLEAR:
+		put_journal(e, &none);
+		break;
+	case EXPUNGE_VERIFY:
+		send_batch(e, "UID FETCH", " (UID FLAGS)");
+		break;
+	}
+}
+
+/* --- answers --- */
+
+/* The first row of a message is from before our STORE. */
+static void on_own_row(struct expunge *e, uint32_t uid, bool deleted)
+{
+	if (!uidset_has(&e->uids, uid) || uidset_has(&e->rows, uid))
+		return;
+	uidset_add(&e->rows, uid, uid);
+	uidset_sort(&e->rows);
+	/* Known from a connection that was lost. */
+	if (uidset_has(&e->ours, uid) || uidset_has(&e->marked, uid))
+		return;
+	struct uidset *set = deleted ? &e->marked : &e->ours;
+	uidset_add(set, uid, uid);
+	uidset_sort(set);
+}
+
+/* A server may repeat itself, but not fill the memory. */
+static void note_found(struct expunge *e, const struct uidset *wanted, uint32_t uid)
+{
+	if (uidset_has(wanted, uid) && e->found.count <= EXPUNGE_OTHERS_MAX)
+		uidset_add(&e->found, uid, uid);
+}
+
+static void on_row(struct expunge *e, const struct imap_fetch *row, uint32_t uid)
+{
+	bool deleted = row->flags & IMAP_FLAG_DELETED;
+
+	switch ((int)e->step) {
+	case EXPUNGE_UIDPLUS:
+	case EXPUNGE_FLAG:
+		if (row->has_flags)
+			on_own_row(e, uid, deleted);
+		break;
+	case EXPUNGE_CONFIRM:
+		if (row->has_flags && deleted)
+			note_found(e, &e->fresh, uid);
+		break;
+	case EXPUNGE_FILTER:
+		note_found(e, &e->others, uid);
+		break;
+	case EXPUNGE_VERIFY:
+		note_found(e, &e->uids, uid);
+		break;
+	}
+}
+
+/* Servers of IMAP4rev2 answer with ESEARCH. One that only counts has not said which. */
+static void on_search(struct expunge *e, const struct imap_response *r)
+{
+	struct span set = r->words;
+	uint32_t first, last;
+
+	if (r->kind == IMAP_ESEARCH && set.n == 0 &&
+		(r->esearch_count || r->esearch_min || r->esearch_max))
+		return;
+	e->answered = true;
+	while (imap_set_next(&set, &first, &last))
+		uidset_add(&e->found, first, last);
+	/* More than is believed: as if it had said all. */
+	if (e->found.count > EXPUNGE_OTHERS_MAX) {
+		uidset_clear(&e->found);
+		uidset_add(&e->found, 1, UINT32_MAX);
+	}
+}
+
+void expunge_on_untagged(struct pool_task *t, const struct imap_response *r, uint32_t uid)
+{
+	struct expunge *e = list_entry(t, struct expunge, task);
+
+	if (r->kind == IMAP_FETCH && uid)
+		on_row(e, &r->fetch, uid);
+	else if ((r->kind == IMAP_SEARCH || r->kind == IMAP_ESEARCH) && e->step == EXPUNGE_SEARCH)
+		on_search(e, r);
+}
+
+void expunge_free(struct expunge *e)
+{
+	for (unsigned i = 0; i < EXPUNGE_COMMANDS; i++)
+		imap_command_finish(&e->slots[i].command);
+	uidset_finish(&e->others);
+	uidset_finish(&e->uids);
+	uidset_finish(&e->rows);
+	uidset_finish(&e->ours);
+	uidset_finish(&e->marked);
+	uidset_finish(&e->fresh);
+	uidset_finish(&e->todo);
+	uidset_finish(&e->found);
+	free(e);
+}
