@@ -59,6 +59,7 @@ struct account {
 	uint32_t generation;   /* of LIST */
 	uint64_t listed;       /* uv_now of the last LIST; 0: never */
 	struct lister *lister; /* LIST under way */
+	bool list_again;       /* names changed meanwhile */
 	struct poll *poll;     /* the same for the look at all mailboxes */
 	struct watch *watch;
 	struct list list_waiters; /* struct account_wait */

@@ -64,6 +64,8 @@ static void finish(struct lister *l)
 	imap_command_finish(&l->list);
 	a->lister = NULL;
 	free(l);
+	if (err == 0 && a->list_again)
+		lister_start(a);
 	wake_all(a, err);
 }
 
@@ -163,6 +165,7 @@ void lister_start(struct account *a)
 {
 	struct lister *l = mem_zalloc(sizeof(*l));
 
+	a->list_again = false;
 	l->account = a;
 	l->task = (struct pool_task){
 		.access = POOL_NO_MAILBOX,

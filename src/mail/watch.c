@@ -201,14 +201,23 @@ static void on_status(struct watch *w, const struct imap_status_data *status)
 	poll_on_status(w->account, w->task.conn, status);
 }
 
+/* What the LIST under way has said may be older. */
+static void names_changed(struct account *a)
+{
+	if (a->lister)
+		a->list_again = true;
+	else
+		lister_start(a);
+}
+
 static void on_untagged(struct pool_task *t, const struct imap_response *r, uint32_t uid)
 {
 	struct watch *w = list_entry(t, struct watch, task);
 
 	if (r->kind == IMAP_STATUS)
 		on_status(w, &r->status);
-	else if (r->kind == IMAP_LIST && !w->account->lister)
-		lister_start(w->account);
+	else if (r->kind == IMAP_LIST)
+		names_changed(w->account);
 	else if (r->kind == IMAP_CONDITION && r->code == IMAP_CODE_NOTIFICATIONOVERFLOW)
 		on_overflow(w);
 }
