@@ -440,6 +440,9 @@ static int prepare(struct pool *p, struct pool_task *t)
 /* True when the task left the waiting list. */
 static bool place(struct pool *p, struct pool_task *t)
 {
+	/* The tick comes by again. */
+	if (uv_now(p->loop) < t->not_before)
+		return false;
 	struct conn *c = choose_serving(p, t);
 	int err = 0;
 
@@ -557,8 +560,15 @@ static void pool_run(struct pool *p)
 void pool_start(struct pool *p, struct pool_task *t)
 {
 	t->conn = NULL;
+	t->not_before = 0;
 	list_append(&p->waiting, &t->link);
 	run_soon(p);
+}
+
+void pool_delay(struct pool_task *t, struct pool *p, uint64_t delay)
+{
+	t->not_before = uv_now(p->loop) + delay;
+	t->deadline += delay;
 }
 
 bool pool_cancel(struct pool_task *t)

@@ -89,9 +89,10 @@ struct pool_task {
 	struct list link; /* the pool's */
 	struct mailbox *mailbox;
 	enum pool_access access;
-	bool bulk;         /* nobody waits for it: others go first */
-	uint64_t deadline; /* uv_now; on_fail with ERR_TIMEOUT when not granted by then */
-	struct conn *conn; /* once granted */
+	bool bulk;           /* nobody waits for it: others go first */
+	uint64_t not_before; /* uv_now; 0: at once. See pool_delay */
+	uint64_t deadline;   /* uv_now; on_fail with ERR_TIMEOUT when not granted by then */
+	struct conn *conn;   /* once granted */
 	void (*on_conn)(struct pool_task *t);
 	void (*on_fail)(struct pool_task *t, int err);
 	/* For tasks that hold a connection without a command under way: it is lost, end. */
@@ -118,6 +119,8 @@ void pool_shutdown(struct pool *p, void (*on_done)(void *ctx));
 void pool_destroy(struct pool *p);
 
 void pool_start(struct pool *p, struct pool_task *t);
+/* For a task that was just started: not before so many milliseconds; its deadline moves along. */
+void pool_delay(struct pool_task *t, struct pool *p, uint64_t delay);
 /* Gives up waiting; false when a connection was granted already (then end as usual). No callback.
  */
 bool pool_cancel(struct pool_task *t);

@@ -26,6 +26,10 @@
 #define ROWS "(UID RFC822.SIZE INTERNALDATE)"
 #define ROW_BATCH 1024
 #define ATTEMPTS 3
+/* Milliseconds to wait for a server that asks for patience, and how often. */
+#define THROTTLE_MIN ((uint64_t)1000)
+#define THROTTLE_MAX ((uint64_t)30000)
+#define THROTTLE_PATIENCE 12
 /* Octets of a message; a server that promises more is not believed. */
 #define SIZE_BELIEVED ((uint64_t)1 << 46)
 /* Milliseconds for which STATUS spares a first check. */
@@ -40,6 +44,7 @@ struct sync {
 	struct imap_command command;
 	uint64_t started;
 	unsigned attempts;
+	unsigned throttled;    /* how often the server asked for patience */
 	uint64_t told;         /* mb->told when the check began */
 	bool changed;          /* names came or went */
 	bool by_noop;          /* the mailbox was selected before this check */
@@ -161,6 +166,19 @@ static void enqueue(struct sync *s)
 	pool_start(s->mb->account->pool, &s->task);
 }
 
+/* 1, 2, 4 ... 30 s. Who waits meanwhile has a deadline of its own. */
+static void retry_later(struct sync *s)
+{
+	uint64_t delay = THROTTLE_MIN << (s->throttled < 5 ? s->throttled : 5);
+
+	if (++s->throttled > THROTTLE_PATIENCE) {
+		finish(s, ERR_THROTTLED);
+		return;
+	}
+	enqueue(s);
+	pool_delay(&s->task, s->mb->account->pool, delay < THROTTLE_MAX ? delay : THROTTLE_MAX);
+}
+
 static void on_fail(struct pool_task *t, int err)
 {
 	struct sync *s = list_entry(t, struct sync, task);
@@ -169,7 +187,10 @@ static void on_fail(struct pool_task *t, int err)
 	/* Another client may have deleted or renamed it; not all servers say so in a code. */
 	if ((err == ERR_NO_MAILBOX || err == ERR_REFUSED) && !s->mb->dead)
 		poll_start(a);
-	finish(s, err);
+	if (err == ERR_THROTTLED)
+		retry_later(s);
+	else
+		finish(s, err);
 }
 
 static bool counts_agree(const struct sync *s)
@@ -364,7 +385,10 @@ static void on_refused(struct sync *s, int err)
 		return;
 	}
 	pool_end(&s->task);
-	finish(s, err);
+	if (err == ERR_THROTTLED)
+		retry_later(s);
+	else
+		finish(s, err);
 }
 
 static void on_done(struct imap_command *c, const struct imap_result *result)

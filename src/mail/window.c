@@ -31,7 +31,6 @@ struct window {
 	uint32_t uid;
 	uint32_t first, count; /* chunks */
 	struct imap_command command;
-	uv_timer_t timer;  /* waits out a throttled server */
 	unsigned attempts; /* connections lost */
 	unsigned empties;  /* answers without data */
 
@@ -66,18 +65,13 @@ static void window_end(struct window *w)
 	b->windows--;
 }
 
-static void on_timer_closed(uv_handle_t *handle)
-{
-	free(list_entry(handle, struct window, timer));
-}
-
 /* Frees the window; the body's readers are answered, or fail with err. */
 static void window_finish(struct window *w, int err)
 {
 	struct body *b = w->body;
 
 	window_end(w);
-	uv_close((uv_handle_t *)&w->timer, on_timer_closed);
+	free(w);
 	if (b->mb) {
 		/* Readers may come and go while they are told: the count keeps b. */
 		b->windows++;
@@ -368,22 +362,14 @@ static void on_ok(struct window *w)
 	}
 }
 
-static void on_timer(uv_timer_t *timer)
-{
-	struct window *w = list_entry(timer, struct window, timer);
-
-	if (w->body->mb)
-		window_queue(w);
-	else
-		window_finish(w, ERR_GONE);
-}
-
 static void retry_later(struct window *w)
 {
-	if (++w->attempts >= ATTEMPTS * 4)
+	if (++w->attempts >= ATTEMPTS * 4) {
 		window_finish(w, ERR_THROTTLED);
-	else
-		uv_timer_start(&w->timer, on_timer, THROTTLE_DELAY * w->attempts, 0);
+		return;
+	}
+	window_queue(w);
+	pool_delay(&w->task, w->body->pool->account->pool, THROTTLE_DELAY * w->attempts);
 }
 
 static void on_lost(struct window *w, int err)
@@ -526,7 +512,6 @@ void window_start(struct body *b, uint32_t first, uint32_t count, bool bulk)
 		.on_body_end = on_body_end,
 	};
 	imap_command_init(&w->command, false, NULL);
-	uv_timer_init(b->pool->account->loop, &w->timer);
 	for (uint32_t i = first; i < first + count; i++) {
 		struct chunk *c = body_chunk(b, i);
 		c->fetching = true;
