@@ -312,8 +312,9 @@ void file_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 		fuse_reply_err(req, EROFS);
 		return;
 	}
+	/* Not ESTALE: the kernel would try again by name, and remove what has that name now. */
 	if (!mb || uid) {
-		fuse_reply_err(req, ESTALE);
+		fuse_reply_err(req, ENOENT);
 		return;
 	}
 	if (!entry_parse_name(fs, mb, name, &uid) || !mailbox_find(mb, uid)) {

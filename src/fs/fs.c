@@ -17,7 +17,8 @@
 
 /* Requests served before the sockets get a turn again. */
 #define REQUESTS_PER_TURN 32
-#define TICK 250
+/* Milliseconds of work in one turn of the loop that are worth a word. */
+#define LAG_MAX 50
 
 /* --- what is not allowed, cleanly --- */
 
@@ -225,9 +226,52 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	}
 }
 
+/* Runs only while requests wait. */
 static void on_timer(uv_timer_t *timer)
 {
-	op_tick(timer->data);
+	struct fs *fs = timer->data;
+
+	op_tick(fs);
+	if (list_empty(&fs->ops))
+		uv_timer_stop(timer);
+}
+
+/* --- the watchdog: one turn of the loop must be short, since everybody waits for it --- */
+
+static uint64_t cpu_time(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static void on_turn_begin(uv_check_t *check)
+{
+	struct fs *fs = check->data;
+
+	fs->turn = cpu_time();
+	fs->doing = "network";
+}
+
+static void on_turn_end(uv_prepare_t *prepare)
+{
+	struct fs *fs = prepare->data;
+	uint64_t spent = fs->turn ? cpu_time() - fs->turn : 0;
+
+	if (spent > LAG_MAX)
+		log_debug("the loop was busy for %llu ms; the last operation: %s",
+			(unsigned long long)spent, fs->doing);
+	fs->turn = 0;
+}
+
+static void watch_lag(struct fs *fs)
+{
+	uv_check_init(fs->loop, &fs->turn_begin);
+	uv_prepare_init(fs->loop, &fs->turn_end);
+	fs->turn_begin.data = fs->turn_end.data = fs;
+	uv_check_start(&fs->turn_begin, on_turn_begin);
+	uv_prepare_start(&fs->turn_end, on_turn_end);
 }
 
 struct fs *fs_create(uv_loop_t *loop, const struct fs_options *options)
@@ -283,7 +327,8 @@ int fs_mount(struct fs *fs, struct account *account, void (*on_unmounted)(void *
 	fs->poll.data = fs->timer.data = fs;
 	uv_poll_start(&fs->poll, UV_READABLE, on_readable);
 	fs->polling = true;
-	uv_timer_start(&fs->timer, on_timer, TICK, TICK);
+	fs->timer.timer_cb = on_timer;
+	watch_lag(fs);
 	return 0;
 }
 
@@ -301,7 +346,9 @@ static void on_notifier_idle(struct fs *fs)
 	stop_polling(fs);
 	op_fail_all(fs, ERR_IO);
 	fuse_session_unmount(fs->session);
-	fs->closing = 2;
+	fs->closing = 4;
+	uv_close((uv_handle_t *)&fs->turn_begin, on_handle_closed);
+	uv_close((uv_handle_t *)&fs->turn_end, on_handle_closed);
 	uv_close((uv_handle_t *)&fs->poll, on_handle_closed);
 	uv_close((uv_handle_t *)&fs->timer, on_handle_closed);
 }

@@ -32,6 +32,9 @@ struct fs_op *op_create(struct fs *fs, fuse_req_t req, const char *name, fuse_in
 	op->started = uv_hrtime();
 	op->deadline = uv_now(fs->loop) + fs->options.timeout;
 	list_append(&fs->ops, &op->link);
+	fs->doing = name;
+	if (!uv_is_active((uv_handle_t *)&fs->timer))
+		uv_timer_start(&fs->timer, fs->timer.timer_cb, OP_TICK, OP_TICK);
 	fuse_req_interrupt_func(req, on_interrupt, op);
 	return op;
 }

@@ -23,10 +23,14 @@ struct fs {
 	struct fuse_session *session;
 	struct fuse_buf buffer;
 	uv_poll_t poll;
-	uv_timer_t timer; /* deadlines and interrupts of ops */
-	struct list ops;  /* struct fs_op that wait */
-	fuse_ino_t late;  /* what an op waited for that ended by its deadline last, */
-	uint64_t late_at; /* and when (uv_now) */
+	uv_check_t turn_begin; /* the watchdog's */
+	uv_prepare_t turn_end;
+	uint64_t turn;     /* CPU time when the loop's turn began, milliseconds */
+	const char *doing; /* the last operation */
+	uv_timer_t timer;  /* deadlines and interrupts of ops */
+	struct list ops;   /* struct fs_op that wait */
+	fuse_ino_t late;   /* what an op waited for that ended by its deadline last, */
+	uint64_t late_at;  /* and when (uv_now) */
 	struct notifier *notifier;
 	struct control *control;
 	struct map unlinking; /* inodes whose names the kernel itself is removing */
@@ -90,6 +94,9 @@ struct fs_op {
 	/* Ends whatever waits, without a call of resume. */
 	void (*abandon)(struct fs_op *op);
 };
+
+/* Milliseconds between looks at the deadlines of requests that wait. */
+#define OP_TICK 250
 
 struct fs_op *op_create(struct fs *fs, fuse_req_t req, const char *name, fuse_ino_t ino);
 /* Each answers the request and frees the op. */

@@ -115,6 +115,21 @@ static void add_row(struct sync *s, const struct cache_message *m)
 		flush_rows(s);
 }
 
+static void destroy(struct sync *s)
+{
+	s->mb->sync = NULL;
+	imap_command_finish(&s->command);
+	uidset_finish(&s->found);
+	uidset_finish(&s->missing);
+	free(s);
+}
+
+void sync_forget(struct mailbox *mb)
+{
+	if (mb->sync)
+		destroy(mb->sync);
+}
+
 static void finish(struct sync *s, int err)
 {
 	struct mailbox *mb = s->mb;
@@ -143,11 +158,7 @@ static void finish(struct sync *s, int err)
 	}
 	if (s->step == SYNC_SEARCH && err < 0)
 		mb->doubt = true;
-	imap_command_finish(&s->command);
-	uidset_finish(&s->found);
-	uidset_finish(&s->missing);
-	mb->sync = NULL;
-	free(s);
+	destroy(s);
 	if (changed && !mb->dead)
 		a->observer.on_directory_changed(a->ctx, mb);
 	mailbox_wake(mb, false, err);

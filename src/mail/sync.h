@@ -9,6 +9,8 @@
 
 /* Whether names in the mailbox can be answered from memory now. */
 bool sync_is_fresh(const struct mailbox *mb);
+/* At the end of the process: a check that nobody will finish. */
+void sync_forget(struct mailbox *mb);
 /* Starts a check, unless one is under way; the mailbox's waiters are woken at its end. */
 void sync_start(struct mailbox *mb);
 /* What STATUS said last agrees with the rows here. */
