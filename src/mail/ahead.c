@@ -145,7 +145,8 @@ static void extend(struct ahead *a)
 	struct cache_counts counts;
 
 	cache_counts(a->mb->account->cache, &counts);
-	while (!a->at_end && a->ahead + a->window / 4 <= a->window && counts.queued < BODY_QUEUE_MAX)
+	while (!a->at_end && a->ahead + a->window / 4 <= a->window &&
+		counts.queued < BODY_QUEUE_MAX)
 		if (!start_batch(a))
 			return;
 }

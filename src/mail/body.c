@@ -265,7 +265,8 @@ static int gather(struct body *b, uint64_t offset, size_t size, struct body_part
 			return 0;
 	}
 	/* The end may lie further than promised, and the kernel has to learn that before the reader
-	 * takes the promised octets for all. The cache may know it, by a chunk that is short or empty. */
+	 * takes the promised octets for all. The cache may know it, by a chunk that is short or
+	 * empty. */
 	if (!b->end_known && offset + size >= promised(b))
 		find_chunk(b, (uint32_t)(promised(b) / CACHE_CHUNK));
 	return !b->end_known && offset + size >= promised(b) ? ERR_NOT_CACHED : 0;

@@ -28,8 +28,9 @@ struct conn {
 	struct imap_session *session;
 	bool was_ready;
 	int error; /* why it is dead */
-	uint64_t turns;	bool heard; /* since we last spoke */
-	uint64_t heard_at; /* uv_now of the last octets; 0: none ever */
+	uint64_t turns;
+	bool heard;                /* since we last spoke */
+	uint64_t heard_at;         /* uv_now of the last octets; 0: none ever */
 	struct conn_counts closed; /* the stream's last, when it is no more */
 
 	struct mailbox *mailbox; /* selected, or being selected */
@@ -43,7 +44,7 @@ struct conn {
 
 	struct list tasks; /* granted */
 	unsigned task_count;
-	unsigned bulk_count; /* of these, bulk ones */
+	unsigned bulk_count;         /* of these, bulk ones */
 	struct pool_task *body_task; /* that claimed the body under way */
 	uint64_t used;               /* uv_now of the last grant */
 };

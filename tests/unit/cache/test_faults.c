@@ -484,7 +484,8 @@ int main(int argc, char **argv)
 	};
 
 	if (argc == 5)
-		return writer(argv[2], (uint32_t)strtoul(argv[3], NULL, 10), (int)strtol(argv[4], NULL, 10));
+		return writer(argv[2], (uint32_t)strtoul(argv[3], NULL, 10),
+			(int)strtol(argv[4], NULL, 10));
 	have_namespace = enter_namespace();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
