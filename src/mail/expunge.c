@@ -25,6 +25,9 @@
 #define ATTEMPTS 3
 /* Others may mark more while we look. */
 #define ROUNDS 4
+/* Dovecot may answer OK and do nothing when EXPUNGE comes right behind STORE, and another client
+ * changes the mailbox. */
+#define TRIES 4
 
 static const char *step_name(enum expunge_step step)
 {
@@ -91,6 +94,7 @@ static void enqueue(struct expunge *e)
 static void next_batch(struct expunge *e, bool again)
 {
 	e->attempts = 0;
+	e->tries = 0;
 	uidset_clear(&e->ours);
 	uidset_clear(&e->marked);
 	if (!list_empty(&e->queued) || again) {
@@ -386,6 +390,12 @@ static void after_verify(struct expunge *e)
 		}
 		list_remove(&r->link);
 		list_append(&refused, &r->link);
+	}
+	if (!list_empty(&refused) && ++e->tries < TRIES) {
+		list_splice(&e->batch, &refused);
+		e->over = false;
+		start_batch(e);
+		return;
 	}
 	if (!list_empty(&refused))
 		log_warning(

@@ -46,6 +46,7 @@ struct expunge {
 	struct uidset marked;      /* marked before us */
 	struct uidset fresh;       /* of the last SEARCH, not ours */
 	unsigned rounds;           /* of SEARCH */
+	unsigned tries;            /* that the server confirmed, and the messages stayed */
 	bool over;     /* expunged, or it never will be: only marks are left to put right */
 	int verdict;   /* when over: 0 or why it never will be */
 	bool filtered; /* `others` was reduced to what there is */

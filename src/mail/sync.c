@@ -51,6 +51,8 @@ struct sync {
 	uint32_t uidnext;      /* as this check's SELECT said, or 0 */
 	uint64_t modseq;       /* the same for HIGHESTMODSEQ */
 	bool answered;         /* SEARCH */
+	uint32_t counted;      /* messages that there were when it was */
+	uint64_t named;        /* messages in it */
 	unsigned searches;     /* that made no sense */
 	struct uidset found;   /* of search */
 	struct uidset missing; /* still to fill */
@@ -301,14 +303,13 @@ static void note_missing(struct sync *s)
  * missing, would empty the mailbox here. */
 static bool search_is_sound(const struct sync *s)
 {
-	uint32_t exists = conn_exists(s->task.conn);
+	uint32_t exists = s->answered ? s->counted : conn_exists(s->task.conn);
 
-	return uidset_size(&s->found) == exists && (s->answered || exists == 0);
+	return s->named == exists && (s->answered || exists == 0);
 }
 
 static void after_search(struct sync *s)
 {
-	uidset_sort(&s->found);
 	if (!search_is_sound(s)) {
 		if (s->searches++ < 1) {
 			send_step(s);
@@ -316,7 +317,7 @@ static void after_search(struct sync *s)
 		}
 		log_warning("%s: SEARCH of %s names %llu messages of %u",
 			s->mb->account->options.pool.host, s->mb->component,
-			(unsigned long long)uidset_size(&s->found), conn_exists(s->task.conn));
+			(unsigned long long)s->named, s->counted);
 		s->mb->doubt = true;
 		pool_end(&s->task);
 		finish(s, ERR_PROTOCOL);
@@ -443,6 +444,8 @@ static void send_step(struct sync *s)
 		uidset_clear(&s->found);
 		uidset_clear(&s->missing);
 		s->mb->doubt = s->answered = false;
+		s->counted = 0;
+		s->named = 0;
 		imap_command_add(c, "UID SEARCH %sALL\r\n",
 			pool_capabilities(s->mb->account->pool) & IMAP_CAP_ESEARCH ? "RETURN (ALL) "
 										   : "");
@@ -488,6 +491,10 @@ static void on_found(struct pool_task *t, const struct imap_response *r, uint32_
 	s->answered = true;
 	while (imap_set_next(&set, &first, &last))
 		uidset_add(&s->found, first, last);
+	/* What is expunged before the command ends is taken out again: count now. */
+	uidset_sort(&s->found);
+	s->counted = conn_exists(t->conn);
+	s->named = uidset_size(&s->found);
 }
 
 /* STATUS, often with LIST, came while nobody had listed this mailbox yet: as good as a check now.
@@ -638,10 +645,20 @@ static void on_row(struct mailbox *mb, const struct imap_fetch *row, uint32_t ui
 		add_row(s, &m);
 }
 
+/* SEARCH said otherwise before. */
+static void not_found(struct mailbox *mb, uint32_t first, uint32_t last)
+{
+	if (!mb->sync)
+		return;
+	uidset_remove(&mb->sync->found, first, last);
+	uidset_remove(&mb->sync->missing, first, last);
+}
+
 static void message_gone(struct mailbox *mb, uint32_t uid)
 {
 	struct account *a = mb->account;
 
+	not_found(mb, uid, uid);
 	if (!mailbox_remove(mb, uid))
 		return;
 	if (mb->sync)
@@ -655,6 +672,7 @@ static void on_vanished(struct mailbox *mb, struct span set)
 	uint32_t first, last;
 
 	while (imap_set_next(&set, &first, &last)) {
+		not_found(mb, first, last);
 		const struct cache_message *m = mailbox_after(mb, first - 1);
 		while (m && m->uid <= last) {
 			uint32_t uid = m->uid;

@@ -41,6 +41,31 @@ void uidset_add(struct uidset *s, uint32_t first, uint32_t last)
 	s->ranges[s->count++] = (struct uid_range){first, last};
 }
 
+static bool touches(const struct uidset *s, uint32_t first, uint32_t last)
+{
+	for (size_t i = 0; i < s->count; i++)
+		if (s->ranges[i].first <= last && s->ranges[i].last >= first)
+			return true;
+	return false;
+}
+
+void uidset_remove(struct uidset *s, uint32_t first, uint32_t last)
+{
+	struct uidset left = {0};
+
+	if (!touches(s, first, last))
+		return;
+	for (size_t i = 0; i < s->count; i++) {
+		struct uid_range r = s->ranges[i];
+		if (r.first < first)
+			uidset_add(&left, r.first, r.last < first ? r.last : first - 1);
+		if (r.last > last)
+			uidset_add(&left, r.first > last ? r.first : last + 1, r.last);
+	}
+	uidset_finish(s);
+	*s = left;
+}
+
 static int compare(const void *a, const void *b)
 {
 	const struct uid_range *x = a, *y = b;

@@ -28,6 +28,8 @@ void uidset_copy(struct uidset *to, const struct uidset *from);
 /* Appends first..last; joins it with the range before where they touch. Any order, but see
  * uidset_sort. */
 void uidset_add(struct uidset *s, uint32_t first, uint32_t last);
+/* Takes first..last out. */
+void uidset_remove(struct uidset *s, uint32_t first, uint32_t last);
 /* Must be called before uidset_has when ranges were not added in ascending order; cheap when they
  * were. */
 void uidset_sort(struct uidset *s);
