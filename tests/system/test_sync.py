@@ -109,7 +109,7 @@ def test_cut_anywhere(servers, kind, mount, proxy):
     for i in range(12):
         assert os.listdir(m.path(f"box{i}"))
     with server.client() as client:
-        for turn, octets in enumerate(range(1, 1800, 25)):
+        for turn, octets in enumerate(range(1, 1800, 60)):
             box = f"box{turn % 12}"
             client.select(box)
             uids = client.uids()
