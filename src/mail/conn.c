@@ -197,6 +197,7 @@ static void on_stream_closed(void *ctx, int err, const char *text)
 {
 	struct conn *c = ctx;
 
+	c->line_lost = true;
 	imap_session_fail(c->session, err, text);
 }
 

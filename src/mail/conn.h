@@ -27,7 +27,8 @@ struct conn {
 	struct net_stream *stream;
 	struct imap_session *session;
 	bool was_ready;
-	int error; /* why it is dead */
+	bool line_lost; /* the stream ended, not the session by what the server said */
+	int error;      /* why it is dead */
 	uint64_t turns;
 	bool heard;                /* since we last spoke */
 	uint64_t heard_at;         /* uv_now of the last octets; 0: none ever */

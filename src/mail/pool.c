@@ -270,7 +270,7 @@ static void note_failure(struct pool *p, const struct conn *c, int err, const ch
 
 	/* It spoke, and would not have one more beside those that are up: it wants fewer
 	 * connections. */
-	bool refused = err == ERR_THROTTLED || err == ERR_NET || err == ERR_AUTH;
+	bool refused = !c->line_lost && (err == ERR_THROTTLED || err == ERR_NET || err == ERR_AUTH);
 	if (ready_count(p) > 0 && !c->was_ready && c->heard_at && refused) {
 		p->max = ready_count(p);
 		p->max_until = now + FEWER_TIME;
