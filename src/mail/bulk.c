@@ -56,11 +56,12 @@ void bulk_add(struct bulk *b, uint32_t uid)
 static void part_end(struct part *p)
 {
 	struct body *body = p->body;
-	struct chunk *c = map_get(&body->chunks, 0);
 
+	/* Then the body may be gone: the part held it no longer. */
 	if (p->done)
 		return;
 	p->done = true;
+	struct chunk *c = map_get(&body->chunks, 0);
 	if (c)
 		c->fetching = false;
 	if (body->mb)
