@@ -451,6 +451,11 @@ void body_wake(struct body *b)
 		struct body_read *r = list_entry(ready.next, struct body_read, link);
 		list_remove(&r->link);
 		int err = gather(b, r->offset, r->size, &parts);
+		/* An answer before this one may have made room where it found these octets. */
+		if (err == ERR_NOT_CACHED) {
+			add_reader(b, r);
+			continue;
+		}
 		r->on_done(r, err, err < 0 ? NULL : &parts);
 	}
 	/* A short window may have left a reader without any: ask again for what it lacks. */

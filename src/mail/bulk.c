@@ -17,6 +17,7 @@ struct part {
 	struct body *body;  /* held by its count of windows */
 	uint64_t announced; /* octets of the literal */
 	uint32_t got;
+	uint32_t seq; /* of its row */
 	bool begun, done;
 };
 
@@ -117,6 +118,7 @@ static bool on_body_begin(
 		return false;
 	p->begun = true;
 	p->announced = size;
+	p->seq = prefix->seq;
 	b->current = p;
 	return true;
 }
@@ -154,7 +156,7 @@ static void on_untagged(struct pool_task *t, const struct imap_response *r, uint
 	if (r->kind != IMAP_FETCH || r->fetch.body_kind != IMAP_BODY_STREAMED || uid == 0)
 		return;
 	struct part *p = find(b, uid);
-	if (!p || !p->begun || p->done)
+	if (!p || !p->begun || p->done || r->fetch.seq != p->seq)
 		return;
 	struct body *body = p->body;
 	const struct cache_message *m = body->mb ? mailbox_find(body->mb, uid) : NULL;

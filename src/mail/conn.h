@@ -26,6 +26,7 @@ struct conn {
 	enum conn_state state;
 	struct net_stream *stream;
 	struct imap_session *session;
+	uint64_t ready_at; /* uv_now */
 	bool was_ready;
 	bool line_lost; /* the stream ended, not the session by what the server said */
 	int error;      /* why it is dead */

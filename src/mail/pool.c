@@ -15,6 +15,9 @@
 #include "mail/pool_private.h"
 
 #define TICK 1000
+/* Milliseconds that a connection should last, and how many in a row may not. */
+#define SHORT_LIFE 5000
+#define SHORT_LIVES 4
 /* How long a server's word that it wants fewer connections is believed. */
 #define FEWER_TIME (10 * 60 * 1000)
 #define BACKOFF_MIN 1000
@@ -231,6 +234,7 @@ void pool_on_conn_ready(struct conn *c)
 		log_notice("%s: connected again", p->options.host);
 	bool was_shaken = p->shaken;
 	p->shaken = false;
+	c->ready_at = uv_now(p->loop);
 	p->failures = 0;
 	p->down_since = 0;
 	p->retry_at = 0;
@@ -264,6 +268,23 @@ static uint64_t back_off(const struct pool *p)
 	return delay * 3 / 4 + (uint64_t)random() % (delay / 2 + 1);
 }
 
+/* A server that takes us in and throws us out again would have us log in for ever. The first times
+ * are forgiven: lines break. */
+static void note_short_life(struct pool *p, const struct conn *c)
+{
+	uint64_t now = uv_now(p->loop);
+
+	if (now >= c->ready_at + SHORT_LIFE) {
+		p->short_lives = 0;
+		return;
+	}
+	if (++p->short_lives <= SHORT_LIVES)
+		return;
+	unsigned doublings = p->short_lives - SHORT_LIVES - 1;
+	uint64_t delay = (uint64_t)BACKOFF_MIN << (doublings < 5 ? doublings : 5);
+	p->retry_at = now + (delay < BACKOFF_MAX ? delay : BACKOFF_MAX);
+}
+
 static void note_failure(struct pool *p, const struct conn *c, int err, const char *text)
 {
 	uint64_t now = uv_now(p->loop);
@@ -279,6 +300,7 @@ static void note_failure(struct pool *p, const struct conn *c, int err, const ch
 	}
 	if (c->was_ready && err != ERR_THROTTLED && err != ERR_PROTOCOL) {
 		log_debug("%s: %s", c->name, text);
+		note_short_life(p, c);
 		p->shaken |= err == ERR_TIMEOUT;
 		return; /* reconnect at once when it is needed */
 	}
@@ -310,7 +332,8 @@ void pool_on_conn_dead(struct conn *c, int err, const char *text)
 
 void pool_on_conn_selected(struct conn *c, struct mailbox *mailbox, int err)
 {
-	if (err < 0)
+	/* One that died meanwhile has failed its own tasks. */
+	if (err < 0 && mailbox)
 		fail_waiting(c->pool, mailbox, err, UINT64_MAX);
 	run_soon(c->pool);
 }

@@ -15,10 +15,11 @@ struct pool {
 	unsigned max;       /* connections that the server lets us have */
 	unsigned numbers;   /* connections ever made */
 	bool first_told, shutting_down;
-	unsigned failures;   /* connection attempts in a row */
-	uint64_t retry_at;   /* not before this */
-	uint64_t down_since; /* 0: a connection is or may be up */
-	bool shaken;         /* one that was up fell silent, and none was ready since */
+	unsigned failures;    /* connection attempts in a row */
+	unsigned short_lives; /* connections in a row that were lost soon after they were ready */
+	uint64_t retry_at;    /* not before this */
+	uint64_t down_since;  /* 0: a connection is or may be up */
+	bool shaken;          /* one that was up fell silent, and none was ready since */
 	uint32_t capabilities, enabled;
 	char *capability_words;
 	struct conn_counts past; /* of connections that are no more */

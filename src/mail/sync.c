@@ -26,6 +26,11 @@
 #define ROWS "(UID RFC822.SIZE INTERNALDATE)"
 #define ROW_BATCH 1024
 #define ATTEMPTS 3
+/* Milliseconds after a LIST for which a refusal is no reason for another: it would be told to look
+ * here again, and so on for ever. */
+#define LIST_AGAIN 2000
+/* Messages without a row that a mailbox may have. */
+#define ROWLESS_MAX 100000
 /* Milliseconds to wait for a server that asks for patience, and how often. */
 #define THROTTLE_MIN ((uint64_t)1000)
 #define THROTTLE_MAX ((uint64_t)30000)
@@ -198,7 +203,8 @@ static void on_fail(struct pool_task *t, int err)
 	struct account *a = s->mb->account;
 
 	/* Another client may have deleted or renamed it; not all servers say so in a code. */
-	if ((err == ERR_NO_MAILBOX || err == ERR_REFUSED) && !s->mb->dead)
+	if ((err == ERR_NO_MAILBOX || err == ERR_REFUSED) && !s->mb->dead &&
+		uv_now(a->loop) >= a->listed + LIST_AGAIN)
 		poll_start(a);
 	if (err == ERR_THROTTLED)
 		retry_later(s);
@@ -340,6 +346,8 @@ static void add_rowless(struct sync *s)
 	const struct imap_fetch nothing = {0};
 
 	note_missing(s);
+	if (uidset_size(&s->missing) > ROWLESS_MAX)
+		uidset_clear(&s->missing);
 	for (size_t i = 0; i < s->missing.count; i++)
 		for (uint64_t uid = s->missing.ranges[i].first; uid <= s->missing.ranges[i].last;
 			uid++) {

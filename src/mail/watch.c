@@ -138,6 +138,12 @@ static void on_conn(struct pool_task *t)
 	w->queued = false;
 	w->granted = true;
 	w->generation++;
+	/* Another came into use while this one waited for the connection. */
+	if (w->mode == WATCH_IDLE && w->task.mailbox != w->in_use) {
+		end_task(w);
+		enqueue(w);
+		return;
+	}
 	if (w->mode == WATCH_NOTIFY)
 		submit(w, NOTIFY, on_notify_done, false);
 	else
