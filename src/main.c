@@ -11,12 +11,14 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 #include <uv.h>
 
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "credentials.h"
 #include "daemon.h"
 #include "fs/fs.h"
@@ -26,6 +28,7 @@
 #include "options.h"
 
 #define ERROR_MAX 1024
+#define FUSE_MAGIC 0x65735546 /* statfs(2) */
 #define SIGNALS 4
 
 struct program {
@@ -271,21 +274,48 @@ static int serve(struct program *p)
 
 /* --- the mountpoint --- */
 
+static void log_stale(const char *path)
+{
+	log_error("%s: a filesystem that died is still mounted here; clear it with "
+		  "'fusermount3 -u %s' and try again",
+		path, path);
+}
+
+/* Whether path is the top of a FUSE mount. Over it root would mount a second time, and for others
+ * fusermount3 says no more than "Permission denied". */
+static bool is_fuse_mount(const char *path, dev_t dev)
+{
+	struct statfs fs;
+	struct stat above;
+	char *parent = mem_printf("%s/..", path);
+	bool top = stat(parent, &above) == 0 && above.st_dev != dev;
+
+	free(parent);
+	return top && statfs(path, &fs) == 0 && fs.f_type == FUSE_MAGIC;
+}
+
 static int check_mountpoint(const char *path)
 {
 	struct stat st;
 
-	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-		return EXIT_STATUS_OK;
-	if (errno == ENOTCONN)
-		log_error("%s: a filesystem that died is still mounted here; clear it with "
-			  "'fusermount3 -u %s' and try again",
-			path, path);
-	else if (access(path, F_OK) < 0)
-		log_error("%s: %s", path, strerror(errno));
-	else
+	if (stat(path, &st) < 0) {
+		if (errno == ENOTCONN)
+			log_stale(path);
+		else
+			log_error("%s: %s", path, strerror(errno));
+		return EXIT_STATUS_MOUNT;
+	}
+	if (!S_ISDIR(st.st_mode)) {
 		log_error("%s: not a directory", path);
-	return EXIT_STATUS_MOUNT;
+		return EXIT_STATUS_MOUNT;
+	}
+	if (is_fuse_mount(path, st.st_dev)) {
+		log_error("%s: something is mounted here already; unmount it with "
+			  "'fusermount3 -u %s' first",
+			path, path);
+		return EXIT_STATUS_MOUNT;
+	}
+	return EXIT_STATUS_OK;
 }
 
 /* imapfs --status MOUNTPOINT: what the daemon says of itself. */
@@ -299,6 +329,10 @@ static int show_status(const char *mountpoint)
 		return EXIT_STATUS_USAGE;
 	}
 	FILE *f = fopen(path, "re");
+	if (!f && errno == ENOTCONN) {
+		log_stale(mountpoint);
+		return EXIT_STATUS_MOUNT;
+	}
 	if (!f) {
 		log_error("%s: %s", path,
 			errno == ENOENT ? "no imapfs is mounted there" : strerror(errno));
@@ -316,8 +350,12 @@ int main(int argc, char **argv)
 	char error[ERROR_MAX];
 	const struct rlimit no_core = {0, 0};
 
-	if (argc == 3 && strcmp(argv[1], "--status") == 0)
-		return show_status(argv[2]);
+	if (argc > 1 && strcmp(argv[1], "--status") == 0) {
+		if (argc == 3)
+			return show_status(argv[2]);
+		log_error("--status takes one MOUNTPOINT; usage: imapfs --status MOUNTPOINT");
+		return EXIT_STATUS_USAGE;
+	}
 	if (options_parse(argc, argv, &p.options, error, sizeof(error)) < 0) {
 		fprintf(stderr, "imapfs: %s\n", error);
 		return EXIT_STATUS_USAGE;
