@@ -8,6 +8,7 @@ void options_print_version(FILE *out)
 
 static const char help[] =
 	"usage: imapfs [options] SOURCE MOUNTPOINT\n"
+	"       imapfs --status MOUNTPOINT\n"
 	"\n"
 	"Mounts an IMAP account: folders are directories, messages are files.\n"
 	"\n"
