@@ -274,7 +274,8 @@ static void note_short_life(struct pool *p, const struct conn *c)
 {
 	uint64_t now = uv_now(p->loop);
 
-	if (now >= c->ready_at + SHORT_LIFE) {
+	/* One that served somebody was of use; the watching one serves only itself. */
+	if (now >= c->ready_at + SHORT_LIFE || (c->used && !p->options.quiet)) {
 		p->short_lives = 0;
 		return;
 	}
