@@ -212,14 +212,19 @@ static int open_cache(struct program *p, char *error)
 /* What can fail before the network is touched. */
 static int prepare(struct program *p, char *error)
 {
-	struct net_tls_options tls = {.cafile = p->options.cafile};
+	const struct options *o = &p->options;
+	struct net_tls_options tls = {
+		.cafile = o->cafile,
+		.priority = o->tls_priority,
+		.fingerprint = o->has_fingerprint ? o->fingerprint : NULL,
+	};
 
-	if (p->options.source.tls != SOURCE_TLS_NONE) {
+	if (o->source.tls != SOURCE_TLS_NONE) {
 		p->tls = net_tls_create(&tls, error, ERROR_MAX);
 		if (!p->tls)
 			return EXIT_STATUS_TLS;
 	}
-	if (credentials_get(&p->options, &p->password, error, ERROR_MAX) < 0)
+	if (credentials_get(o, &p->password, error, ERROR_MAX) < 0)
 		return EXIT_STATUS_LOGIN;
 	return open_cache(p, error);
 }

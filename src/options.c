@@ -171,6 +171,8 @@ static int settle_source(struct options_parser *p)
 
 	if (err == 0 && p->has_tls)
 		err = source_set_tls(&o->source, p->tls, p->error, p->size);
+	if (err == 0 && o->source.tls == SOURCE_TLS_NONE && o->has_fingerprint)
+		err = options_fail(p, "with tls=none there is no certificate for fingerprint=");
 	if (err == 0)
 		err = settle_user(p);
 	if (err < 0)
@@ -296,6 +298,7 @@ void options_finish(struct options *o)
 	free(o->passfile);
 	free(o->passcmd);
 	free(o->cafile);
+	free(o->tls_priority);
 	free(o->cache);
 	free(o->suffix);
 	free(o->mount_options);

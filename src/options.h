@@ -43,10 +43,13 @@ struct options {
 	char *passfile;       /* these three may be NULL; passfile and passcmd are never both set */
 	char *passcmd;        /* words_split takes it */
 	char *cafile;
-	char *cache;         /* the account's directory; need not exist */
-	uint64_t cache_size; /* octets */
-	unsigned timeout;    /* seconds */
-	unsigned refresh;    /* seconds */
+	char *tls_priority; /* for GnuTLS; NULL: its own choice */
+	bool has_fingerprint;
+	unsigned char fingerprint[32]; /* SHA-256 of the server's certificate */
+	char *cache;                   /* the account's directory; need not exist */
+	uint64_t cache_size;           /* octets */
+	unsigned timeout;              /* seconds */
+	unsigned refresh;              /* seconds */
 	unsigned connections;
 	char *suffix;        /* of messages' names; "" for none */
 	char *mount_options; /* for -o of libfuse: separated by commas, escaped; never empty */

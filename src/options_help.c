@@ -36,6 +36,8 @@ static const char help[] =
 	"\n"
 	"    -o tls=MODE       implicit, starttls, or none: plain text\n"
 	"    -o cafile=FILE    trust these certificates (PEM) instead of the system's\n"
+	"    -o fingerprint=X  the SHA-256 of the only certificate to accept, and in any case\n"
+	"    -o tls_priority=X what GnuTLS may use\n"
 	"    -o timeout=SEC    for each answer of the server (default 30)\n"
 	"    -o refresh=SEC    between looks at mailboxes that the server does not tell of\n"
 	"                      (default 60)\n"

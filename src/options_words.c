@@ -97,8 +97,8 @@ static int set_text(struct options_parser *p, const struct rule *rule, const cha
 		const char *name;
 		char **to;
 	} texts[] = {{"passfile", &p->o->passfile}, {"cafile", &p->o->cafile},
-		{"cache", &p->o->cache}, {"fsname", &p->fsname}, {"subtype", &p->subtype},
-		{"user", &p->user}};
+		{"tls_priority", &p->o->tls_priority}, {"cache", &p->o->cache},
+		{"fsname", &p->fsname}, {"subtype", &p->subtype}, {"user", &p->user}};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		if (strcmp(texts[i].name, rule->name) == 0)
@@ -134,6 +134,31 @@ static int set_tls(struct options_parser *p, const struct rule *rule, const char
 		return 0;
 	}
 	return options_fail(p, "tls= is implicit, starttls or none, not '%s'", value);
+}
+
+/* Two digits an octet, with colons between or without. */
+static int set_fingerprint(struct options_parser *p, const struct rule *rule, const char *value)
+{
+	static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+	size_t n = 0;
+
+	for (const char *c = value; *c; n++, c += 2) {
+		c += n > 0 && *c == ':';
+		const char *high = *c ? strchr(digits, c[0]) : NULL;
+		const char *low = high && c[1] ? strchr(digits, c[1]) : NULL;
+		if (!low || n == sizeof(p->o->fingerprint)) {
+			n = 0;
+			break;
+		}
+		p->o->fingerprint[n] = (unsigned char)((high - digits) % 16 << 4 |
+						       (low - digits) % 16);
+	}
+	if (n != sizeof(p->o->fingerprint))
+		return options_fail(p,
+			"fingerprint= is the SHA-256 of the server's certificate, 64 hexadecimal "
+			"digits, with colons between each two or without");
+	p->o->has_fingerprint = true;
+	return 0;
 }
 
 static int set_number(struct options_parser *p, const struct rule *rule, const char *value)
@@ -241,6 +266,8 @@ static const struct rule rules[] = {
 	{"passcmd", "COMMAND", set_passcmd},
 	{"cafile", "FILE", set_text},
 	{"tls", "MODE", set_tls},
+	{"tls_priority", "STRING", set_text},
+	{"fingerprint", "SHA256", set_fingerprint},
 	{"cache", "DIR", set_text},
 	{"cache_size", "SIZE", set_size},
 	{"timeout", "SECONDS", set_number},

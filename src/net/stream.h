@@ -18,10 +18,16 @@
 
 struct net_tls; /* credentials and priorities, shared by the streams of an account */
 
+/* The length of a SHA-256 fingerprint. */
+#define NET_FINGERPRINT 32
+
 struct net_tls_options {
 	const char *cafile;   /* PEM; NULL: the system's */
-	const char *priority; /* GnuTLS priority string; NULL:
-				 "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2" */
+	const char *priority; /* GnuTLS priority string; NULL: "NORMAL". Versions below TLS 1.2 are
+				 taken out of it in any case */
+	/* The SHA-256 of the server's certificate in DER, NET_FINGERPRINT octets, or NULL. It takes
+	 * the place of all verification: that certificate is right, and no other is. */
+	const unsigned char *fingerprint;
 };
 
 /* Loads the certificates. NULL on an error, which is then described in error (NUL-terminated, names

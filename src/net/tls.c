@@ -9,7 +9,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#define DEFAULT_PRIORITY "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
+/* Behind whatever was asked for: TLS 1.2 is the least (RFC 8996). */
+#define VERSION_FLOOR ":-VERS-SSL3.0:-VERS-TLS1.0:-VERS-TLS1.1"
 
 enum { MAX_RECORD = 16 * 1024 }; /* plain octets in one TLS record */
 
@@ -18,6 +19,8 @@ struct net_tls {
 	gnutls_certificate_credentials_t credentials;
 	gnutls_priority_t priority;
 	char *cafile;
+	bool pinned; /* only the certificate of this fingerprint, and it whatever else it is */
+	unsigned char fingerprint[NET_FINGERPRINT];
 
 	char *last_server; /* "host:port" of the session to resume, or NULL */
 	gnutls_datum_t last_session;
@@ -55,12 +58,18 @@ static int load_authorities(struct net_tls *tls, const char *cafile, char *error
 static int load_priority(struct net_tls *tls, const char *priority, char *error, size_t size)
 {
 	const char *at = "";
-	int err = gnutls_priority_init(&tls->priority, priority ? priority : DEFAULT_PRIORITY, &at);
+	char *all = mem_printf("%s" VERSION_FLOOR, priority ? priority : "NORMAL");
+	int err = gnutls_priority_init(&tls->priority, all, &at);
 
-	if (err == GNUTLS_E_SUCCESS)
+	if (err == GNUTLS_E_NO_PRIORITIES_WERE_SET)
+		snprintf(error, size, "tls_priority= allows neither TLS 1.2 nor TLS 1.3");
+	else if (err < 0)
+		snprintf(error, size, "tls_priority= is not understood at '%.80s': %s", at,
+			gnutls_strerror(err));
+	free(all);
+	if (err == 0)
 		return 0;
 	tls->priority = NULL;
-	snprintf(error, size, "TLS priorities: %s at \"%s\"", gnutls_strerror(err), at);
 	return ERR_TLS;
 }
 
@@ -74,8 +83,12 @@ struct net_tls *net_tls_create(const struct net_tls_options *options, char *erro
 		snprintf(error, size, "GnuTLS: %s", gnutls_strerror(err));
 		goto fail;
 	}
-	if (load_authorities(tls, options->cafile, error, size) < 0)
+	if (options->fingerprint) {
+		tls->pinned = true;
+		memcpy(tls->fingerprint, options->fingerprint, NET_FINGERPRINT);
+	} else if (load_authorities(tls, options->cafile, error, size) < 0) {
 		goto fail;
+	}
 	if (load_priority(tls, options->priority, error, size) < 0)
 		goto fail;
 	tls->cafile = options->cafile ? mem_strdup(options->cafile) : NULL;
@@ -148,6 +161,20 @@ static ssize_t push(gnutls_transport_ptr_t ctx, const giovec_t *parts, int count
 	return (ssize_t)(out->len - before);
 }
 
+/* In place of GnuTLS's verification. */
+static int verify_pinned(gnutls_session_t session)
+{
+	const struct tls_session *t = gnutls_session_get_ptr(session);
+	const gnutls_datum_t *peers = gnutls_certificate_get_peers(session, NULL);
+	unsigned char seen[NET_FINGERPRINT];
+	size_t size = sizeof(seen);
+
+	if (!peers || gnutls_fingerprint(GNUTLS_DIG_SHA256, &peers[0], seen, &size) < 0)
+		return GNUTLS_E_CERTIFICATE_ERROR;
+	return memcmp(seen, t->tls->fingerprint, sizeof(seen)) == 0 ? 0
+								    : GNUTLS_E_CERTIFICATE_ERROR;
+}
+
 /* Without effect when the server has forgotten the session or the data is too old. */
 static void resume(struct tls_session *t)
 {
@@ -171,7 +198,11 @@ static int set_up(struct tls_session *t)
 		err = gnutls_server_name_set(t->session, GNUTLS_NAME_DNS, t->name, strlen(t->name));
 	if (err < 0)
 		return err;
-	gnutls_session_set_verify_cert(t->session, t->name, 0);
+	gnutls_session_set_ptr(t->session, t);
+	if (t->tls->pinned)
+		gnutls_session_set_verify_function(t->session, verify_pinned);
+	else
+		gnutls_session_set_verify_cert(t->session, t->name, 0);
 	gnutls_transport_set_ptr(t->session, t);
 	gnutls_transport_set_pull_function(t->session, pull);
 	gnutls_transport_set_pull_timeout_function(t->session, pull_timeout);
@@ -244,8 +275,11 @@ static int certificate_failed(struct tls_session *t, struct net_failure *f)
 		gnutls_x509_crt_deinit(leaf);
 		leaf = NULL;
 	}
-	tls_explain_certificate(gnutls_session_get_verify_cert_status(t->session), leaf, t->name,
-		t->tls->cafile, f);
+	if (t->tls->pinned)
+		tls_explain_pin(leaf, f);
+	else
+		tls_explain_certificate(gnutls_session_get_verify_cert_status(t->session), leaf,
+			t->name, t->tls->cafile, f);
 	if (leaf)
 		gnutls_x509_crt_deinit(leaf);
 	return f->err;
@@ -265,6 +299,7 @@ static int handshake_failed(struct tls_session *t, int code, struct net_failure 
 	gnutls_alert_send_appropriate(t->session, code);
 	switch (code) {
 	case GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR:
+	case GNUTLS_E_CERTIFICATE_ERROR:
 		return certificate_failed(t, f);
 	case GNUTLS_E_FATAL_ALERT_RECEIVED:
 		return net_failure_set(

@@ -35,10 +35,12 @@ void tls_session_bye(struct tls_session *t);
 /* Whether the handshake took up an earlier session. */
 bool tls_session_resumed(const struct tls_session *t);
 
-/* What is wrong with the certificate, as on_closed's text. status: gnutls_certificate_status_t
- * bits; leaf may be NULL; cafile as in struct net_tls_options. */
+/* What is wrong with the certificate, and what to do, as on_closed's text. status:
+ * gnutls_certificate_status_t bits; leaf may be NULL; cafile as in struct net_tls_options. */
 void tls_explain_certificate(unsigned status, gnutls_x509_crt_t leaf, const char *host,
 	const char *cafile, struct net_failure *f);
+/* It is not the one that is pinned. leaf may be NULL. */
+void tls_explain_pin(gnutls_x509_crt_t leaf, struct net_failure *f);
 /* An address, not a name (which has no SNI). */
 bool tls_host_is_address(const char *host);
 

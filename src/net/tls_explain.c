@@ -102,19 +102,52 @@ static void add_not_yet(struct buf *b, gnutls_x509_crt_t leaf)
 {
 	time_t begin = leaf ? gnutls_x509_crt_get_activation_time(leaf) : (time_t)-1;
 
-	buf_printf(b, "is not yet valid (is this machine's clock right?)");
+	buf_printf(b, "is not yet valid");
 	if (begin > time(NULL)) {
 		buf_printf(b, ", it will be");
 		add_date(b, begin);
 	}
 }
 
-static void add_signer(struct buf *b, const char *cafile)
+static void add_signer(struct buf *b, gnutls_x509_crt_t leaf, const char *cafile)
 {
-	if (cafile)
+	if (leaf && gnutls_x509_crt_check_issuer(leaf, leaf))
+		buf_printf(b, "is signed by itself alone");
+	else if (cafile)
 		buf_printf(b, "is signed by an authority that is not in %s", cafile);
 	else
-		buf_printf(b, "is signed by an unknown authority; give it with -o cafile=");
+		buf_printf(b, "is signed by an unknown authority");
+}
+
+/* As openssl(1) writes it, and fingerprint= takes it. */
+static void add_fingerprint(struct buf *b, gnutls_x509_crt_t leaf)
+{
+	unsigned char octets[NET_FINGERPRINT];
+	size_t n = sizeof(octets);
+
+	if (!leaf || gnutls_x509_crt_get_fingerprint(leaf, GNUTLS_DIG_SHA256, octets, &n) < 0) {
+		buf_printf(b, "?");
+		return;
+	}
+	for (size_t i = 0; i < n; i++)
+		buf_printf(b, "%s%02X", i ? ":" : "", octets[i]);
+}
+
+/* --- what to do --- */
+
+static void add_advice(struct buf *b, unsigned status, gnutls_x509_crt_t leaf, const char *cafile)
+{
+	if (status & (GNUTLS_CERT_SIGNER_NOT_FOUND | GNUTLS_CERT_SIGNER_NOT_CA)) {
+		buf_printf(b, "; %sif its owner confirms it, pin it with -o fingerprint=",
+			cafile ? "" : "give the authority with -o cafile=, or, ");
+		add_fingerprint(b, leaf);
+	}
+	if (status & GNUTLS_CERT_UNEXPECTED_OWNER)
+		buf_printf(b, "; write a host that it is for in SOURCE");
+	if (status & GNUTLS_CERT_EXPIRED)
+		buf_printf(b, "; its owner must renew it, unless this machine's clock is wrong");
+	if (status & GNUTLS_CERT_NOT_ACTIVATED)
+		buf_printf(b, "; is this machine's clock right?");
 }
 
 static void add_and(struct buf *b)
@@ -145,8 +178,9 @@ void tls_explain_certificate(unsigned status, gnutls_x509_crt_t leaf, const char
 	}
 	if (status & (GNUTLS_CERT_SIGNER_NOT_FOUND | GNUTLS_CERT_SIGNER_NOT_CA)) {
 		add_and(&b);
-		add_signer(&b, cafile);
+		add_signer(&b, leaf, cafile);
 	}
+	add_advice(&b, status, leaf, cafile);
 	gnutls_datum_t other = {NULL, 0};
 	if (b.len == 0 && gnutls_certificate_verification_status_print(
 				  status, GNUTLS_CRT_X509, &other, 0) == 0)
@@ -154,5 +188,18 @@ void tls_explain_certificate(unsigned status, gnutls_x509_crt_t leaf, const char
 	gnutls_free(other.data);
 	const char *text = buf_cstr(&b);
 	net_failure_set(f, ERR_TLS, "certificate %s", text ? text : "is not valid");
+	buf_finish(&b);
+}
+
+void tls_explain_pin(gnutls_x509_crt_t leaf, struct net_failure *f)
+{
+	struct buf b;
+
+	buf_init(&b, sizeof(f->text) - 1);
+	buf_printf(&b, "certificate is not the one that fingerprint= pins: it has ");
+	add_fingerprint(&b, leaf);
+	buf_printf(&b, "; pin that only if the server's owner confirms it");
+	const char *text = buf_cstr(&b);
+	net_failure_set(f, ERR_TLS, "%s", text ? text : "certificate is not the pinned one");
 	buf_finish(&b);
 }

@@ -138,37 +138,6 @@ def test_tls_to_a_plain_port(server, mount):
     refused(mount, server, TLS, "localhost:", port=server.imap_port)
 
 
-# Certificates
-
-
-def test_unknown_authority(server, mount, directory):
-    ca = dovecot.make_authority(directory, "somebody else")
-    refused(mount, server, TLS, ".*certificate", f"cafile={ca}")
-
-
-def test_system_authorities(server, mount):
-    """Without cafile= those of the system count, and none of them knows the tests' one."""
-    refused(mount, server, TLS, ".*certificate", trust=False)
-
-
-def test_wrong_host_name(server, mount, directory):
-    dovecot.make_authority(directory)
-    dovecot.make_certificate(directory, names=("DNS:imap.example.org", "IP:127.0.0.1"))
-    with FakeImap(certificate=(directory + "/server.pem", directory + "/server.key"), tls=True) as fake:
-        refused(mount, server, TLS, "localhost:.*certificate.*host", f"cafile={directory}/ca.pem",
-                source=f"imaps://user@localhost:{fake.port}/")
-        assert fake.names() == []
-
-
-def test_address_in_certificate(server, mount):
-    m = mount(server, source=f"imaps://{server.user}@127.0.0.1:{server.imaps_port}/")
-    assert m.read("INBOX", 1) == TEXT
-
-
-def test_cafile_is_missing(server, mount):
-    refused(mount, server, TLS, "/nowhere/ca.pem: No such file", "cafile=/nowhere/ca.pem")
-
-
 # Passwords
 
 

@@ -149,6 +149,24 @@ static void test_values(void **state)
 	options_finish(&o);
 }
 
+static void test_fingerprint(void **state)
+{
+	/* As openssl(1) writes it, and without its colons. */
+	static const char *const ways[] = {
+		"fingerprint=00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:"
+		"00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff",
+		"fingerprint=00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF"};
+	struct options o;
+
+	for (size_t w = 0; w < sizeof(ways) / sizeof(ways[0]); w++) {
+		parse_o(&o, ways[w]);
+		assert_true(o.has_fingerprint);
+		for (unsigned i = 0; i < 32; i++)
+			assert_int_equal(o.fingerprint[i], i % 16 * 0x11);
+		options_finish(&o);
+	}
+}
+
 static void test_last_wins(void **state)
 {
 	struct options o;
@@ -350,6 +368,18 @@ static void test_refused(void **state)
 		{"cache_size=1T", "at least 1M"},
 		{"cache_size=G", "at least 1M"},
 		{"cache_size=1GB", "at least 1M"},
+		{"fingerprint=00", "64 hexadecimal digits"},
+		{"fingerprint=00112233445566778899aabbccddeeff00112233445566778899aabbccddee0g",
+			"64 hexadecimal digits"},
+		{"fingerprint=00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff:",
+			"64 hexadecimal digits"},
+		{"fingerprint=00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff00",
+			"64 hexadecimal digits"},
+		{"fingerprint=00112233445566778899aabbccddeeff00112233445566778899aabbccddeef",
+			"64 hexadecimal digits"},
+		{"tls=none,fingerprint="
+		 "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
+			"with tls=none there is no certificate"},
 		{"uid=anna", "uid= is a number"},
 		{"gid=4294967295", "gid= is a number"},
 		{"umask=8", "octal"},
@@ -405,8 +435,9 @@ static void test_suffix_of_64_octets(void **state)
 
 static void test_help(void **state)
 {
-	static const char *const names[] = {"ro", "subscribed", "suffix=", "passfile=", "passcmd=",
-		"tls=", "cafile=", "timeout=", "connections=", "cache=", "cache_size=", "uid=",
+	static const char *const names[] = {"ro", "subscribed",
+		"suffix=", "passfile=", "passcmd=", "tls=", "cafile=", "fingerprint=",
+		"tls_priority=", "timeout=", "connections=", "cache=", "cache_size=", "uid=",
 		"gid=", "umask=", "fmask=", "dmask=", "allow_other", "allow_root",
 		"default_permissions", "auto_unmount", "fsname=", "subtype=", "-h", "-V", "-f",
 		"-d", "-s"};
@@ -432,6 +463,7 @@ int main(void)
 		cmocka_unit_test(test_letters),
 		cmocka_unit_test(test_options_behind),
 		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_fingerprint),
 		cmocka_unit_test(test_last_wins),
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_masks),

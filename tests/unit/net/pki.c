@@ -125,3 +125,16 @@ gnutls_certificate_credentials_t pki_server(const struct pki_certificate *certif
 	gnutls_x509_privkey_deinit(key);
 	return credentials;
 }
+
+void pki_fingerprint(gnutls_certificate_credentials_t credentials, unsigned char *fingerprint)
+{
+	gnutls_x509_crt_t *chain;
+	unsigned count;
+	size_t size = 32;
+
+	must(gnutls_certificate_get_x509_crt(credentials, 0, &chain, &count));
+	must(gnutls_x509_crt_get_fingerprint(chain[0], GNUTLS_DIG_SHA256, fingerprint, &size));
+	for (unsigned i = 0; i < count; i++)
+		gnutls_x509_crt_deinit(chain[i]);
+	gnutls_free(chain);
+}

@@ -21,4 +21,7 @@ const char *pki_other_cafile(void);
 /* For the server's side; the caller frees it. */
 gnutls_certificate_credentials_t pki_server(const struct pki_certificate *certificate);
 
+/* The SHA-256 of the certificate that pki_server gave. */
+void pki_fingerprint(gnutls_certificate_credentials_t credentials, unsigned char *fingerprint);
+
 #endif

@@ -226,23 +226,27 @@ static void test_wrong_host(void **state)
 		.name = "mail.example.org", .address = "192.0.2.1", .from_days = -1, .to_days = 1};
 
 	check_rejected(&c, pki_cafile(), "127.0.0.1",
-		"certificate is for mail.example.org, 192.0.2.1, not 127.0.0.1");
+		"certificate is for mail.example.org, 192.0.2.1, not 127.0.0.1; write a host that "
+		"it is for in SOURCE");
 	check_rejected(&c, pki_cafile(), "localhost",
-		"certificate is for mail.example.org, 192.0.2.1, not localhost");
+		"certificate is for mail.example.org, 192.0.2.1, not localhost; write a host that "
+		"it is for in SOURCE");
 }
 
 static void test_name_with_escapes(void **state)
 {
 	struct pki_certificate c = {.common_name = "a\033[2Jb", .from_days = -1, .to_days = 1};
 
-	check_rejected(&c, pki_cafile(), "127.0.0.1", "certificate is for a?[2Jb, not 127.0.0.1");
+	check_rejected(&c, pki_cafile(), "127.0.0.1", "certificate is for a?[2Jb, not 127.0.0.1; ");
 }
 
 static void test_unknown_authority(void **state)
 {
-	char text[128];
+	char text[256];
 
-	snprintf(text, sizeof(text), "certificate is signed by an authority that is not in %s",
+	snprintf(text, sizeof(text),
+		"certificate is signed by an authority that is not in %s; if its owner confirms "
+		"it, pin it with -o fingerprint=",
 		pki_other_cafile());
 	check_rejected(&good, pki_other_cafile(), "127.0.0.1", text);
 }
@@ -273,11 +277,14 @@ static void test_explanations(void **state)
 	} cases[] = {
 		{GNUTLS_CERT_INVALID | GNUTLS_CERT_REVOKED, "certificate is revoked"},
 		{GNUTLS_CERT_SIGNER_NOT_FOUND,
-			"certificate is signed by an unknown authority; give it with -o cafile="},
+			"certificate is signed by an unknown authority; give the authority with -o "
+			"cafile=, or, if its owner confirms it, pin it with -o fingerprint=?"},
 		{GNUTLS_CERT_EXPIRED | GNUTLS_CERT_UNEXPECTED_OWNER,
-			"certificate expired; it is for another host, not h"},
+			"certificate expired; it is for another host, not h; write a host that it "
+			"is for in SOURCE; its owner must renew it, unless this machine's clock is "
+			"wrong"},
 		{GNUTLS_CERT_NOT_ACTIVATED,
-			"certificate is not yet valid (is this machine's clock right?)"},
+			"certificate is not yet valid; is this machine's clock right?"},
 	};
 	struct net_failure f;
 
@@ -315,6 +322,107 @@ static void test_unusable_options(void **state)
 	check_unusable(&(struct net_tls_options){.cafile = "/dev/null"}, "/dev/null: ");
 	check_unusable(
 		&(struct net_tls_options){.cafile = pki_cafile(), .priority = "NORMAL:+XX"}, "+XX");
+	check_unusable(&(struct net_tls_options){.cafile = pki_cafile(),
+			       .priority = "NORMAL:-VERS-ALL:+VERS-TLS1.1"},
+		"neither TLS 1.2 nor TLS 1.3");
+}
+
+/* ---- a pinned certificate ---- */
+
+static struct net_tls *make_pinned(const unsigned char *fingerprint)
+{
+	char error[256] = "";
+	struct net_tls_options options = {.fingerprint = fingerprint};
+	struct net_tls *tls = net_tls_create(&options, error, sizeof(error));
+
+	assert_string_equal(error, "");
+	return tls;
+}
+
+/* Whoever signed it, whatever it is for and whenever it was valid; also when resumed. */
+static void check_pinned(const char *priority)
+{
+	static const struct pki_certificate bad = {
+		.name = "mail.example.org", .from_days = -3, .to_days = -2};
+	unsigned char fingerprint[NET_FINGERPRINT];
+	struct scene s;
+	struct server server;
+
+	scene_init(&s, &bad);
+	s.priority = priority;
+	pki_fingerprint(s.credentials, fingerprint);
+	struct net_tls *tls = make_pinned(fingerprint);
+	server_start(&server, tls_echo, &s);
+	check_echo(&s, tls, "127.0.0.1", server.port);
+	check_echo(&s, tls, "127.0.0.1", server.port);
+	server_stop(&server);
+	assert_int_equal(s.resumed, 1);
+	net_tls_destroy(tls);
+	scene_finish(&s);
+}
+
+static void test_pinned(void **state)
+{
+	check_pinned(TLS12);
+	check_pinned(TLS13);
+}
+
+/* Not even one that could be verified is taken in place of the pinned one. */
+static void test_pinned_other(void **state)
+{
+	unsigned char fingerprint[NET_FINGERPRINT];
+	char shown[3 * NET_FINGERPRINT + 1];
+	struct scene s;
+	struct server server;
+	struct client c;
+
+	scene_init(&s, &good);
+	s.priority = TLS12;
+	pki_fingerprint(s.credentials, fingerprint);
+	for (size_t i = 0; i < NET_FINGERPRINT; i++)
+		snprintf(shown + 3 * i, 4, "%02X:", fingerprint[i]);
+	shown[3 * NET_FINGERPRINT - 1] = '\0';
+	fingerprint[NET_FINGERPRINT - 1] ^= 1;
+	struct net_tls *tls = make_pinned(fingerprint);
+	server_start(&server, tls_echo, &s);
+	client_init(&c);
+	client_connect(&c, "127.0.0.1", server.port, tls, true);
+	client_write(&c, SPAN("secret"));
+	client_run_until(&c, &c.closed, 1);
+	assert_int_equal(c.opened, 0);
+	assert_int_equal(c.err, ERR_TLS);
+	assert_non_null(strstr(c.text, "certificate is not the one that fingerprint= pins: "));
+	assert_non_null(strstr(c.text, shown));
+	client_finish(&c);
+	server_stop(&server);
+	assert_false(s.handshake_done);
+	net_tls_destroy(tls);
+	scene_finish(&s);
+}
+
+/* ---- versions ---- */
+
+/* Whatever tls_priority= says, the server is not given less. */
+static void test_no_old_version(void **state)
+{
+	struct scene s;
+	struct server server;
+	struct client c;
+	struct net_tls *tls = make_tls(pki_cafile(), "NORMAL:-VERS-ALL:+VERS-TLS1.2:+VERS-TLS1.1");
+
+	scene_init(&s, &good);
+	s.priority = "NORMAL:-VERS-ALL:+VERS-TLS1.1:+VERS-TLS1.0";
+	server_start(&server, tls_echo, &s);
+	client_init(&c);
+	client_connect(&c, "127.0.0.1", server.port, tls, true);
+	client_run_until(&c, &c.closed, 1);
+	assert_int_equal(c.opened, 0);
+	assert_int_equal(c.err, ERR_TLS);
+	client_finish(&c);
+	server_stop(&server);
+	assert_false(s.handshake_done);
+	net_tls_destroy(tls);
+	scene_finish(&s);
 }
 
 /* ---- STARTTLS ---- */
@@ -426,7 +534,7 @@ static void test_starttls_wrong_host(void **state)
 	client_write(&c, SPAN("a1 STARTTLS\r\n"));
 	client_run_until(&c, &c.closed, 1);
 	assert_int_equal(c.err, ERR_TLS);
-	assert_string_equal(c.text, "certificate is for mail.example.org, not 127.0.0.1");
+	assert_non_null(strstr(c.text, "certificate is for mail.example.org, not 127.0.0.1"));
 	assert_int_equal(c.opened, 1);
 	client_finish(&c);
 	server_stop(&server);
@@ -819,6 +927,9 @@ int main(void)
 		cmocka_unit_test(test_explanations),
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_unusable_options),
+		cmocka_unit_test(test_pinned),
+		cmocka_unit_test(test_pinned_other),
+		cmocka_unit_test(test_no_old_version),
 		cmocka_unit_test(test_starttls),
 		cmocka_unit_test(test_starttls_in_callback),
 		cmocka_unit_test(test_starttls_with_buffered_octets),
