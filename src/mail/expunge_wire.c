@@ -115,7 +115,7 @@ static void on_journal_done(void *ctx, int err)
 static void put_journal(struct expunge *e, const struct uidset *set)
 {
 	size_t n = 0, size = (size_t)uidset_size(set);
-	uint32_t *uids = size > 0 ? mem_resize(NULL, size, sizeof(*uids)) : NULL;
+	uint32_t *uids = mem_resize(NULL, size > 0 ? size : 1, sizeof(*uids));
 
 	for (size_t i = 0; i < set->count; i++)
 		for (uint64_t uid = set->ranges[i].first; uid <= set->ranges[i].last; uid++)
