@@ -206,21 +206,18 @@ SyncState *
         return seconds
 
 
-class Mount:
-    """imapfs in the foreground, so that its process is ours to measure and to end."""
+class Mounted:
+    """A FUSE filesystem in the foreground, so that its process is ours to measure and to end."""
 
-    def __init__(self, lab, cache=None):
+    def __init__(self, lab):
         self.lab = lab
-        self.cache = cache or lab.fresh("cache")
         self.path = lab.fresh("mnt")
         self.process = None
 
     def __enter__(self):
-        server = self.lab.server
-        options = f"passfile={server.password_file},cafile={server.ca_file},cache={self.cache}"
-        command = [*TETHER, self.lab.program("src/imapfs"), "-f", "-o", options,
-                   f"imaps://{server.user}@localhost:{self.lab.proxy.port}/", self.path]
-        self.log = open(os.path.join(self.lab.directory, "imapfs.log"), "w+b")
+        command = [*TETHER, *self.command()]
+        self.name = os.path.basename(command[len(TETHER)])
+        self.log = open(os.path.join(self.lab.directory, f"{self.name}.log"), "w+b")
         start = time.perf_counter()
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.log,
                                         stderr=self.log, env=ENVIRONMENT)
@@ -236,9 +233,9 @@ class Mount:
         while not self.mounted():
             if self.process.poll() is not None:
                 self.log.seek(0)
-                raise BenchError("imapfs did not mount: " + self.log.read(500).decode(errors="replace"))
+                raise BenchError(f"{self.name} did not mount: " + self.log.read(500).decode(errors="replace"))
             if time.perf_counter() > end:
-                raise BenchError(f"imapfs did not mount within {MOUNT_SECONDS} s")
+                raise BenchError(f"{self.name} did not mount within {MOUNT_SECONDS} s")
             time.sleep(0.001)
 
     def mounted(self):
@@ -257,7 +254,7 @@ class Mount:
             for line in source:
                 if line.startswith("VmHWM:"):
                     return int(line.split()[1]) * 1024
-        raise BenchError("imapfs has ended")
+        raise BenchError(f"{self.name} has ended")
 
     def cpu(self):
         """Seconds."""
@@ -279,13 +276,34 @@ class Mount:
         try:
             self.process.wait(EXIT_SECONDS)
         except subprocess.TimeoutExpired:
-            log("imapfs did not end after the unmount")
+            log(f"{self.name} did not end after the unmount")
             self.kill()
         if self.mounted():
             subprocess.run(["fusermount3", "-uz", self.path], check=False)
         self.log.close()
         self.process = None
         os.rmdir(self.path)
+
+
+class Mount(Mounted):
+    """imapfs, with a cache directory of its own or that of an earlier mount."""
+
+    def __init__(self, lab, cache=None):
+        super().__init__(lab)
+        self.cache = cache or lab.fresh("cache")
+
+    def command(self):
+        server = self.lab.server
+        options = f"passfile={server.password_file},cafile={server.ca_file},cache={self.cache}"
+        return [self.lab.program("src/imapfs"), "-f", "-o", options,
+                f"imaps://{server.user}@localhost:{self.lab.proxy.port}/", self.path]
+
+
+class Floor(Mounted):
+    """tests/tools/floor with the local copy of all mail: what FUSE costs by itself."""
+
+    def command(self):
+        return [self.lab.program("tests/tools/floor"), self.lab.local, self.path]
 
 
 def bench_mail(count):
