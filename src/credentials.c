@@ -35,23 +35,36 @@ __attribute__((format(printf, 3, 4))) static int fail(
 
 /* --- passfile --- */
 
-static int check_file(int fd, const char *path, const struct report *r)
+/* what: how the file is called where it was named. */
+static int check_file(int fd, const char *what, const char *path, const struct report *r)
 {
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
-		return fail(r, ERR_IO, "passfile %s: %s", path, strerror(errno));
+		return fail(r, ERR_IO, "%s %s: %s", what, path, strerror(errno));
 	if (!S_ISREG(st.st_mode) && !S_ISFIFO(st.st_mode))
-		return fail(r, ERR_INVALID, "passfile %s is neither a file nor a pipe", path);
+		return fail(r, ERR_INVALID, "%s %s is neither a file nor a pipe", what, path);
 	if (st.st_uid != geteuid() && st.st_uid != 0)
 		return fail(r, ERR_INVALID,
-			"passfile %s belongs to another user (uid %u); make a copy of your own",
+			"%s %s belongs to another user (uid %u); make a copy of your own", what,
 			path, (unsigned)st.st_uid);
 	if (st.st_mode & (S_IRGRP | S_IWGRP | S_IROTH | S_IWOTH))
 		return fail(r, ERR_INVALID,
-			"others can read or write passfile %s (mode %04o); run: chmod 600 '%s'",
+			"others can read or write %s %s (mode %04o); run: chmod 600 '%s'", what,
 			path, (unsigned)(st.st_mode & 07777), path);
 	return 0;
+}
+
+int credentials_check_key(const char *path, char *error, size_t size)
+{
+	const struct report r = {error, size};
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+	if (fd < 0)
+		return fail(&r, ERR_IO, "keyfile %s: %s", path, strerror(errno));
+	int err = check_file(fd, "keyfile", path, &r);
+	close(fd);
+	return err;
 }
 
 static int64_t now_ms(void)
@@ -143,7 +156,7 @@ int credentials_read_file(
 	if (fd < 0)
 		return fail(&r, ERR_IO, "passfile %s: %s", path, strerror(errno));
 	buf_init_secret(&line, CREDENTIALS_MAX + 2);
-	int err = check_file(fd, path, &r);
+	int err = check_file(fd, "passfile", path, &r);
 	if (err == 0)
 		err = read_line(fd, path, now_ms() + wait, &line, &r);
 	if (err == 0)
@@ -209,6 +222,8 @@ static int prompt(const struct options *o, struct buf *password, char *error, si
 
 int credentials_get(const struct options *o, struct buf *password, char *error, size_t size)
 {
+	if (o->without_password)
+		return 0;
 	if (o->passfile)
 		return credentials_read_file(
 			o->passfile, CREDENTIALS_TIMEOUT, password, error, size);

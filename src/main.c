@@ -183,8 +183,16 @@ static struct account *create_account(struct program *p)
 			{
 				.host = o->source.host,
 				.port = o->source.port,
-				.user = o->source.user,
-				.password = buf_cstr(&p->password),
+				.login =
+					{
+						.user = o->source.user,
+						.authzid = o->authzid,
+						.password = o->without_password
+								    ? NULL
+								    : buf_cstr(&p->password),
+						.certificate = o->certfile,
+						.only = o->auth,
+					},
 				.mode = modes[o->source.tls],
 				.tls = p->tls,
 				.timeout = (uint64_t)o->timeout * 1000,
@@ -217,8 +225,12 @@ static int prepare(struct program *p, char *error)
 		.cafile = o->cafile,
 		.priority = o->tls_priority,
 		.fingerprint = o->has_fingerprint ? o->fingerprint : NULL,
+		.certfile = o->certfile,
+		.keyfile = o->keyfile,
 	};
 
+	if (o->keyfile && credentials_check_key(o->keyfile, error, ERROR_MAX) < 0)
+		return EXIT_STATUS_LOGIN;
 	if (o->source.tls != SOURCE_TLS_NONE) {
 		p->tls = net_tls_create(&tls, error, ERROR_MAX);
 		if (!p->tls)

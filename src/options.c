@@ -164,6 +164,34 @@ static int settle_user(struct options_parser *p)
 	return 0;
 }
 
+/* What of a login can be seen to be impossible. */
+static int settle_login(struct options_parser *p)
+{
+	struct options *o = p->o;
+	bool plain = o->source.tls == SOURCE_TLS_NONE;
+	bool any = o->auth == IMAP_AUTH_ANY;
+	unsigned uses = any ? 0 : imap_mechanism_uses(o->auth);
+
+	if (plain && o->has_fingerprint)
+		return options_fail(p, "with tls=none there is no certificate for fingerprint=");
+	if (plain && o->certfile)
+		return options_fail(p, "with tls=none no certificate (certfile=) can be shown");
+	if (plain && (uses & IMAP_USES_BINDING))
+		return options_fail(p, "auth=%s needs TLS", imap_mechanism_name(o->auth));
+	if (o->keyfile && !o->certfile)
+		return options_fail(p, "keyfile= needs its certificate, certfile=");
+	if ((uses & IMAP_USES_CERTIFICATE) && !o->certfile)
+		return options_fail(p, "auth=%s needs certfile=", imap_mechanism_name(o->auth));
+	if (o->authzid && !any && !imap_mechanism_carries_authzid(o->auth))
+		return options_fail(
+			p, "auth=%s cannot carry an authzid=", imap_mechanism_name(o->auth));
+	if (o->certfile && !o->keyfile)
+		o->keyfile = mem_strdup(o->certfile);
+	bool given = o->passfile || o->passcmd;
+	o->without_password = any ? o->certfile && !given : !(uses & IMAP_USES_PASSWORD);
+	return 0;
+}
+
 static int settle_source(struct options_parser *p)
 {
 	struct options *o = p->o;
@@ -171,8 +199,8 @@ static int settle_source(struct options_parser *p)
 
 	if (err == 0 && p->has_tls)
 		err = source_set_tls(&o->source, p->tls, p->error, p->size);
-	if (err == 0 && o->source.tls == SOURCE_TLS_NONE && o->has_fingerprint)
-		err = options_fail(p, "with tls=none there is no certificate for fingerprint=");
+	if (err == 0)
+		err = settle_login(p);
 	if (err == 0)
 		err = settle_user(p);
 	if (err < 0)
@@ -235,6 +263,10 @@ static int settle_paths(struct options_parser *p)
 		err = resolve(p, &o->passfile);
 	if (err == 0)
 		err = resolve(p, &o->cafile);
+	if (err == 0)
+		err = resolve(p, &o->certfile);
+	if (err == 0)
+		err = resolve(p, &o->keyfile);
 	return err == 0 ? settle_cache(p) : err;
 }
 
@@ -299,6 +331,9 @@ void options_finish(struct options *o)
 	free(o->passcmd);
 	free(o->cafile);
 	free(o->tls_priority);
+	free(o->authzid);
+	free(o->certfile);
+	free(o->keyfile);
 	free(o->cache);
 	free(o->suffix);
 	free(o->mount_options);

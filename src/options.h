@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <sys/types.h>
 
+#include "imap/sasl.h"
 #include "source.h"
 
 /* The process's exit status; the manual lists them. */
@@ -42,6 +43,10 @@ struct options {
 	char *mountpoint;     /* this and the other paths are absolute */
 	char *passfile;       /* these three may be NULL; passfile and passcmd are never both set */
 	char *passcmd;        /* words_split takes it */
+	enum imap_mechanism auth; /* IMAP_AUTH_ANY: the strongest */
+	char *authzid;            /* NULL: the user */
+	char *certfile, *keyfile; /* both or none */
+	bool without_password;    /* the login needs none */
 	char *cafile;
 	char *tls_priority; /* for GnuTLS; NULL: its own choice */
 	bool has_fingerprint;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "words.h"
@@ -97,8 +98,10 @@ static int set_text(struct options_parser *p, const struct rule *rule, const cha
 		const char *name;
 		char **to;
 	} texts[] = {{"passfile", &p->o->passfile}, {"cafile", &p->o->cafile},
-		{"tls_priority", &p->o->tls_priority}, {"cache", &p->o->cache},
-		{"fsname", &p->fsname}, {"subtype", &p->subtype}, {"user", &p->user}};
+		{"authzid", &p->o->authzid}, {"certfile", &p->o->certfile},
+		{"keyfile", &p->o->keyfile}, {"tls_priority", &p->o->tls_priority},
+		{"cache", &p->o->cache}, {"fsname", &p->fsname}, {"subtype", &p->subtype},
+		{"user", &p->user}};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		if (strcmp(texts[i].name, rule->name) == 0)
@@ -116,6 +119,22 @@ static int set_passcmd(struct options_parser *p, const struct rule *rule, const 
 	words_free(words);
 	replace(&p->o->passcmd, value);
 	return 0;
+}
+
+static int set_auth(struct options_parser *p, const struct rule *rule, const char *value)
+{
+	struct buf names;
+
+	p->o->auth = imap_mechanism_find(span_of(value));
+	if (p->o->auth != IMAP_AUTH_ANY)
+		return 0;
+	buf_init(&names, 512);
+	for (int m = IMAP_AUTH_ANY + 1; m < IMAP_MECHANISMS; m++)
+		buf_printf(&names, "%s%s", names.len ? ", " : "",
+			imap_mechanism_name((enum imap_mechanism)m));
+	options_fail(p, "auth= is one of %s", buf_cstr(&names));
+	buf_finish(&names);
+	return ERR_INVALID;
 }
 
 static int set_tls(struct options_parser *p, const struct rule *rule, const char *value)
@@ -264,6 +283,10 @@ static const struct rule rules[] = {
 	{"subscribed", NULL, set_subscribed},
 	{"passfile", "FILE", set_text},
 	{"passcmd", "COMMAND", set_passcmd},
+	{"auth", "MECHANISM", set_auth},
+	{"authzid", "NAME", set_text},
+	{"certfile", "FILE", set_text},
+	{"keyfile", "FILE", set_text},
 	{"cafile", "FILE", set_text},
 	{"tls", "MODE", set_tls},
 	{"tls_priority", "STRING", set_text},

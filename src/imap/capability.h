@@ -1,4 +1,5 @@
-/* What a server offers (RFC 3501 section 7.2.1), as a set of bits. */
+/* What a server offers (RFC 3501 section 7.2.1), as a set of bits. Its ways to log in (AUTH=) are
+ * another set, see imap/sasl.h. */
 #ifndef IMAP_CAPABILITY_H
 #define IMAP_CAPABILITY_H
 
@@ -9,31 +10,28 @@
 
 enum imap_capability {
 	IMAP_CAP_ACL = 1 << 0,
-	IMAP_CAP_AUTH_PLAIN = 1 << 1,
-	IMAP_CAP_AUTH_SCRAM_SHA_1 = 1 << 2,
-	IMAP_CAP_AUTH_SCRAM_SHA_256 = 1 << 3,
-	IMAP_CAP_COMPRESS_DEFLATE = 1 << 4,
-	IMAP_CAP_CONDSTORE = 1 << 5,
-	IMAP_CAP_ENABLE = 1 << 6,
-	IMAP_CAP_ESEARCH = 1 << 7,
-	IMAP_CAP_ID = 1 << 8,
-	IMAP_CAP_IDLE = 1 << 9,
-	IMAP_CAP_LIST_EXTENDED = 1 << 10,
-	IMAP_CAP_LIST_STATUS = 1 << 11,
-	IMAP_CAP_LITERAL_MINUS = 1 << 12,
-	IMAP_CAP_LITERAL_PLUS = 1 << 13,
-	IMAP_CAP_LOGINDISABLED = 1 << 14,
-	IMAP_CAP_NAMESPACE = 1 << 15,
-	IMAP_CAP_NOTIFY = 1 << 16,
-	IMAP_CAP_QRESYNC = 1 << 17,
-	IMAP_CAP_QUOTA = 1 << 18,
-	IMAP_CAP_SASL_IR = 1 << 19,
-	IMAP_CAP_SPECIAL_USE = 1 << 20,
-	IMAP_CAP_STARTTLS = 1 << 21,
-	IMAP_CAP_UIDPLUS = 1 << 22,
-	IMAP_CAP_UTF8_ACCEPT = 1 << 23,
-	IMAP_CAP_IMAP4REV1 = 1 << 24,
-	IMAP_CAP_IMAP4REV2 = 1 << 25,
+	IMAP_CAP_COMPRESS_DEFLATE = 1 << 1,
+	IMAP_CAP_CONDSTORE = 1 << 2,
+	IMAP_CAP_ENABLE = 1 << 3,
+	IMAP_CAP_ESEARCH = 1 << 4,
+	IMAP_CAP_ID = 1 << 5,
+	IMAP_CAP_IDLE = 1 << 6,
+	IMAP_CAP_LIST_EXTENDED = 1 << 7,
+	IMAP_CAP_LIST_STATUS = 1 << 8,
+	IMAP_CAP_LITERAL_MINUS = 1 << 9,
+	IMAP_CAP_LITERAL_PLUS = 1 << 10,
+	IMAP_CAP_LOGINDISABLED = 1 << 11,
+	IMAP_CAP_NAMESPACE = 1 << 12,
+	IMAP_CAP_NOTIFY = 1 << 13,
+	IMAP_CAP_QRESYNC = 1 << 14,
+	IMAP_CAP_QUOTA = 1 << 15,
+	IMAP_CAP_SASL_IR = 1 << 16,
+	IMAP_CAP_SPECIAL_USE = 1 << 17,
+	IMAP_CAP_STARTTLS = 1 << 18,
+	IMAP_CAP_UIDPLUS = 1 << 19,
+	IMAP_CAP_UTF8_ACCEPT = 1 << 20,
+	IMAP_CAP_IMAP4REV1 = 1 << 21,
+	IMAP_CAP_IMAP4REV2 = 1 << 22,
 };
 
 /* The set that a list of words separated by spaces names; unknown words are skipped. QRESYNC

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "imap/session_private.h"
 
 static void next(struct imap_session *s);
@@ -62,6 +63,7 @@ static struct span server_text(const struct imap_result *result)
 void imap_login_on_capability(struct imap_session *s, struct span words)
 {
 	s->capabilities = imap_capability_parse(words);
+	s->mechanisms = imap_mechanisms_parse(words);
 	s->has_capabilities = true;
 	/* For people only: a list too long for the buffer is left out. */
 	buf_clear(&s->capability_words);
@@ -72,6 +74,7 @@ void imap_login_on_capability(struct imap_session *s, struct span words)
 static void forget_capabilities(struct imap_session *s)
 {
 	s->capabilities = 0;
+	s->mechanisms = 0;
 	s->has_capabilities = false;
 	s->login.asked = false;
 }
@@ -179,24 +182,37 @@ static void on_login_done(struct imap_command *c, const struct imap_result *resu
 
 static void send_login(struct imap_session *s)
 {
-	s->login.shown = "LOGIN ...";
+	snprintf(s->login.shown, sizeof(s->login.shown), "LOGIN ...");
 	imap_command_add(&s->login.command, "LOGIN ");
-	imap_command_add_string(&s->login.command, span_of(s->options.user));
+	imap_command_add_string(&s->login.command, span_of(s->options.login.user));
 	imap_command_add(&s->login.command, " ");
-	imap_command_add_string(&s->login.command, span_of(s->options.password));
+	imap_command_add_string(&s->login.command, span_of(s->options.login.password));
 	imap_command_add(&s->login.command, "\r\n");
 	imap_session_submit(s, &s->login.command, s->now);
+}
+
+/* What the client says first; an empty one is "=" (RFC 4959 section 3). */
+static int add_initial_response(struct imap_session *s)
+{
+	struct imap_command *c = &s->login.command;
+
+	imap_command_add(c, " ");
+	size_t before = c->text.len;
+	int err = imap_sasl_step(s->login.sasl, (struct span){0}, &c->text);
+	if (err == 0 && c->text.len == before)
+		imap_command_add(c, "=");
+	return err;
 }
 
 static void send_authenticate(struct imap_session *s)
 {
 	struct imap_command *c = &s->login.command;
+	const char *name = imap_mechanism_name(imap_sasl_mechanism(s->login.sasl));
 
-	s->login.shown = "AUTHENTICATE ...";
-	imap_command_add(c, "AUTHENTICATE %s", imap_sasl_mechanism(s->login.sasl));
-	if (s->capabilities & IMAP_CAP_SASL_IR) {
-		imap_command_add(c, " ");
-		int err = imap_sasl_step(s->login.sasl, (struct span){0}, &c->text);
+	snprintf(s->login.shown, sizeof(s->login.shown), "AUTHENTICATE %s ...", name);
+	imap_command_add(c, "AUTHENTICATE %s", name);
+	if ((s->capabilities & IMAP_CAP_SASL_IR) && imap_sasl_speaks_first(s->login.sasl)) {
+		int err = add_initial_response(s);
 		if (err < 0) {
 			imap_session_fail(s, err, "SASL failed");
 			return;
@@ -206,24 +222,78 @@ static void send_authenticate(struct imap_session *s)
 	imap_session_submit(s, c, s->now);
 }
 
+/* The command LOGIN is what a server without AUTH= has. */
+static bool may_send_login(const struct imap_session *s)
+{
+	const struct imap_login_as *as = &s->options.login;
+	bool wanted = as->only == IMAP_AUTH_ANY || as->only == IMAP_AUTH_LOGIN;
+
+	return wanted && as->password && !as->authzid &&
+	       !(s->capabilities & IMAP_CAP_LOGINDISABLED);
+}
+
+/* The names behind AUTH=, for people: as many as there is room for. */
+static void list_offered(const struct imap_session *s, char *out, size_t size)
+{
+	struct span words = buf_span(&s->capability_words), word;
+	char names[200];
+	size_t n = 0;
+
+	while (imap_word_next(&words, &word) && n + word.n + 1 < sizeof(names))
+		if (word.n > 5 && span_equal_nocase((struct span){word.p, 5}, SPAN("AUTH=")))
+			n += (size_t)snprintf(names + n, sizeof(names) - n, "%s%.*s", n ? " " : "",
+				(int)word.n - 5, word.p + 5);
+	text_printable((struct span){names, n}, out, size);
+}
+
+static const char *why_none(const struct imap_session *s)
+{
+	const struct imap_login_as *as = &s->options.login;
+
+	if (as->only != IMAP_AUTH_ANY && (s->mechanisms & UINT32_C(1) << as->only))
+		return "this TLS connection is not one that the mechanism of auth= can bind to";
+	if (as->only != IMAP_AUTH_ANY)
+		return "the server does not offer the mechanism of auth=";
+	if (!as->password)
+		return "a certificate alone is good for EXTERNAL only; give a password, too";
+	if (as->authzid)
+		return "the server offers no mechanism that carries an authzid=";
+	return "the server offers no way to log in that is known here";
+}
+
+static void fail_no_mechanism(struct imap_session *s)
+{
+	char text[512], offered[200];
+
+	list_offered(s, offered, sizeof(offered));
+	snprintf(text, sizeof(text), "login refused: %s%s%s%s", why_none(s),
+		*offered ? " (offered: " : "", offered, *offered ? ")" : "");
+	imap_session_fail(s, ERR_AUTH, text);
+}
+
 static void log_in(struct imap_session *s)
 {
-	struct imap_sasl_options options = {
-		.user = s->options.user, .password = s->options.password, .host = s->options.host};
+	const struct imap_login_as *as = &s->options.login;
+	enum imap_mechanism m = imap_mechanism_choose(s->mechanisms, as, &s->binding);
 
 	imap_session_set_state(s, IMAP_LOGIN);
 	renew(s, &s->login.command, on_login_done);
 	s->login.command.text.secret = true;
-	int err = imap_sasl_create(&s->login.sasl, s->capabilities, &options);
+	if (m == IMAP_AUTH_ANY && may_send_login(s)) {
+		send_login(s);
+		return;
+	}
+	if (m == IMAP_AUTH_ANY) {
+		fail_no_mechanism(s);
+		return;
+	}
+	int err = imap_sasl_create(&s->login.sasl, m, as, &s->binding, s->options.host);
 	if (err == 0)
 		send_authenticate(s);
-	else if (err != ERR_AUTH)
-		imap_session_fail(s, err, error_text(err));
-	else if (s->capabilities & IMAP_CAP_LOGINDISABLED)
-		imap_session_fail(s, ERR_AUTH,
-			"login refused: the server offers no way to log in that is known here");
+	else if (err == ERR_AUTH)
+		imap_session_fail(s, err, "GNU SASL lacks what the login needs");
 	else
-		send_login(s);
+		imap_session_fail(s, err, error_text(err));
 }
 
 void imap_login_on_challenge(struct imap_session *s, struct span challenge)

@@ -6,50 +6,145 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "imap/capability.h"
+#include "imap/response.h"
 
 /* SCRAM's server says how often to hash, and the loop stands still meanwhile: up to about half a
  * second. Real servers ask for 4,096 to 100,000 rounds. */
 #define ROUNDS_MAX 600000
 
+/* --- mechanisms --- */
+
+static const struct mechanism {
+	const char *name;
+	unsigned uses;
+	bool authzid;      /* can carry one */
+	bool server_first; /* the client's first message answers one of the server's */
+} mechanisms[IMAP_MECHANISMS] = {
+	[IMAP_AUTH_EXTERNAL] = {"EXTERNAL", IMAP_USES_CERTIFICATE, true, false},
+	[IMAP_AUTH_SCRAM_SHA_256_PLUS] = {"SCRAM-SHA-256-PLUS",
+		IMAP_USES_PASSWORD | IMAP_USES_BINDING, true, false},
+	[IMAP_AUTH_SCRAM_SHA_1_PLUS] = {"SCRAM-SHA-1-PLUS", IMAP_USES_PASSWORD | IMAP_USES_BINDING,
+		true, false},
+	[IMAP_AUTH_SCRAM_SHA_256] = {"SCRAM-SHA-256", IMAP_USES_PASSWORD, true, false},
+	[IMAP_AUTH_SCRAM_SHA_1] = {"SCRAM-SHA-1", IMAP_USES_PASSWORD, true, false},
+	[IMAP_AUTH_PLAIN] = {"PLAIN", IMAP_USES_PASSWORD, true, false},
+	[IMAP_AUTH_LOGIN] = {"LOGIN", IMAP_USES_PASSWORD, false, true},
+};
+
+enum imap_mechanism imap_mechanism_find(struct span name)
+{
+	for (int m = IMAP_AUTH_ANY + 1; m < IMAP_MECHANISMS; m++)
+		if (span_equal_nocase(name, span_of(mechanisms[m].name)))
+			return (enum imap_mechanism)m;
+	return IMAP_AUTH_ANY;
+}
+
+const char *imap_mechanism_name(enum imap_mechanism m)
+{
+	return mechanisms[m].name;
+}
+
+unsigned imap_mechanism_uses(enum imap_mechanism m)
+{
+	return mechanisms[m].uses;
+}
+
+bool imap_mechanism_carries_authzid(enum imap_mechanism m)
+{
+	return mechanisms[m].authzid;
+}
+
+uint32_t imap_mechanisms_parse(struct span words)
+{
+	const struct span prefix = SPAN("AUTH=");
+	struct span word;
+	uint32_t set = 0;
+
+	while (imap_word_next(&words, &word)) {
+		if (word.n <= prefix.n ||
+			!span_equal_nocase((struct span){word.p, prefix.n}, prefix))
+			continue;
+		struct span name = {word.p + prefix.n, word.n - prefix.n};
+		enum imap_mechanism m = imap_mechanism_find(name);
+		set |= m == IMAP_AUTH_ANY ? 0 : UINT32_C(1) << m;
+	}
+	return set;
+}
+
+enum imap_mechanism imap_mechanism_choose(
+	uint32_t offered, const struct imap_login_as *as, const struct binding *binding)
+{
+	unsigned have = (as->password ? IMAP_USES_PASSWORD : 0) |
+			(as->certificate ? IMAP_USES_CERTIFICATE : 0) |
+			(binding->kind != BINDING_NONE ? IMAP_USES_BINDING : 0);
+
+	for (int m = IMAP_AUTH_ANY + 1; m < IMAP_MECHANISMS; m++) {
+		bool wanted = as->only == IMAP_AUTH_ANY || as->only == (enum imap_mechanism)m;
+		bool possible = (mechanisms[m].uses & ~have) == 0 &&
+				(!as->authzid || mechanisms[m].authzid);
+		if (wanted && possible && (offered & UINT32_C(1) << m))
+			return (enum imap_mechanism)m;
+	}
+	return IMAP_AUTH_ANY;
+}
+
+/* --- an exchange --- */
+
 struct imap_sasl {
 	Gsasl *context;
 	Gsasl_session *session;
-	const char *mechanism;
+	enum imap_mechanism mechanism;
 	bool complete;
 };
 
-/* Strongest first. */
-static const struct {
-	uint32_t capability;
-	const char *name;
-} mechanisms[] = {
-	{IMAP_CAP_AUTH_SCRAM_SHA_256, "SCRAM-SHA-256"},
-	{IMAP_CAP_AUTH_SCRAM_SHA_1, "SCRAM-SHA-1"},
-	{IMAP_CAP_AUTH_PLAIN, "PLAIN"},
-};
-
-static int start(
-	struct imap_sasl *s, uint32_t capabilities, const struct imap_sasl_options *options)
+static int set_property(struct imap_sasl *s, Gsasl_property property, const char *value)
 {
-	for (size_t i = 0; i < sizeof(mechanisms) / sizeof(mechanisms[0]) && !s->mechanism; i++)
-		if ((capabilities & mechanisms[i].capability) &&
-			gsasl_client_support_p(s->context, mechanisms[i].name))
-			s->mechanism = mechanisms[i].name;
-	if (!s->mechanism)
-		return ERR_AUTH;
-	if (gsasl_client_start(s->context, s->mechanism, &s->session) != GSASL_OK)
-		return ERR_NOMEM;
-	if (gsasl_property_set(s->session, GSASL_AUTHID, options->user) != GSASL_OK ||
-		gsasl_property_set(s->session, GSASL_PASSWORD, options->password) != GSASL_OK ||
-		gsasl_property_set(s->session, GSASL_SERVICE, "imap") != GSASL_OK ||
-		gsasl_property_set(s->session, GSASL_HOSTNAME, options->host) != GSASL_OK)
-		return ERR_NOMEM;
-	return 0;
+	bool set = !value || gsasl_property_set(s->session, property, value) == GSASL_OK;
+
+	return set ? 0 : ERR_NOMEM;
 }
 
-int imap_sasl_create(
-	struct imap_sasl **out, uint32_t capabilities, const struct imap_sasl_options *options)
+/* Only where it is used: without -PLUS, GNU SASL 2.2 would refuse to go on. So the server is never
+ * told that we could have bound the login, had it offered to (the "y" of RFC 5802 section 6); who
+ * wants to be sure asks for the mechanism by name. */
+static int set_binding(struct imap_sasl *s, const struct binding *binding)
+{
+	Gsasl_property property = binding->kind == BINDING_TLS_EXPORTER ? GSASL_CB_TLS_EXPORTER
+									: GSASL_CB_TLS_UNIQUE;
+	char *text;
+
+	if (!(mechanisms[s->mechanism].uses & IMAP_USES_BINDING))
+		return 0;
+	if (gsasl_base64_to(binding->octets, binding->n, &text, NULL) != GSASL_OK)
+		return ERR_NOMEM;
+	int err = set_property(s, property, text);
+	gsasl_free(text);
+	return err;
+}
+
+static int start(struct imap_sasl *s, const struct imap_login_as *as, const struct binding *binding,
+	const char *host)
+{
+	const char *name = mechanisms[s->mechanism].name;
+
+	if (!gsasl_client_support_p(s->context, name))
+		return ERR_AUTH;
+	if (gsasl_client_start(s->context, name, &s->session) != GSASL_OK)
+		return ERR_NOMEM;
+	int err = set_property(s, GSASL_AUTHID, as->user);
+	if (err == 0)
+		err = set_property(s, GSASL_AUTHZID, as->authzid);
+	if (err == 0)
+		err = set_property(s, GSASL_PASSWORD, as->password);
+	if (err == 0)
+		err = set_property(s, GSASL_SERVICE, "imap");
+	if (err == 0)
+		err = set_property(s, GSASL_HOSTNAME, host);
+	return err == 0 ? set_binding(s, binding) : err;
+}
+
+int imap_sasl_create(struct imap_sasl **out, enum imap_mechanism m, const struct imap_login_as *as,
+	const struct binding *binding, const char *host)
 {
 	struct imap_sasl *s = calloc(1, sizeof(*s));
 
@@ -57,7 +152,8 @@ int imap_sasl_create(
 		free(s);
 		return ERR_NOMEM;
 	}
-	int err = start(s, capabilities, options);
+	s->mechanism = m;
+	int err = start(s, as, binding, host);
 	if (err < 0) {
 		imap_sasl_destroy(s);
 		return err;
@@ -66,19 +162,36 @@ int imap_sasl_create(
 	return 0;
 }
 
+/* GNU SASL frees its copies as they are. */
+static void wipe(struct imap_sasl *s, Gsasl_property property)
+{
+	const char *value = gsasl_property_fast(s->session, property);
+
+	if (value)
+		explicit_bzero((void *)(uintptr_t)value, strlen(value));
+}
+
 void imap_sasl_destroy(struct imap_sasl *s)
 {
 	if (!s)
 		return;
-	if (s->session)
+	if (s->session) {
+		wipe(s, GSASL_PASSWORD);
+		wipe(s, GSASL_SCRAM_SALTED_PASSWORD);
 		gsasl_finish(s->session);
+	}
 	gsasl_done(s->context);
 	free(s);
 }
 
-const char *imap_sasl_mechanism(const struct imap_sasl *s)
+enum imap_mechanism imap_sasl_mechanism(const struct imap_sasl *s)
 {
 	return s->mechanism;
+}
+
+bool imap_sasl_speaks_first(const struct imap_sasl *s)
+{
+	return !mechanisms[s->mechanism].server_first;
 }
 
 /* The server's first message of SCRAM ends with ",i=4096" (RFC 5802 section 7). What is no base64

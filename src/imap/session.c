@@ -20,6 +20,7 @@
 #include "imap/session_private.h"
 
 #define TEXT_MAX 512
+#define CAPABILITY_WORDS_MAX 4000
 
 static const char *state_name(enum imap_session_state state)
 {
@@ -59,12 +60,13 @@ struct imap_session *imap_session_create(const struct imap_session_options *opti
 	list_init(&s->queue);
 	list_init(&s->flight);
 	list_init(&s->unbuilt);
-	buf_init(&s->capability_words, 4096);
+	buf_init(&s->capability_words, CAPABILITY_WORDS_MAX);
 	imap_login_init(s);
 	s->framer = imap_framer_create();
 	s->parser = imap_parser_create();
 	s->seqmap = imap_seqmap_create();
-	if (!s->framer || !s->parser || !s->seqmap) {
+	if (!s->framer || !s->parser || !s->seqmap ||
+		!buf_reserve(&s->capability_words, CAPABILITY_WORDS_MAX)) {
 		imap_session_destroy(s);
 		return NULL;
 	}
@@ -237,7 +239,8 @@ void imap_session_fail(struct imap_session *s, int err, const char *text)
 /* Some servers repeat a command that they did not like. */
 static bool repeats_password(const struct imap_session *s, struct span text)
 {
-	struct span password = span_of(s->state == IMAP_LOGIN ? s->options.password : "");
+	const char *secret = s->options.login.password;
+	struct span password = span_of(s->state == IMAP_LOGIN && secret ? secret : "");
 
 	return password.n > 0 && text.n > 0 && memmem(text.p, text.n, password.p, password.n);
 }
@@ -493,8 +496,9 @@ void imap_session_feed(struct imap_session *s, struct span octets, uint64_t now)
 	} while (s->state != IMAP_DEAD && (octets.n > 0 || frame.kind != IMAP_FRAME_MORE));
 }
 
-void imap_session_tls_done(struct imap_session *s, uint64_t now)
+void imap_session_tls_done(struct imap_session *s, const struct binding *binding, uint64_t now)
 {
+	s->binding = *binding;
 	s->active = s->now = now;
 	imap_login_on_tls(s);
 	complete_unbuilt(s);

@@ -17,6 +17,7 @@
 #include "imap/capability.h"
 #include "imap/command.h"
 #include "imap/response.h"
+#include "imap/sasl.h"
 
 enum imap_session_state {
 	IMAP_GREETING,     /* nothing received yet */
@@ -33,11 +34,10 @@ enum imap_session_state {
 struct imap_session_options {
 	const char *name; /* of this connection in logs; must outlive the session */
 	const char *host;
-	const char *user;
-	const char *password; /* read while logging in; must outlive that, the caller wipes it */
-	bool starttls;        /* required before anything else */
-	bool compress;        /* use COMPRESS=DEFLATE where offered */
-	uint64_t timeout;     /* milliseconds without any octet, while one is due, after which the
+	struct imap_login_as login;
+	bool starttls;    /* required before anything else */
+	bool compress;    /* use COMPRESS=DEFLATE where offered */
+	uint64_t timeout; /* milliseconds without any octet, while one is due, after which the
 				 server is dead */
 };
 
@@ -76,7 +76,8 @@ void imap_session_destroy(struct imap_session *s);
 
 /* Octets from the server, at `now` (milliseconds, any epoch). */
 void imap_session_feed(struct imap_session *s, struct span octets, uint64_t now);
-void imap_session_tls_done(struct imap_session *s, uint64_t now);
+/* TLS is there, also implicit TLS, before the greeting. binding is copied. */
+void imap_session_tls_done(struct imap_session *s, const struct binding *binding, uint64_t now);
 /* Checks the timeout; to be called about once a second. */
 void imap_session_tick(struct imap_session *s, uint64_t now);
 /* The stream ended or the owner gives up: completes all commands with err, then on_closed. */

@@ -11,9 +11,9 @@ struct imap_login {
 	struct imap_command command; /* the one of the current step */
 	struct imap_command id, enable;
 	struct imap_sasl *sasl;
-	const char *shown; /* of the command in logs, without its secrets */
-	unsigned pending;  /* introductory commands under way */
-	bool asked;        /* CAPABILITY, since TLS or login */
+	char shown[48];   /* of the command in logs, without its secrets */
+	unsigned pending; /* introductory commands under way */
+	bool asked;       /* CAPABILITY, since TLS or login */
 	bool introduced;
 };
 
@@ -43,6 +43,8 @@ struct imap_session {
 	bool has_capabilities;
 	struct buf capability_words;
 	uint32_t capabilities, enabled;
+	uint32_t mechanisms;        /* offered by AUTH= */
+	struct binding binding;     /* of the TLS connection */
 	struct imap_seqmap *seqmap; /* of the selected mailbox */
 	bool selecting; /* SELECT is under way: untagged data may still be of the old one */
 	struct imap_login login;

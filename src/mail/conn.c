@@ -179,7 +179,10 @@ static void on_open(void *ctx)
 {
 	struct conn *c = ctx;
 
-	imap_session_tls_done(c->session, now(c));
+	struct binding binding;
+
+	net_stream_binding(c->stream, &binding);
+	imap_session_tls_done(c->session, &binding, now(c));
 }
 
 static void on_data(void *ctx, struct span data)
@@ -210,8 +213,7 @@ struct conn *conn_create(struct pool *p, unsigned number)
 	struct imap_session_options session = {
 		.name = c->name,
 		.host = o->host,
-		.user = o->user,
-		.password = o->password,
+		.login = o->login,
 		.starttls = o->mode == POOL_TLS_STARTTLS,
 		.compress = o->compress,
 		.timeout = o->timeout,

@@ -33,8 +33,7 @@ enum pool_tls { POOL_TLS_IMPLICIT, POOL_TLS_STARTTLS, POOL_TLS_NONE };
 struct pool_options {
 	const char *host;
 	uint16_t port;
-	const char *user;
-	const char *password;
+	struct imap_login_as login;
 	enum pool_tls mode;
 	struct net_tls *tls; /* NULL with POOL_TLS_NONE */
 	bool compress;

@@ -32,7 +32,7 @@ static int put_server(struct account *a, struct buf *out)
 	const struct pool_options *o = &a->options.pool;
 	struct conn_counts total = pool_counts(a->pool);
 	struct conn_counts watching = pool_counts(watch_pool(a->watch));
-	int err = buf_printf(out, "server: %s@%s:%u\n", o->user, o->host, o->port);
+	int err = buf_printf(out, "server: %s@%s:%u\n", o->login.user, o->host, o->port);
 
 	err |= buf_printf(out, "state: %s\n", pool_is_down(a->pool) ? "offline" : "online");
 	err |= buf_printf(out, "capabilities: %s\n", pool_capability_words(a->pool));

@@ -672,3 +672,11 @@ void net_stream_counts(const struct net_stream *s, struct net_stream_counts *cou
 {
 	*counts = s->counts;
 }
+
+void net_stream_binding(const struct net_stream *s, struct binding *binding)
+{
+	if (s->tls)
+		tls_session_binding(s->tls, binding);
+	else
+		*binding = (struct binding){.kind = BINDING_NONE};
+}

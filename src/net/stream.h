@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "base/binding.h"
 #include "base/span.h"
 
 struct net_tls; /* credentials and priorities, shared by the streams of an account */
@@ -28,6 +29,8 @@ struct net_tls_options {
 	/* The SHA-256 of the server's certificate in DER, NET_FINGERPRINT octets, or NULL. It takes
 	 * the place of all verification: that certificate is right, and no other is. */
 	const unsigned char *fingerprint;
+	/* Our own certificate, with those above it, and its key, both PEM; both NULL: none. */
+	const char *certfile, *keyfile;
 };
 
 /* Loads the certificates. NULL on an error, which is then described in error (NUL-terminated, names
@@ -68,6 +71,10 @@ struct net_stream *net_stream_create(uv_loop_t *loop, const struct net_stream_op
 	const struct net_stream_events *events, void *ctx);
 /* Closes at once without a callback. NULL is fine. Frees later, from the loop. */
 void net_stream_destroy(struct net_stream *s);
+
+/* What a login can be tied to; BINDING_NONE without TLS, or where it would not be safe: TLS 1.2
+ * without the extended master secret (RFC 7627). */
+void net_stream_binding(const struct net_stream *s, struct binding *binding);
 
 /* Queues octets (copied) for sending; they are sent from the loop at the end of this turn, together
  * (one TLS record where they fit). Errors arrive as on_closed. Not to be called from a uv_prepare

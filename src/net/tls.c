@@ -19,10 +19,12 @@ struct net_tls {
 	gnutls_certificate_credentials_t credentials;
 	gnutls_priority_t priority;
 	char *cafile;
+	bool has_certificate; /* for the server */
 	bool pinned; /* only the certificate of this fingerprint, and it whatever else it is */
 	unsigned char fingerprint[NET_FINGERPRINT];
 
-	char *last_server; /* "host:port" of the session to resume, or NULL */
+	bool no_resumption; /* there was a handshake that it made fail */
+	char *last_server;  /* "host:port" of the session to resume, or NULL */
 	gnutls_datum_t last_session;
 };
 
@@ -33,6 +35,7 @@ struct tls_session {
 	char *server; /* key for resumption */
 	struct net_wire *wire;
 	bool remembered; /* this session can be resumed already */
+	bool resuming;   /* the handshake that is under way tries to */
 };
 
 static int load_authorities(struct net_tls *tls, const char *cafile, char *error, size_t size)
@@ -73,6 +76,55 @@ static int load_priority(struct net_tls *tls, const char *priority, char *error,
 	return ERR_TLS;
 }
 
+static int load_file(const char *path, gnutls_datum_t *data, char *error, size_t size)
+{
+	if (gnutls_load_file(path, data) == 0)
+		return 0;
+	snprintf(error, size, "%s: %s", path, strerror(errno));
+	return ERR_TLS;
+}
+
+static void free_secret(gnutls_datum_t *data)
+{
+	if (data->data)
+		explicit_bzero(data->data, data->size);
+	gnutls_free(data->data);
+}
+
+static bool is_encrypted(const gnutls_datum_t *key)
+{
+	return memmem(key->data, key->size, "ENCRYPTED", 9) != NULL;
+}
+
+static int load_certificate(
+	struct net_tls *tls, const char *certfile, const char *keyfile, char *error, size_t size)
+{
+	gnutls_datum_t certificate = {NULL, 0}, key = {NULL, 0};
+	int err = load_file(certfile, &certificate, error, size);
+
+	if (err == 0)
+		err = load_file(keyfile, &key, error, size);
+	if (err == 0 && is_encrypted(&key)) {
+		snprintf(error, size,
+			"%s: the key is encrypted; make a copy that is not and that only you can "
+			"read (openssl pkey)",
+			keyfile);
+		err = ERR_TLS;
+	}
+	if (err == 0) {
+		int code = gnutls_certificate_set_x509_key_mem2(
+			tls->credentials, &certificate, &key, GNUTLS_X509_FMT_PEM, NULL, 0);
+		err = code < 0 ? ERR_TLS : 0;
+		if (code < 0)
+			snprintf(error, size, "certificate %s with key %s: %s", certfile, keyfile,
+				gnutls_strerror(code));
+	}
+	free_secret(&certificate);
+	free_secret(&key);
+	tls->has_certificate = true;
+	return err;
+}
+
 struct net_tls *net_tls_create(const struct net_tls_options *options, char *error, size_t size)
 {
 	struct net_tls *tls = mem_zalloc(sizeof(*tls));
@@ -89,6 +141,9 @@ struct net_tls *net_tls_create(const struct net_tls_options *options, char *erro
 	} else if (load_authorities(tls, options->cafile, error, size) < 0) {
 		goto fail;
 	}
+	if (options->certfile &&
+		load_certificate(tls, options->certfile, options->keyfile, error, size) < 0)
+		goto fail;
 	if (load_priority(tls, options->priority, error, size) < 0)
 		goto fail;
 	tls->cafile = options->cafile ? mem_strdup(options->cafile) : NULL;
@@ -175,13 +230,18 @@ static int verify_pinned(gnutls_session_t session)
 								    : GNUTLS_E_CERTIFICATE_ERROR;
 }
 
-/* Without effect when the server has forgotten the session or the data is too old. */
+/* Without effect when the server has forgotten the session or the data is too old. Servers on
+ * OpenSSL that ask for certificates often break off such a handshake (Dovecot 2.3: no session id
+ * context). */
 static void resume(struct tls_session *t)
 {
 	struct net_tls *tls = t->tls;
 
-	if (tls->last_server && strcmp(tls->last_server, t->server) == 0)
-		gnutls_session_set_data(t->session, tls->last_session.data, tls->last_session.size);
+	if (tls->no_resumption || tls->has_certificate || !tls->last_server ||
+		strcmp(tls->last_server, t->server) != 0)
+		return;
+	t->resuming = gnutls_session_set_data(
+			      t->session, tls->last_session.data, tls->last_session.size) == 0;
 }
 
 static int set_up(struct tls_session *t)
@@ -222,7 +282,9 @@ struct tls_session *tls_session_create(struct net_tls *tls, const char *host, ui
 	t->wire = wire;
 	t->name = mem_copy(host, n > 1 && host[n - 1] == '.' ? n - 1 : n);
 	t->server = mem_printf("%s:%u", t->name, port);
-	int err = gnutls_init(&t->session, GNUTLS_CLIENT | GNUTLS_NONBLOCK);
+	/* Whether ours is one that the server takes is the server's to say. */
+	unsigned flags = tls->has_certificate ? GNUTLS_FORCE_CLIENT_CERT : 0;
+	int err = gnutls_init(&t->session, GNUTLS_CLIENT | GNUTLS_NONBLOCK | flags);
 	if (err == 0)
 		err = set_up(t);
 	if (err == 0)
@@ -237,6 +299,9 @@ void tls_session_destroy(struct tls_session *t)
 {
 	if (!t)
 		return;
+	/* Whatever it was that ended the handshake, the next ones are whole. */
+	if (t->resuming)
+		t->tls->no_resumption = true;
 	if (t->session)
 		gnutls_deinit(t->session);
 	free(t->name);
@@ -287,7 +352,11 @@ static int certificate_failed(struct tls_session *t, struct net_failure *f)
 
 static const char *alert_text(struct tls_session *t)
 {
-	const char *name = gnutls_alert_get_name(gnutls_alert_get(t->session));
+	gnutls_alert_description_t alert = gnutls_alert_get(t->session);
+	const char *name = gnutls_alert_get_name(alert);
+
+	if (alert == GNUTLS_A_CERTIFICATE_REQUIRED && !t->tls->has_certificate)
+		return "it wants a client certificate (-o certfile=)";
 
 	return name ? name : "unknown alert";
 }
@@ -339,6 +408,7 @@ int tls_session_handshake(struct tls_session *t, struct net_failure *f)
 		if (net_wire_empty(t->wire))
 			return 0;
 	}
+	t->resuming = false;
 	log_session(t);
 	remember(t);
 	return 1;
@@ -393,4 +463,24 @@ void tls_session_bye(struct tls_session *t)
 bool tls_session_resumed(const struct tls_session *t)
 {
 	return gnutls_session_is_resumed(t->session) != 0;
+}
+
+void tls_session_binding(const struct tls_session *t, struct binding *binding)
+{
+	bool tls13 = gnutls_protocol_get_version(t->session) >= GNUTLS_TLS1_3;
+	unsigned flags = gnutls_session_get_flags(t->session);
+	gnutls_datum_t data = {NULL, 0};
+
+	*binding = (struct binding){.kind = BINDING_NONE};
+	if (!tls13 && !(flags & GNUTLS_SFLAGS_EXT_MASTER_SECRET))
+		return;
+	if (gnutls_session_channel_binding(
+		    t->session, tls13 ? GNUTLS_CB_TLS_EXPORTER : GNUTLS_CB_TLS_UNIQUE, &data) < 0)
+		return;
+	if (data.size <= sizeof(binding->octets)) {
+		binding->kind = tls13 ? BINDING_TLS_EXPORTER : BINDING_TLS_UNIQUE;
+		binding->n = data.size;
+		memcpy(binding->octets, data.data, data.size);
+	}
+	gnutls_free(data.data);
 }

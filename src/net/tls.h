@@ -32,6 +32,8 @@ ssize_t tls_session_read(struct tls_session *t, char *p, size_t size, struct net
 ssize_t tls_session_write(struct tls_session *t, struct span data, struct net_failure *f);
 /* Puts our orderly end into wire->out. */
 void tls_session_bye(struct tls_session *t);
+/* See net_stream_binding. */
+void tls_session_binding(const struct tls_session *t, struct binding *binding);
 /* Whether the handshake took up an earlier session. */
 bool tls_session_resumed(const struct tls_session *t);
 

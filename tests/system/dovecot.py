@@ -184,6 +184,19 @@ def make_certificate(directory, names=("DNS:localhost", "IP:127.0.0.1"), days=30
             "-extfile", extensions, "-out", path(directory, "server.pem"))
 
 
+def make_client_certificate(authority, directory, name):
+    """A client's certificate by the authority in the one directory: name.pem and name.key in the other."""
+    path = os.path.join(directory, name)
+    with open(f"{path}.ext", "w", encoding="ascii") as out:
+        out.write("extendedKeyUsage=clientAuth\nbasicConstraints=critical,CA:FALSE\n")
+    openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+            "-subj", f"/CN={name}", "-keyout", f"{path}.key", "-out", f"{path}.csr")
+    openssl("x509", "-req", "-in", f"{path}.csr", "-CA", os.path.join(authority, "ca.pem"),
+            "-CAkey", os.path.join(authority, "ca.key"), "-CAcreateserial", "-days", "30",
+            "-extfile", f"{path}.ext", "-out", f"{path}.pem")
+    return f"certfile={path}.pem", f"keyfile={path}.key"
+
+
 def session_members(session):
     """The live processes of a session: the master leads one, and its children never leave it."""
     found = []
@@ -219,7 +232,7 @@ class Dovecot:
     quota         limit in octets; None: no quota; quota_messages likewise for the count
     acl           load the ACL plug-ins (SETACL and MYRIGHTS work)
     rawlog        keep what every client sends and gets: see commands()
-    extra         configuration text added at the end
+    extra         configuration text added at the end; {base} in it is the directory
     """
 
     def __init__(self, directory=None, *, mail_format="maildir", imap_port=None, imaps_port=None,
@@ -376,7 +389,8 @@ class Dovecot:
             imap_plugins=" ".join(imap_plugins), plugin="\n  ".join(plugin),
             rawlog=self.path("rawlog") if self.rawlog else "",
             capability=f"imap_capability = {capability}" if capability else "",
-            imap_port=self.imap_port, imaps_port=self.imaps_port, extra=self.extra)
+            imap_port=self.imap_port, imaps_port=self.imaps_port,
+            extra=self.extra.replace("{base}", self.directory))
 
     def _write_private(self, name, text, for_server=False):
         """passwd is read by the auth process, which is not root."""

@@ -32,6 +32,8 @@ class Behaviour:
     hide: tuple = ()                     # capabilities not offered (the commands still work)
     greeting: bytes = None               # instead of "* OK [CAPABILITY ...] ready"
     preauth: bool = False
+    mechanisms: tuple = ("PLAIN",)       # those of fakesasl.py
+    binding: bytes = None                # of the TLS connection, in place of the true one
     login_disabled: bool = False         # announced and enforced, until TLS
     capability_unasked: bool = True      # in the greeting and in the OK of a login
     starttls: str = "ok"                 # with a certificate: ok, missing, refuse, inject
@@ -110,8 +112,9 @@ class FakeImap:
     """The server. Keywords are those of Behaviour; they may be changed while it runs (s.behaviour)."""
 
     def __init__(self, mailboxes=None, *, user="user", password="secret", rules=(), tls=False,
-                 certificate=None, **flags):
-        """tls: from the first octet. certificate: (its file, its key's file), alone: offers STARTTLS."""
+                 certificate=None, client_ca=None, tls_max=None, **flags):
+        """tls: from the first octet. certificate: (its file, its key's file), alone: offers STARTTLS.
+        client_ca: clients must have a certificate by it."""
         self.behaviour = Behaviour(**flags)
         self.user, self.password = user, password
         self.account = Account(mailboxes, self.behaviour.delimiter)
@@ -121,7 +124,14 @@ class FakeImap:
         if certificate:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.context.load_cert_chain(*certificate)
+            if client_ca:
+                self.context.load_verify_locations(client_ca)
+                self.context.verify_mode = ssl.CERT_REQUIRED
+            if tls_max:
+                self.context.maximum_version = tls_max
         self.commands = []
+        self.answers = []       # lines of clients within AUTHENTICATE
+        self.authzid = None     # whom the last one to log in acts as
         self.sessions = []
         self.connections = 0
         self.failures = []      # exceptions of sessions: bugs of this file or of a test's functions

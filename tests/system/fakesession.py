@@ -3,7 +3,6 @@
 Only a session's own thread reads and writes its socket; everyone else posts it work, which is done when
 the session waits for its client.
 """
-import base64
 import collections
 import dataclasses
 import re
@@ -13,6 +12,7 @@ import struct
 import threading
 import time
 
+import fakesasl
 from fakeaccount import (SYSTEM_FLAGS, SyntaxFault, as_bytes, format_set, in_set, literal, parse,
                          parse_set, quote)
 
@@ -91,7 +91,7 @@ class Session:
     def capabilities(self):
         names = list(self.behaviour.capabilities)
         if not self.authenticated:
-            names.append("AUTH=PLAIN")
+            names += [f"AUTH={name}" for name in self.behaviour.mechanisms]
             if self.behaviour.login_disabled and not self.secure:
                 names.append("LOGINDISABLED")
         if self.server.context and not self.secure and self.behaviour.starttls != "missing":
@@ -356,25 +356,19 @@ class Session:
         user, password = arguments
         return self.finish_login(user, password)
 
-    def finish_login(self, user, password):
+    def finish_login(self, user, password, authzid=b""):
         if (user, password) != (self.server.user.encode(), self.server.password.encode()):
             return b"NO [AUTHENTICATIONFAILED] wrong user or password"
+        self.server.authzid = authzid
+        return self.enter()
+
+    def enter(self):
         self.authenticated = True
         return b"OK " + self._capability_code() + b"logged in"
 
     def do_authenticate(self, pieces):
-        words = pieces[0].split()
-        if not words or words[0].upper() != b"PLAIN":
-            return b"NO unknown mechanism"
-        if len(words) == 1:
-            self.send(b"+ \r\n", now=True)
-            answer = self.read_line()
-        else:
-            answer = words[1]
-        if answer == b"*":
-            return b"BAD cancelled"
-        _, user, password = base64.b64decode(answer, validate=True).split(b"\0")
-        return self.finish_login(user, password)
+        name, _, initial = pieces[0].strip().partition(b" ")
+        return fakesasl.authenticate(self, name.decode("latin-1").upper(), initial or None)
 
     # Mailboxes
 

@@ -30,6 +30,7 @@ struct play {
 	struct script *script;
 	struct imap_session *session;
 	struct imap_session_options options;
+	struct binding binding; /* what TLS is to give */
 	uint64_t now;
 	enum line_kind open;  /* the last line of got goes on */
 	bool carriage_return; /* was sent last */
@@ -265,7 +266,7 @@ static void act_end_idle(struct play *p, struct span args)
 static void act_tls(struct play *p, struct span args)
 {
 	p->calling = false;
-	imap_session_tls_done(p->session, p->now);
+	imap_session_tls_done(p->session, &p->binding, p->now);
 }
 
 /* Time passes, milliseconds; then the session is asked to look at it. */
@@ -408,12 +409,34 @@ static void take_text(struct script *s, struct span value, char *out)
 	buf_clear(&s->block);
 }
 
+static bool take_binding(struct play *p, struct span value)
+{
+	if (starts_with(&value, SPAN("tls-unique ")))
+		p->binding.kind = BINDING_TLS_UNIQUE;
+	else if (starts_with(&value, SPAN("tls-exporter ")))
+		p->binding.kind = BINDING_TLS_EXPORTER;
+	p->binding.n = value.n < BINDING_MAX ? value.n : BINDING_MAX;
+	memcpy(p->binding.octets, value.p, p->binding.n);
+	return p->binding.kind != BINDING_NONE;
+}
+
 static bool take_option(struct play *p, struct span line)
 {
 	if (starts_with(&line, SPAN("user: ")))
 		take_text(p->script, line, p->script->user);
 	else if (starts_with(&line, SPAN("password: ")))
 		take_text(p->script, line, p->script->password);
+	else if (starts_with(&line, SPAN("authzid: "))) {
+		take_text(p->script, line, p->script->authzid);
+		p->options.login.authzid = p->script->authzid;
+	} else if (starts_with(&line, SPAN("auth: ")))
+		p->options.login.only = imap_mechanism_find(line);
+	else if (starts_with(&line, SPAN("binding: ")))
+		return take_binding(p, line);
+	else if (span_equal(line, SPAN("certificate")))
+		p->options.login.certificate = true;
+	else if (span_equal(line, SPAN("no-password")))
+		p->options.login.password = NULL;
 	else if (starts_with(&line, SPAN("timeout: ")))
 		return text_parse_number(line, UINT32_MAX, &p->options.timeout);
 	else if (span_equal(line, SPAN("starttls")))
@@ -509,8 +532,7 @@ void script_play(struct script *s, size_t part, size_t cut)
 	p = (struct play){.script = s};
 	p.options = (struct imap_session_options){.name = "test",
 		.host = "mail.example",
-		.user = s->user,
-		.password = s->password,
+		.login = {.user = s->user, .password = s->password},
 		.timeout = 60000};
 	current = &p;
 	snprintf(s->user, sizeof(s->user), "joe");

@@ -26,7 +26,7 @@ struct script {
 	struct buf expected, got;
 	size_t octets;  /* the server's */
 	int wrong_line; /* the first that is none of a transcript's; 0: all are */
-	char user[SCRIPT_SECRET_MAX], password[SCRIPT_SECRET_MAX];
+	char user[SCRIPT_SECRET_MAX], password[SCRIPT_SECRET_MAX], authzid[SCRIPT_SECRET_MAX];
 
 	struct buf block; /* scratch */
 };

@@ -223,9 +223,6 @@ static void capabilities(void **state)
 	assert_int_equal(parse("IMAP4rev1 id"), IMAP_CAP_IMAP4REV1 | IMAP_CAP_ID);
 	/* Whole words only. */
 	assert_int_equal(parse("IDLENESS XID ID2 AUTH=PLAINTEXT AUTH= LITERAL"), 0);
-	assert_int_equal(parse("AUTH=PLAIN AUTH=SCRAM-SHA-1"),
-		IMAP_CAP_AUTH_PLAIN | IMAP_CAP_AUTH_SCRAM_SHA_1);
-	assert_int_equal(parse("AUTH=SCRAM-SHA-256-PLUS"), 0);
 	assert_int_equal(
 		parse("LITERAL- LITERAL+"), IMAP_CAP_LITERAL_MINUS | IMAP_CAP_LITERAL_PLUS);
 	assert_int_equal(parse("QRESYNC"), IMAP_CAP_QRESYNC | IMAP_CAP_CONDSTORE | IMAP_CAP_ENABLE);

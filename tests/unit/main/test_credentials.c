@@ -145,6 +145,19 @@ static void test_file_owner(void **state)
 	assert_file_refused(ERR_INVALID, "another user (uid 12345)");
 }
 
+/* A private key is looked at in the same way. */
+static void test_key(void **state)
+{
+	write_file("key\n", 4, 0600);
+	assert_int_equal(credentials_check_key(path, error, sizeof(error)), 0);
+	write_file("key\n", 4, 0640);
+	assert_int_equal(credentials_check_key(path, error, sizeof(error)), ERR_INVALID);
+	assert_non_null(strstr(error, "others can read or write keyfile "));
+	unlink(path);
+	assert_int_equal(credentials_check_key(path, error, sizeof(error)), ERR_IO);
+	assert_non_null(strstr(error, "No such file"));
+}
+
 static void test_file_kinds(void **state)
 {
 	char *target = mem_printf("%s/target", directory);
@@ -505,6 +518,7 @@ int main(void)
 		cmocka_unit_test(test_file_length),
 		cmocka_unit_test(test_file_permissions),
 		cmocka_unit_test(test_file_owner),
+		cmocka_unit_test(test_key),
 		cmocka_unit_test(test_file_kinds),
 		cmocka_unit_test(test_pipe),
 		cmocka_unit_test(test_anonymous_pipe),

@@ -167,6 +167,38 @@ static void test_fingerprint(void **state)
 	}
 }
 
+static void test_login(void **state)
+{
+	struct options o;
+
+	parse_ok(&o, ARGS("h", "/m"));
+	assert_int_equal(o.auth, IMAP_AUTH_ANY);
+	assert_false(o.without_password);
+	options_finish(&o);
+	parse_o(&o, "auth=scram-sha-256,authzid=jane");
+	assert_int_equal(o.auth, IMAP_AUTH_SCRAM_SHA_256);
+	assert_string_equal(o.authzid, "jane");
+	assert_false(o.without_password);
+	options_finish(&o);
+	/* A certificate is enough, unless something says that there is a password, too. */
+	parse_o(&o, "certfile=/c");
+	assert_string_equal(o.certfile, "/c");
+	assert_string_equal(o.keyfile, "/c");
+	assert_true(o.without_password);
+	options_finish(&o);
+	parse_o(&o, "certfile=~/c,keyfile=~/k,passfile=/p");
+	assert_string_equal(o.certfile, "/home/anna/c");
+	assert_string_equal(o.keyfile, "/home/anna/k");
+	assert_false(o.without_password);
+	options_finish(&o);
+	parse_o(&o, "certfile=/c,auth=PLAIN");
+	assert_false(o.without_password);
+	options_finish(&o);
+	parse_o(&o, "certfile=/c,passfile=/p,auth=EXTERNAL");
+	assert_true(o.without_password);
+	options_finish(&o);
+}
+
 static void test_last_wins(void **state)
 {
 	struct options o;
@@ -380,6 +412,13 @@ static void test_refused(void **state)
 		{"tls=none,fingerprint="
 		 "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
 			"with tls=none there is no certificate"},
+		{"auth=CRAM-MD5",
+			"auth= is one of EXTERNAL, SCRAM-SHA-256-PLUS, SCRAM-SHA-1-PLUS, "},
+		{"auth=EXTERNAL", "auth=EXTERNAL needs certfile="},
+		{"keyfile=/k", "keyfile= needs its certificate"},
+		{"auth=login,authzid=jane", "auth=LOGIN cannot carry an authzid="},
+		{"tls=none,auth=SCRAM-SHA-256-PLUS", "needs TLS"},
+		{"tls=none,certfile=/c", "with tls=none no certificate"},
 		{"uid=anna", "uid= is a number"},
 		{"gid=4294967295", "gid= is a number"},
 		{"umask=8", "octal"},
@@ -435,9 +474,9 @@ static void test_suffix_of_64_octets(void **state)
 
 static void test_help(void **state)
 {
-	static const char *const names[] = {"ro", "subscribed",
-		"suffix=", "passfile=", "passcmd=", "tls=", "cafile=", "fingerprint=",
-		"tls_priority=", "timeout=", "connections=", "cache=", "cache_size=", "uid=",
+	static const char *const names[] = {"ro", "subscribed", "suffix=", "passfile=", "passcmd=",
+		"tls=", "cafile=", "fingerprint=", "tls_priority=", "certfile=", "keyfile=",
+		"auth=", "authzid=", "timeout=", "connections=", "cache=", "cache_size=", "uid=",
 		"gid=", "umask=", "fmask=", "dmask=", "allow_other", "allow_root",
 		"default_permissions", "auto_unmount", "fsname=", "subtype=", "-h", "-V", "-f",
 		"-d", "-s"};
@@ -464,6 +503,7 @@ int main(void)
 		cmocka_unit_test(test_options_behind),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_fingerprint),
+		cmocka_unit_test(test_login),
 		cmocka_unit_test(test_last_wins),
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_masks),

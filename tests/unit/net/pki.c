@@ -11,7 +11,7 @@
 struct authority {
 	gnutls_x509_privkey_t key;
 	gnutls_x509_crt_t certificate;
-	char file[64];
+	char file[PKI_PATH];
 };
 
 static struct authority trusted, other;
@@ -53,6 +53,17 @@ static gnutls_x509_crt_t make_certificate(
 	return c;
 }
 
+/* Makes up a name of PKI_PATH octets, and takes the data. */
+static void write_file(char *path, gnutls_datum_t pem)
+{
+	snprintf(path, PKI_PATH, "/tmp/imapfs-test-pki-XXXXXX");
+	int fd = mkstemp(path);
+	if (fd < 0 || write(fd, pem.data, pem.size) != (ssize_t)pem.size)
+		abort();
+	close(fd);
+	gnutls_free(pem.data);
+}
+
 static void make_authority(struct authority *a, const char *name)
 {
 	gnutls_datum_t pem;
@@ -63,12 +74,7 @@ static void make_authority(struct authority *a, const char *name)
 	must(gnutls_x509_crt_set_key_usage(a->certificate, GNUTLS_KEY_KEY_CERT_SIGN));
 	must(gnutls_x509_crt_sign2(a->certificate, a->certificate, a->key, GNUTLS_DIG_SHA256, 0));
 	must(gnutls_x509_crt_export2(a->certificate, GNUTLS_X509_FMT_PEM, &pem));
-	snprintf(a->file, sizeof(a->file), "/tmp/imapfs-test-ca-XXXXXX");
-	int fd = mkstemp(a->file);
-	if (fd < 0 || write(fd, pem.data, pem.size) != (ssize_t)pem.size)
-		abort();
-	close(fd);
-	gnutls_free(pem.data);
+	write_file(a->file, pem);
 }
 
 static void free_authority(struct authority *a)
@@ -137,4 +143,19 @@ void pki_fingerprint(gnutls_certificate_credentials_t credentials, unsigned char
 	for (unsigned i = 0; i < count; i++)
 		gnutls_x509_crt_deinit(chain[i]);
 	gnutls_free(chain);
+}
+
+void pki_client(const char *common_name, char *certfile, char *keyfile)
+{
+	gnutls_x509_privkey_t key = make_key();
+	gnutls_x509_crt_t c = make_certificate(key, common_name, -1, 1);
+	gnutls_datum_t pem;
+
+	must(gnutls_x509_crt_sign2(c, trusted.certificate, trusted.key, GNUTLS_DIG_SHA256, 0));
+	must(gnutls_x509_crt_export2(c, GNUTLS_X509_FMT_PEM, &pem));
+	write_file(certfile, pem);
+	must(gnutls_x509_privkey_export2(key, GNUTLS_X509_FMT_PEM, &pem));
+	write_file(keyfile, pem);
+	gnutls_x509_crt_deinit(c);
+	gnutls_x509_privkey_deinit(key);
 }

@@ -24,4 +24,9 @@ gnutls_certificate_credentials_t pki_server(const struct pki_certificate *certif
 /* The SHA-256 of the certificate that pki_server gave. */
 void pki_fingerprint(gnutls_certificate_credentials_t credentials, unsigned char *fingerprint);
 
+/* A client's certificate by the first authority, and its key, as PEM files of these names (of
+ * PKI_PATH octets each), which the caller removes. */
+#define PKI_PATH 64
+void pki_client(const char *common_name, char *certfile, char *keyfile);
+
 #endif

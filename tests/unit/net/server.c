@@ -197,10 +197,14 @@ bool peer_start_tls(struct peer *p, gnutls_certificate_credentials_t credentials
 	gnutls_alpn_set_protocols(p->tls, &protocol, 1, 0);
 	if (ticket_key)
 		gnutls_session_ticket_enable_server(p->tls, ticket_key);
+	if (p->wants_certificate)
+		gnutls_certificate_server_set_request(p->tls, GNUTLS_CERT_REQUIRE);
 	gnutls_transport_set_int(p->tls, p->fd);
 	do
 		r = gnutls_handshake(p->tls);
 	while (r < 0 && !gnutls_error_is_fatal(r) && r != GNUTLS_E_AGAIN);
+	if (r < 0 && p->wants_certificate)
+		gnutls_alert_send_appropriate(p->tls, r);
 	return r == 0;
 }
 

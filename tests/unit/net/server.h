@@ -16,6 +16,7 @@
 struct peer {
 	int fd;
 	gnutls_session_t tls; /* NULL: plain */
+	bool wants_certificate;
 	bool deflated;
 	z_stream in, out;
 	unsigned char packed[16 * 1024]; /* what `in` reads from */
