@@ -408,7 +408,7 @@ static void after_verify(struct expunge *e)
 /* The listing proves itself anew. */
 static void verify_failed(struct expunge *e)
 {
-	e->mb->doubt = true;
+	e->mb->holes = true;
 	after_verify(e);
 }
 

@@ -66,6 +66,7 @@ struct mailbox {
 	struct sync *sync; /* under way */
 	uint64_t checked;  /* uv_now of the last successful check; 0: never */
 	bool doubt;        /* something was expunged that could not be named */
+	bool holes;        /* the server may have more below uidnext than is known here */
 	bool news;         /* the server told of something that is not known yet */
 	uint64_t told;     /* how often it did */
 	struct mailbox_status status;

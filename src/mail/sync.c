@@ -3,15 +3,22 @@
  *
  *   load    the cache's rows, once
  *   check   SELECT's own answer, or NOOP where the mailbox is selected already. Same UIDNEXT and
- * same count: nothing changed (UIDs only grow, so a message that came raises UIDNEXT, and one that
- * went lowers the count) fetch   the attributes of all UIDs from UIDNEXT on search  only if the
- * count still disagrees: the set of all UIDs tells what went fill    attributes of UIDs that search
- * named and nobody knew
+ *           same count: nothing changed (UIDs only grow, so a message that came raises UIDNEXT, and
+ *           one that went lowers the count). With QRESYNC, SELECT has told what vanished before
+ *   fetch   the attributes of all UIDs from UIDNEXT on
+ *   bisect  only if there are fewer messages there than here: samples of sequence numbers find
+ *           what went, see bisect.h
+ *   search  only if that is no proof, or costs more: the set of all UIDs tells
+ *   fill    attributes of UIDs that search named and nobody knew
+ *
+ * CONDSTORE without QRESYNC (RFC 7162) is of no use here: CHANGEDSINCE tells of changed flags,
+ * which are not shown, all else about a message never changes, and of what vanished it tells
+ * nothing.
  *
  * Rows are added as they arrive, so it may be cut off at any point: the next check goes on from
  * what is there. While it runs, and also when it does not, EXPUNGE, VANISHED and EXISTS are heeded.
  */
-#include "mail/sync.h"
+#include "mail/sync_private.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,12 +27,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "mail/poll.h"
-#include "mail/uidset.h"
 #include "mail/watch.h"
 
 #define ROWS "(UID RFC822.SIZE INTERNALDATE)"
-#define ROW_BATCH 1024
 #define ATTEMPTS 3
+/* How often samples are taken anew because the mailbox changed meanwhile. */
+#define BISECTS 4
 /* Milliseconds after a LIST for which a refusal is no reason for another: it would be told to look
  * here again, and so on for ever. */
 #define LIST_AGAIN 2000
@@ -35,41 +42,19 @@
 #define THROTTLE_MIN ((uint64_t)1000)
 #define THROTTLE_MAX ((uint64_t)30000)
 #define THROTTLE_PATIENCE 12
-/* Octets of a message; a server that promises more is not believed. */
-#define SIZE_BELIEVED ((uint64_t)1 << 46)
 /* Milliseconds for which STATUS spares a first check. */
 #define STATUS_FRESH 5000
 
-enum sync_step { SYNC_LOAD, SYNC_WAIT, SYNC_CHECK, SYNC_FETCH, SYNC_SEARCH, SYNC_FILL };
-
-struct sync {
-	struct pool_task task;
-	struct mailbox *mb;
-	enum sync_step step;
-	struct imap_command command;
-	uint64_t started;
-	unsigned attempts;
-	unsigned throttled;    /* how often the server asked for patience */
-	uint64_t told;         /* mb->told when the check began */
-	bool changed;          /* names came or went */
-	bool by_noop;          /* the mailbox was selected before this check */
-	uint32_t uidnext;      /* as this check's SELECT said, or 0 */
-	uint64_t modseq;       /* the same for HIGHESTMODSEQ */
-	bool answered;         /* SEARCH */
-	uint32_t counted;      /* messages that there were when it was */
-	uint64_t named;        /* messages in it */
-	unsigned searches;     /* that made no sense */
-	struct uidset found;   /* of search */
-	struct uidset missing; /* still to fill */
-	size_t rows_used;
-	struct cache_message rows[ROW_BATCH]; /* on their way to the cache */
-};
-
 static void send_step(struct sync *s);
+static void prove(struct sync *s);
+static void bisect(struct sync *s);
+static void search(struct sync *s);
+static void on_done(struct imap_command *c, const struct imap_result *result);
 
 static const char *step_name(enum sync_step step)
 {
-	static const char *const names[] = {"load", "wait", "check", "fetch", "search", "fill"};
+	static const char *const names[] = {
+		"load", "wait", "check", "fetch", "bisect", "search", "fill"};
 
 	return names[step];
 }
@@ -80,52 +65,11 @@ static void set_step(struct sync *s, enum sync_step step)
 	s->step = step;
 }
 
-static void flush_rows(struct sync *s)
-{
-	if (s->rows_used > 0 && s->mb->uidvalidity != 0 && !s->mb->dead)
-		cache_put_messages(s->mb->account->cache, s->mb->id, s->rows, s->rows_used);
-	s->rows_used = 0;
-}
-
-/* A row, with what is known already in place of what it does not say. */
-static struct cache_message merge(struct mailbox *mb, const struct imap_fetch *row, uint32_t uid)
-{
-	const struct cache_message *old = mailbox_find(mb, uid);
-	const struct cache_message *last = mb->count ? &mb->messages[mb->count - 1] : NULL;
-	struct cache_message m = {
-		.uid = uid,
-		.flags = CACHE_SIZE_UNKNOWN | CACHE_DATE_UNKNOWN,
-		/* A neighbour's date is better than none. */
-		.date = last ? last->date : mb->changed,
-	};
-
-	if (old)
-		m = *old;
-	if (row->has_size && row->size <= SIZE_BELIEVED && !(m.flags & CACHE_SIZE_PROVED)) {
-		m.size = row->size;
-		m.flags &= ~(uint32_t)CACHE_SIZE_UNKNOWN;
-	}
-	if (row->has_date) {
-		m.date = row->date;
-		m.flags &= ~(uint32_t)CACHE_DATE_UNKNOWN;
-	}
-	return m;
-}
-
-static void add_row(struct sync *s, const struct cache_message *m)
-{
-	bool is_new = mailbox_add(s->mb, m);
-
-	s->changed |= is_new;
-	s->rows[s->rows_used++] = *m;
-	if (s->rows_used == ROW_BATCH)
-		flush_rows(s);
-}
-
 static void destroy(struct sync *s)
 {
 	s->mb->sync = NULL;
 	imap_command_finish(&s->command);
+	bisect_destroy(s->bisect);
 	uidset_finish(&s->found);
 	uidset_finish(&s->missing);
 	free(s);
@@ -143,7 +87,7 @@ static void finish(struct sync *s, int err)
 	struct account *a = mb->account;
 	bool changed = s->changed;
 
-	flush_rows(s);
+	sync_flush_rows(s);
 	if (err == 0 && !mb->dead) {
 		/* The first look at a mailbox is no change of it. */
 		if (changed && mb->complete)
@@ -163,8 +107,9 @@ static void finish(struct sync *s, int err)
 	} else if (err < 0) {
 		log_debug("sync of %s: %s", mb->component, error_text(err));
 	}
-	if (s->step == SYNC_SEARCH && err < 0)
+	if ((s->step == SYNC_SEARCH || s->step == SYNC_BISECT) && err < 0)
 		mb->doubt = true;
+	mb->holes |= s->holes;
 	destroy(s);
 	if (changed && !mb->dead)
 		a->observer.on_directory_changed(a->ctx, mb);
@@ -179,6 +124,7 @@ static void finish(struct sync *s, int err)
 static void enqueue(struct sync *s)
 {
 	set_step(s, SYNC_WAIT);
+	s->mb->holes |= s->holes;
 	s->task.deadline = account_deadline(s->mb->account);
 	s->started = uv_now(s->mb->account->loop);
 	pool_start(s->mb->account->pool, &s->task);
@@ -214,7 +160,7 @@ static void on_fail(struct pool_task *t, int err)
 
 static bool counts_agree(const struct sync *s)
 {
-	return !s->mb->doubt && mailbox_count(s->mb) == conn_exists(s->task.conn);
+	return !s->mb->doubt && !s->mb->holes && mailbox_count(s->mb) == conn_exists(s->task.conn);
 }
 
 static void end(struct sync *s)
@@ -256,10 +202,105 @@ static void after_fetch(struct sync *s)
 		next = s->uidnext;
 	if (next > mb->uidnext)
 		mb->uidnext = next;
+	prove(s);
+}
+
+/* --- what vanished --- */
+
+static void vanish(struct sync *s, uint32_t uid)
+{
+	struct mailbox *mb = s->mb;
+
+	if (!mailbox_remove(mb, uid))
+		return;
+	s->changed = true;
+	mb->account->observer.on_message_gone(mb->account->ctx, mb, uid);
+}
+
+/* The UIDs that are known, and their number. */
+static uint32_t *known_uids(const struct mailbox *mb, size_t *n)
+{
+	uint32_t *uids = mem_alloc(mb->count * sizeof(*uids) + 1);
+
+	*n = 0;
+	for (size_t i = 0; i < mb->count; i++)
+		if (!(mb->messages[i].flags & MESSAGE_GONE))
+			uids[(*n)++] = mb->messages[i].uid;
+	return uids;
+}
+
+/* The rest of the check, when all from UIDNEXT on is known. Where the mailbox was complete before,
+ * the server has nothing else that is not known, which is what samples need. */
+static void prove(struct sync *s)
+{
+	struct mailbox *mb = s->mb;
+	uint32_t exists = conn_exists(s->task.conn);
+
 	if (counts_agree(s)) {
 		end(s);
 		return;
 	}
+	if (!mb->complete || mb->holes || exists == 0 || exists >= mailbox_count(mb) ||
+		s->bisects == BISECTS) {
+		search(s);
+		return;
+	}
+	size_t n;
+	uint32_t *uids = known_uids(mb, &n);
+	bool ranges = pool_capabilities(mb->account->pool) & IMAP_CAP_ESEARCH;
+	bisect_destroy(s->bisect);
+	s->bisect = bisect_create(uids, n, exists, bisect_list_cost(uids, n, ranges));
+	s->bisects++;
+	s->disturbed = mb->doubt = false;
+	set_step(s, SYNC_BISECT);
+	bisect(s);
+}
+
+static void bisected(struct sync *s)
+{
+	const struct uidset *vanished = bisect_vanished(s->bisect);
+
+	for (size_t i = 0; i < vanished->count; i++) {
+		uint64_t uid = vanished->ranges[i].first;
+		for (; uid <= vanished->ranges[i].last; uid++)
+			vanish(s, (uint32_t)uid);
+	}
+	/* What came meanwhile is fetched, and counts once more. */
+	if (counts_agree(s)) {
+		end(s);
+		return;
+	}
+	set_step(s, SYNC_FETCH);
+	send_step(s);
+}
+
+static void bisect(struct sync *s)
+{
+	struct buf set;
+	enum bisect_next next;
+
+	/* Numbers have moved: the samples so far are those of another list. */
+	if (s->disturbed) {
+		prove(s);
+		return;
+	}
+	buf_init(&set, UIDSET_TEXT_MAX);
+	next = bisect_next(s->bisect, &set);
+	if (next == BISECT_ASK) {
+		imap_command_finish(&s->command);
+		imap_command_init(&s->command, false, on_done);
+		imap_command_add(&s->command, "FETCH %s (UID)\r\n", buf_cstr(&set));
+		pool_submit(&s->task, &s->command);
+	} else if (next == BISECT_DONE) {
+		bisected(s);
+	} else {
+		search(s);
+	}
+	buf_finish(&set);
+}
+
+static void search(struct sync *s)
+{
 	set_step(s, SYNC_SEARCH);
 	send_step(s);
 }
@@ -267,20 +308,15 @@ static void after_fetch(struct sync *s)
 static void remove_vanished(struct sync *s)
 {
 	struct mailbox *mb = s->mb;
-	struct account *a = mb->account;
 
 	for (size_t i = mb->count; i-- > 0;) {
 		/* Removing may sweep the array. That only moves rows down, so none below i is
 		 * passed over. */
 		if (i >= mb->count)
 			continue;
-		struct cache_message *m = &mb->messages[i];
-		uint32_t uid = m->uid;
-		if (!(m->flags & MESSAGE_GONE) && !uidset_has(&s->found, uid) &&
-			mailbox_remove(mb, uid)) {
-			s->changed = true;
-			a->observer.on_message_gone(a->ctx, mb, uid);
-		}
+		uint32_t uid = mb->messages[i].uid;
+		if (!uidset_has(&s->found, uid))
+			vanish(s, uid);
 	}
 }
 
@@ -324,11 +360,12 @@ static void after_search(struct sync *s)
 		log_warning("%s: SEARCH of %s names %llu messages of %u",
 			s->mb->account->options.pool.host, s->mb->component,
 			(unsigned long long)s->named, s->counted);
-		s->mb->doubt = true;
+		s->mb->doubt = s->holes = true;
 		pool_end(&s->task);
 		finish(s, ERR_PROTOCOL);
 		return;
 	}
+	s->holes = false;
 	remove_vanished(s);
 	note_missing(s);
 	if (s->missing.count == 0) {
@@ -352,8 +389,8 @@ static void add_rowless(struct sync *s)
 		for (uint64_t uid = s->missing.ranges[i].first; uid <= s->missing.ranges[i].last;
 			uid++) {
 			mailbox_unmark(s->mb, (uint32_t)uid);
-			struct cache_message m = merge(s->mb, &nothing, (uint32_t)uid);
-			add_row(s, &m);
+			struct cache_message m = sync_merge_row(s->mb, &nothing, (uint32_t)uid);
+			sync_add_row(s, &m);
 		}
 	uidset_clear(&s->missing);
 }
@@ -382,6 +419,9 @@ static void advance(struct sync *s)
 	case SYNC_FETCH:
 		after_fetch(s);
 		break;
+	case SYNC_BISECT:
+		bisect(s);
+		break;
 	case SYNC_SEARCH:
 		after_search(s);
 		break;
@@ -395,9 +435,8 @@ static void advance(struct sync *s)
  * for them apart. NO to that gives up. */
 static void on_refused(struct sync *s, int err)
 {
-	if (s->step == SYNC_FETCH && err == ERR_REFUSED) {
-		set_step(s, SYNC_SEARCH);
-		send_step(s);
+	if ((s->step == SYNC_FETCH || s->step == SYNC_BISECT) && err == ERR_REFUSED) {
+		search(s);
 		return;
 	}
 	if (s->step == SYNC_FILL && err == ERR_REFUSED) {
@@ -441,6 +480,7 @@ static void send_step(struct sync *s)
 	switch (s->step) {
 	case SYNC_LOAD:
 	case SYNC_WAIT:
+	case SYNC_BISECT:
 		return;
 	case SYNC_CHECK:
 		imap_command_add(c, "NOOP\r\n");
@@ -451,7 +491,8 @@ static void send_step(struct sync *s)
 	case SYNC_SEARCH:
 		uidset_clear(&s->found);
 		uidset_clear(&s->missing);
-		s->mb->doubt = s->answered = false;
+		s->holes |= s->mb->holes;
+		s->mb->doubt = s->mb->holes = s->answered = false;
 		s->counted = 0;
 		s->named = 0;
 		imap_command_add(c, "UID SEARCH %sALL\r\n",
@@ -494,6 +535,10 @@ static void on_found(struct pool_task *t, const struct imap_response *r, uint32_
 	struct span set = r->words;
 	uint32_t first, last;
 
+	if (s->step == SYNC_BISECT && r->kind == IMAP_FETCH && r->fetch.uid)
+		bisect_answer(s->bisect, r->fetch.seq, r->fetch.uid);
+	else if (r->kind == IMAP_EXPUNGE || r->kind == IMAP_VANISHED)
+		s->disturbed = true;
 	if (s->step != SYNC_SEARCH || (r->kind != IMAP_SEARCH && r->kind != IMAP_ESEARCH))
 		return;
 	s->answered = true;
@@ -573,7 +618,7 @@ void sync_start(struct mailbox *mb)
 
 bool sync_agrees_with_status(const struct mailbox *mb)
 {
-	return mb->complete && mb->loaded && !mb->doubt &&
+	return mb->complete && mb->loaded && !mb->doubt && !mb->holes &&
 	       mailbox_count(mb) == mb->status.messages && mb->uidnext == mb->status.uidnext;
 }
 
@@ -590,7 +635,7 @@ bool sync_is_fresh(const struct mailbox *mb)
 	/* What is remembered, until the server can be asked. */
 	if (mb->complete && mb->loaded && pool_is_unsure(mb->account->pool))
 		return true;
-	if (mb->sync || !mb->complete || !mb->loaded || mb->doubt || mb->news)
+	if (mb->sync || !mb->complete || !mb->loaded || mb->doubt || mb->holes || mb->news)
 		return false;
 	if (!mb->checked)
 		return false;
@@ -601,125 +646,4 @@ bool sync_is_fresh(const struct mailbox *mb)
 bool sync_is_streaming(const struct mailbox *mb)
 {
 	return mb->sync && !mb->complete && mb->sync->step == SYNC_FETCH;
-}
-
-/* --- from the pool --- */
-
-int sync_select_parameters(const struct mailbox *mb, struct buf *parameters)
-{
-	if (!pool_enabled(mb->account->pool, IMAP_CAP_QRESYNC) || !mb->loaded || !mb->complete ||
-		mb->uidvalidity == 0 || mb->highestmodseq == 0)
-		return 0;
-	return buf_printf(parameters, " (QRESYNC (%u %llu))", mb->uidvalidity,
-		(unsigned long long)mb->highestmodseq);
-}
-
-int sync_on_selected(struct mailbox *mb, struct conn *conn)
-{
-	const struct pool_selected *selected = conn_selected(conn);
-
-	if (selected->uidvalidity != 0 && mb->uidvalidity != 0 &&
-		selected->uidvalidity != mb->uidvalidity) {
-		account_replace(mb->account, mb);
-		return ERR_STALE;
-	}
-	if (mb->uidvalidity == 0 && selected->uidvalidity != 0) {
-		mb->uidvalidity = selected->uidvalidity;
-		mailbox_save(mb);
-	}
-	if (mailbox_count(mb) != conn_exists(conn) || selected->uidnext == 0 ||
-		selected->uidnext != mb->uidnext)
-		sync_told(mb);
-	return 0;
-}
-
-static bool same(const struct cache_message *a, const struct cache_message *b)
-{
-	return a && a->size == b->size && a->date == b->date && a->flags == b->flags;
-}
-
-static void on_row(struct mailbox *mb, const struct imap_fetch *row, uint32_t uid)
-{
-	struct sync *s = mb->sync;
-
-	/* Not what a check asked for: flags, a body. */
-	if (!s || uid == 0 || (!row->has_size && !row->has_date))
-		return;
-	/* SEARCH has proved that it is there, whatever an EXPUNGE seemed to say before. */
-	if (s->step == SYNC_FILL)
-		mailbox_unmark(mb, uid);
-	struct cache_message m = merge(mb, row, uid);
-	if (!same(mailbox_find(mb, uid), &m))
-		add_row(s, &m);
-}
-
-/* SEARCH said otherwise before. */
-static void not_found(struct mailbox *mb, uint32_t first, uint32_t last)
-{
-	if (!mb->sync)
-		return;
-	uidset_remove(&mb->sync->found, first, last);
-	uidset_remove(&mb->sync->missing, first, last);
-}
-
-static void message_gone(struct mailbox *mb, uint32_t uid)
-{
-	struct account *a = mb->account;
-
-	not_found(mb, uid, uid);
-	if (!mailbox_remove(mb, uid))
-		return;
-	if (mb->sync)
-		mb->sync->changed = true;
-	mailbox_touch(mb);
-	a->observer.on_message_gone(a->ctx, mb, uid);
-}
-
-static void on_vanished(struct mailbox *mb, struct span set)
-{
-	uint32_t first, last;
-
-	while (imap_set_next(&set, &first, &last)) {
-		not_found(mb, first, last);
-		const struct cache_message *m = mailbox_after(mb, first - 1);
-		while (m && m->uid <= last) {
-			uint32_t uid = m->uid;
-			message_gone(mb, uid);
-			m = mailbox_after(mb, uid);
-		}
-	}
-}
-
-void sync_on_untagged(
-	struct mailbox *mb, struct conn *conn, const struct imap_response *r, uint32_t uid)
-{
-	if (mb->dead || !mb->loaded)
-		return;
-	if (r->kind == IMAP_FETCH) {
-		on_row(mb, &r->fetch, uid);
-	} else if (r->kind == IMAP_EXPUNGE && uid) {
-		message_gone(mb, uid);
-	} else if (r->kind == IMAP_EXPUNGE) {
-		mb->doubt = true;
-		sync_told(mb);
-		if (mb->complete)
-			sync_start(mb);
-	} else if (r->kind == IMAP_VANISHED &&
-		   (!r->earlier || conn_selected(conn)->uidvalidity == mb->uidvalidity)) {
-		on_vanished(mb, r->words);
-	} else if (r->kind == IMAP_EXISTS && mb->complete && r->seq > mailbox_count(mb) &&
-		   !(mb->sync && mb->sync->task.conn == conn)) {
-		sync_told(mb);
-		sync_start(mb);
-	}
-}
-
-void sync_on_batch(struct mailbox *mb)
-{
-	if (mb->unsaved)
-		mailbox_save(mb);
-	if (!mb->sync || mb->count == mb->woken_at)
-		return;
-	mb->woken_at = mb->count;
-	mailbox_wake(mb, true, 0);
 }

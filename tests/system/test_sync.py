@@ -11,17 +11,19 @@ import mailgen
 from conftest import TOOLS
 from dovecot import Mail
 from mounting import Proxy, wait_until
+from fakeimap import Mailbox, Message
 from servers import FakeImap, FakeMount
 
 COUNT = 10_000
 NO_PUSH = ("NOTIFY", "IDLE")
-SERVERS = {"QRESYNC": (), "no CONDSTORE": ("CONDSTORE", "QRESYNC"), "no ESEARCH": ("CONDSTORE", "QRESYNC", "ESEARCH")}
+SERVERS = {"QRESYNC": (), "no CONDSTORE": ("CONDSTORE", "QRESYNC"), "no ESEARCH": ("CONDSTORE", "QRESYNC", "ESEARCH"),
+           "CONDSTORE alone": ("QRESYNC", "ESEARCH")}
 # Octets from the server for 10,000 messages, in all.
 IN_ALL = 20_000
 # What each change may cost beyond that: a row, and a range of UIDs.
 EACH = 150
-# A list of all UIDs, where there is no other way to learn what vanished.
-UIDS = COUNT * 6
+# A place in the mailbox that samples of it find: some rows of "* 1 FETCH (UID 1)".
+PLACE = 24 * 40
 
 
 def text(number):
@@ -81,7 +83,7 @@ def test_costs_what_changed(server, kind, mount, proxy, record_property):
         assert listed == names(server, "Large")
         record_property(f"{count} changes", cost)
         print(kind, count, cost)
-        allowed = IN_ALL + EACH * count + (UIDS if kind == "no ESEARCH" and count else 0)
+        allowed = IN_ALL + EACH * count + (PLACE * (count + 1) // 2 if "ESEARCH" in SERVERS[kind] else 0)
         assert cost["to_client"] < allowed
         assert cost["to_server"] < IN_ALL / 2 + EACH * count
         assert cost["round_trips"] < 40
@@ -100,6 +102,7 @@ def test_costs_nothing_while_mounted(server, mount, proxy):
 
 
 @pytest.mark.limit(150)
+@pytest.mark.parametrize("kind", ["QRESYNC", "no CONDSTORE", "no ESEARCH"])
 def test_cut_anywhere(servers, kind, mount, proxy):
     """The line breaks after each so many octets of a check's answer: the list is right all the same."""
     server = servers(kind)
@@ -127,12 +130,109 @@ def test_cut_anywhere(servers, kind, mount, proxy):
 
 # What Dovecot does not do
 
+BARE = ("IMAP4rev1",)
+MANY = 20_000
+
+
+def box_of(count):
+    return Mailbox([Message(b"x" * (n % 7 + 1), uid=3 * n) for n in range(1, count + 1)])
+
+
+def sampled(server):
+    """How often samples of sequence numbers were asked for, and lists of all UIDs."""
+    return sum(line.endswith("(UID)") for line in server.lines("FETCH")), server.names().count("UID SEARCH")
+
+
+@pytest.mark.parametrize("gone", [[7777], [1, 5000, 5001, MANY], range(6000, 9000), range(1, MANY, 7)],
+                         ids=["one", "four", "many in a row", "scattered"])
+def test_vanished_without_extensions(gone, directory):
+    """Some kB, not a list of all UIDs; but that where it is cheaper."""
+    with FakeImap({"INBOX": box_of(MANY)}, capabilities=BARE) as server, \
+            Proxy(os.path.join(TOOLS, "proxy"), directory, server.port) as line:
+        real, server.port = server.port, line.port
+        m = FakeMount(server, directory, connections=1)
+        server.port = real
+        with m:
+            fake_lists(server, m)
+        server.expunge("INBOX", *[3 * n for n in gone])
+        line.ask("reset")
+        with m:
+            fake_lists(server, m)
+        samples, lists = sampled(server)
+        if len(gone) == len(range(1, MANY, 7)):
+            assert (samples, lists) == (1, 1)
+            return
+        assert lists == 0 and samples <= 5
+        assert line.received() < 12_000
+        with m:
+            fake_lists(server, m)
+        assert sampled(server) == (samples, 0)
+
+
+def expunge_two(server):
+    """A rule's octets: another two go, and the session is told."""
+    def news(session):
+        messages = server.mailbox("INBOX").messages
+        server.expunge("INBOX", messages[2].uid, messages[len(messages) // 2].uid)
+        session.news()
+        return b""
+    return news
+
+
+def add_two(server):
+    def news(session):
+        server.append("INBOX", b"more")
+        server.append("INBOX", b"and more")
+        session.news()
+        return b""
+    return news
+
+
+@pytest.mark.parametrize("place", ["middle", "before_ok", "after"])
+@pytest.mark.parametrize("times", [1, 9])
+@pytest.mark.parametrize("what", [expunge_two, add_two], ids=["expunged", "delivered"])
+def test_vanished_while_looking(what, times, place, directory):
+    """Sequence numbers move between the samples, or, against the rules, in the answer."""
+    with FakeImap({"INBOX": box_of(2000)}, capabilities=BARE) as server:
+        m = FakeMount(server, directory, connections=1)
+        with m:
+            fake_lists(server, m)
+        server.expunge("INBOX", 300, 3003, 3006)
+        server.rule("FETCH", times=times, **{place: what(server)})
+        with m:
+            fake_lists(server, m)
+        assert sampled(server)[0] > 0
+
+
+LIES = {
+    "no": {"reply": b"NO some of them are no more"}, "bad": {"reply": b"BAD what"}, "nothing": {"raw": b"{tag} OK\r\n"},
+    "unknown UID": {"raw": b"* 30 FETCH (UID 1)\r\n{tag} OK\r\n"},
+    "descending": {"raw": b"".join(b"* %d FETCH (UID %d)\r\n" % (n, 6000 - 3 * n) for n in range(1, 1999)) +
+                          b"{tag} OK\r\n"},
+    "one missing": {"before": b"".join(b"* %d FETCH (UID %d)\r\n" % (n, 3 * n + 3) for n in range(1, 1999))},
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_vanished_and_odd_answers(lie, directory):
+    """What makes no sense proves nothing: the list of all UIDs does."""
+    with FakeImap({"INBOX": box_of(2000)}, capabilities=BARE) as server:
+        m = FakeMount(server, directory, says=None, connections=1)
+        with m:
+            fake_lists(server, m)
+        server.expunge("INBOX", 3000)
+        server.rule("FETCH", **LIES[lie])
+        with m:
+            fake_lists(server, m)
+        assert server.names().count("UID SEARCH") == 1
+
 COURIER = ("IMAP4rev1", "UIDPLUS", "CHILDREN", "NAMESPACE")
 
 
 def fake_lists(server, m, box="INBOX"):
-    wanted = [str(message.uid) for message in server.mailbox(box).messages]
-    wait_until(lambda: os.listdir(m.root / box) == wanted, f"the list is {wanted}")
+    def right():
+        return os.listdir(m.root / box) == [str(message.uid) for message in list(server.mailbox(box).messages)]
+    wait_until(right, f"the list of {box} is the server's")
 
 
 def test_no_uidnext(tmp_path):
@@ -175,3 +275,22 @@ def test_cut_at_every_line(capabilities, directory):
                 line.ask(f"cut-after {octets}")
                 fake_lists(server, m, box)
                 line.ask("resume")
+
+
+def test_cut_in_samples(directory):
+    """At each few octets of what finds the one message that vanished of many."""
+    boxes = {f"box{i}": box_of(2000) for i in range(6)}
+    with FakeImap(boxes, capabilities=BARE) as server, \
+            Proxy(os.path.join(TOOLS, "proxy"), directory, server.port) as line:
+        real, server.port = server.port, line.port
+        with FakeMount(server, directory, says=None, refresh=3600, connections=1) as m:
+            server.port = real
+            for name in boxes:
+                fake_lists(server, m, name)
+            for turn, octets in enumerate(range(20, 4800, 160)):
+                box = f"box{turn % 6}"
+                server.expunge(box, server.mailbox(box).messages[turn * 50].uid)
+                line.ask(f"cut-after {octets}")
+                fake_lists(server, m, box)
+                line.ask("resume")
+            assert sampled(server)[0] > 60 and sampled(server)[1] == 0

@@ -1,0 +1,55 @@
+/* The insides of a check, for sync.c and sync_rows.c. */
+#ifndef MAIL_SYNC_PRIVATE_H
+#define MAIL_SYNC_PRIVATE_H
+
+#include "mail/bisect.h"
+#include "mail/sync.h"
+#include "mail/uidset.h"
+
+#define SYNC_ROW_BATCH 1024
+
+enum sync_step {
+	SYNC_LOAD,
+	SYNC_WAIT,
+	SYNC_CHECK,
+	SYNC_FETCH,
+	SYNC_BISECT,
+	SYNC_SEARCH,
+	SYNC_FILL
+};
+
+struct sync {
+	struct pool_task task;
+	struct mailbox *mb;
+	enum sync_step step;
+	struct imap_command command;
+	uint64_t started;
+	unsigned attempts;
+	unsigned throttled;    /* how often the server asked for patience */
+	uint64_t told;         /* mb->told when the check began */
+	bool changed;          /* names came or went */
+	bool by_noop;          /* the mailbox was selected before this check */
+	uint32_t uidnext;      /* as this check's SELECT said, or 0 */
+	uint64_t modseq;       /* the same for HIGHESTMODSEQ */
+	struct bisect *bisect; /* in SYNC_BISECT */
+	bool disturbed;        /* sequence numbers changed meanwhile */
+	unsigned bisects;      /* begun */
+	bool holes;            /* what the mailbox's said before search, until that is over */
+	bool answered;         /* SEARCH */
+	uint32_t counted;      /* messages that there were when it was */
+	uint64_t named;        /* messages in it */
+	unsigned searches;     /* that made no sense */
+	struct uidset found;   /* of search */
+	struct uidset missing; /* still to fill */
+	size_t rows_used;
+	struct cache_message rows[SYNC_ROW_BATCH]; /* on their way to the cache */
+};
+
+/* A row, with what is known already in place of what it does not say. */
+struct cache_message sync_merge_row(struct mailbox *mb, const struct imap_fetch *row, uint32_t uid);
+/* Into the mailbox, and on its way to the cache. */
+void sync_add_row(struct sync *s, const struct cache_message *m);
+/* What is on its way arrives. */
+void sync_flush_rows(struct sync *s);
+
+#endif

@@ -1,0 +1,171 @@
+/* Taking in what the server says of messages: rows that a check asked for, and what it tells
+ * unasked.
+ */
+#include "base/error.h"
+#include "mail/sync_private.h"
+
+/* Octets of a message; a server that promises more is not believed. */
+#define SIZE_BELIEVED ((uint64_t)1 << 46)
+
+void sync_flush_rows(struct sync *s)
+{
+	if (s->rows_used > 0 && s->mb->uidvalidity != 0 && !s->mb->dead)
+		cache_put_messages(s->mb->account->cache, s->mb->id, s->rows, s->rows_used);
+	s->rows_used = 0;
+}
+
+struct cache_message sync_merge_row(struct mailbox *mb, const struct imap_fetch *row, uint32_t uid)
+{
+	const struct cache_message *old = mailbox_find(mb, uid);
+	const struct cache_message *last = mb->count ? &mb->messages[mb->count - 1] : NULL;
+	struct cache_message m = {
+		.uid = uid,
+		.flags = CACHE_SIZE_UNKNOWN | CACHE_DATE_UNKNOWN,
+		/* A neighbour's date is better than none. */
+		.date = last ? last->date : mb->changed,
+	};
+
+	if (old)
+		m = *old;
+	if (row->has_size && row->size <= SIZE_BELIEVED && !(m.flags & CACHE_SIZE_PROVED)) {
+		m.size = row->size;
+		m.flags &= ~(uint32_t)CACHE_SIZE_UNKNOWN;
+	}
+	if (row->has_date) {
+		m.date = row->date;
+		m.flags &= ~(uint32_t)CACHE_DATE_UNKNOWN;
+	}
+	return m;
+}
+
+void sync_add_row(struct sync *s, const struct cache_message *m)
+{
+	bool is_new = mailbox_add(s->mb, m);
+
+	s->changed |= is_new;
+	s->rows[s->rows_used++] = *m;
+	if (s->rows_used == SYNC_ROW_BATCH)
+		sync_flush_rows(s);
+}
+
+int sync_select_parameters(const struct mailbox *mb, struct buf *parameters)
+{
+	if (!pool_enabled(mb->account->pool, IMAP_CAP_QRESYNC) || !mb->loaded || !mb->complete ||
+		mb->uidvalidity == 0 || mb->highestmodseq == 0)
+		return 0;
+	return buf_printf(parameters, " (QRESYNC (%u %llu))", mb->uidvalidity,
+		(unsigned long long)mb->highestmodseq);
+}
+
+int sync_on_selected(struct mailbox *mb, struct conn *conn)
+{
+	const struct pool_selected *selected = conn_selected(conn);
+
+	if (selected->uidvalidity != 0 && mb->uidvalidity != 0 &&
+		selected->uidvalidity != mb->uidvalidity) {
+		account_replace(mb->account, mb);
+		return ERR_STALE;
+	}
+	if (mb->uidvalidity == 0 && selected->uidvalidity != 0) {
+		mb->uidvalidity = selected->uidvalidity;
+		mailbox_save(mb);
+	}
+	if (mailbox_count(mb) != conn_exists(conn) || selected->uidnext == 0 ||
+		selected->uidnext != mb->uidnext)
+		sync_told(mb);
+	return 0;
+}
+
+static bool same(const struct cache_message *a, const struct cache_message *b)
+{
+	return a && a->size == b->size && a->date == b->date && a->flags == b->flags;
+}
+
+static void on_row(struct mailbox *mb, const struct imap_fetch *row, uint32_t uid)
+{
+	struct sync *s = mb->sync;
+
+	/* Not what a check asked for: flags, a body. */
+	if (!s || uid == 0 || (!row->has_size && !row->has_date))
+		return;
+	/* SEARCH has proved that it is there, whatever an EXPUNGE seemed to say before. */
+	if (s->step == SYNC_FILL)
+		mailbox_unmark(mb, uid);
+	struct cache_message m = sync_merge_row(mb, row, uid);
+	if (!same(mailbox_find(mb, uid), &m))
+		sync_add_row(s, &m);
+}
+
+/* SEARCH said otherwise before. */
+static void not_found(struct mailbox *mb, uint32_t first, uint32_t last)
+{
+	if (!mb->sync)
+		return;
+	uidset_remove(&mb->sync->found, first, last);
+	uidset_remove(&mb->sync->missing, first, last);
+}
+
+static void message_gone(struct mailbox *mb, const struct conn *conn, uint32_t uid)
+{
+	struct account *a = mb->account;
+
+	not_found(mb, uid, uid);
+	if (!mailbox_remove(mb, uid))
+		return;
+	if (mb->sync)
+		mb->sync->changed = true;
+	/* The check under way counts on a connection that may not know yet: once more. */
+	if (mb->sync && mb->sync->task.conn != conn)
+		sync_told(mb);
+	mailbox_touch(mb);
+	a->observer.on_message_gone(a->ctx, mb, uid);
+}
+
+static void on_vanished(struct mailbox *mb, const struct conn *conn, struct span set)
+{
+	uint32_t first, last;
+
+	while (imap_set_next(&set, &first, &last)) {
+		not_found(mb, first, last);
+		const struct cache_message *m = mailbox_after(mb, first - 1);
+		while (m && m->uid <= last) {
+			uint32_t uid = m->uid;
+			message_gone(mb, conn, uid);
+			m = mailbox_after(mb, uid);
+		}
+	}
+}
+
+void sync_on_untagged(
+	struct mailbox *mb, struct conn *conn, const struct imap_response *r, uint32_t uid)
+{
+	if (mb->dead || !mb->loaded)
+		return;
+	if (r->kind == IMAP_FETCH) {
+		on_row(mb, &r->fetch, uid);
+	} else if (r->kind == IMAP_EXPUNGE && uid) {
+		message_gone(mb, conn, uid);
+	} else if (r->kind == IMAP_EXPUNGE) {
+		mb->doubt = true;
+		sync_told(mb);
+		if (mb->complete)
+			sync_start(mb);
+	} else if (r->kind == IMAP_VANISHED &&
+		   (!r->earlier || conn_selected(conn)->uidvalidity == mb->uidvalidity)) {
+		on_vanished(mb, conn, r->words);
+	} else if (r->kind == IMAP_EXISTS && mb->complete && r->seq > mailbox_count(mb) &&
+		   !(mb->sync && mb->sync->task.conn == conn)) {
+		sync_told(mb);
+		sync_start(mb);
+	}
+}
+
+void sync_on_batch(struct mailbox *mb)
+{
+	if (mb->unsaved)
+		mailbox_save(mb);
+	if (!mb->sync || mb->count == mb->woken_at)
+		return;
+	mb->woken_at = mb->count;
+	mailbox_wake(mb, true, 0);
+}
