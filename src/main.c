@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -22,6 +23,7 @@
 #include "credentials.h"
 #include "daemon.h"
 #include "fs/fs.h"
+#include "guardian.h"
 #include "mail/status.h"
 #include "mail/watch.h"
 #include "net/stream.h"
@@ -30,6 +32,9 @@
 #define ERROR_MAX 1024
 #define FUSE_MAGIC 0x65735546 /* statfs(2) */
 #define SIGNALS 4
+/* Nanoseconds between looks, and how many. */
+#define GUARDIAN_STEP 20000000
+#define GUARDIAN_STEPS 75
 
 struct program {
 	struct options options;
@@ -40,6 +45,7 @@ struct program {
 	struct account *account;
 	struct fs *fs;
 	uv_signal_t signals[SIGNALS];
+	struct guardian guardian;
 	bool mounted, stopping;
 	int status;
 };
@@ -149,7 +155,15 @@ static void on_started(void *ctx, int err, const char *text)
 		return;
 	}
 	p->mounted = true;
+	guardian_watch(&p->guardian, &p->loop);
 	daemon_detach();
+}
+
+static void unmount(void *ctx)
+{
+	struct program *p = ctx;
+
+	guardian_unmount(&p->guardian);
 }
 
 static struct fs *create_fs(struct program *p)
@@ -165,6 +179,8 @@ static struct fs *create_fs(struct program *p)
 		.dmask = o->dmask,
 		.suffix = o->suffix,
 		.timeout = (uint64_t)o->timeout * 1000,
+		.unmount = unmount,
+		.ctx = p,
 	};
 
 	return fs_create(&p->loop, &options);
@@ -283,6 +299,7 @@ static int serve(struct program *p)
 	run(p);
 	buf_finish(&p->password);
 	net_tls_destroy(p->tls);
+	guardian_stop(&p->guardian);
 	uv_run(&p->loop, UV_RUN_DEFAULT);
 	if (uv_loop_close(&p->loop) < 0)
 		log_debug("the event loop still has handles");
@@ -311,12 +328,27 @@ static bool is_fuse_mount(const char *path, dev_t dev)
 	return top && statfs(path, &fs) == 0 && fs.f_type == FUSE_MAGIC;
 }
 
+/* stat(2). Where a daemon just died its guardian may need a moment to unmount. */
+static int stat_patiently(const char *path, struct stat *st)
+{
+	const struct timespec step = {.tv_nsec = GUARDIAN_STEP};
+
+	for (unsigned i = 0; i < GUARDIAN_STEPS; i++) {
+		if (stat(path, st) == 0)
+			return 0;
+		if (errno != ENOTCONN && errno != ECONNABORTED)
+			return -1;
+		nanosleep(&step, NULL);
+	}
+	return stat(path, st);
+}
+
 static int check_mountpoint(const char *path)
 {
 	struct stat st;
 
-	if (stat(path, &st) < 0) {
-		if (errno == ENOTCONN)
+	if (stat_patiently(path, &st) < 0) {
+		if (errno == ENOTCONN || errno == ECONNABORTED)
 			log_stale(path);
 		else
 			log_error("%s: %s", path, strerror(errno));
@@ -361,8 +393,9 @@ static int show_status(const char *mountpoint)
 	return fflush(stdout) == 0 ? EXIT_STATUS_OK : EXIT_STATUS_INTERNAL;
 }
 
-int main(int argc, char **argv)
+int main(int argc, char **given)
 {
+	char **argv = uv_setup_args(argc, given); /* or a process cannot be named */
 	struct program p = {0};
 	char error[ERROR_MAX];
 	const struct rlimit no_core = {0, 0};
@@ -390,6 +423,7 @@ int main(int argc, char **argv)
 	if (status == EXIT_STATUS_OK) {
 		if (!p.options.foreground)
 			daemon_fork();
+		guardian_start(&p.guardian, p.options.mountpoint, !p.options.foreground);
 		status = serve(&p);
 	}
 	options_finish(&p.options);

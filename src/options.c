@@ -274,6 +274,10 @@ static int settle_mount_options(struct options_parser *p)
 {
 	int err = p->o->ro ? options_add_mount_option(p, "ro", NULL) : 0;
 
+	/* Or whoever is let in could read and delete everything: nobody but the kernel looks at the
+	 * permissions. */
+	if (err == 0 && (p->default_permissions || p->allow_other))
+		err = options_add_mount_option(p, "default_permissions", NULL);
 	if (err == 0)
 		err = options_add_mount_option(p, "fsname=", p->fsname ? p->fsname : p->o->account);
 	if (err == 0)

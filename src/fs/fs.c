@@ -345,6 +345,7 @@ static void on_notifier_idle(struct fs *fs)
 {
 	stop_polling(fs);
 	op_fail_all(fs, ERR_IO);
+	fs->options.unmount(fs->options.ctx);
 	fuse_session_unmount(fs->session);
 	fs->closing = 4;
 	uv_close((uv_handle_t *)&fs->turn_begin, on_handle_closed);

@@ -24,6 +24,9 @@ struct fs_options {
 	mode_t fmask, dmask; /* bits taken away */
 	const char *suffix;  /* of message names, "" for none */
 	uint64_t timeout;    /* milliseconds that an operation may take */
+	/* Unmounts; what it could not do libfuse then tries. */
+	void (*unmount)(void *ctx);
+	void *ctx;
 };
 
 /* options and what it points at must outlive the fs. */

@@ -211,6 +211,8 @@ class Mount:
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: not is_mounted(self.point), "unmounted by the guardian", 5)
         if is_mounted(self.point):
             subprocess.run(["fusermount3", "-uz", self.point], check=False)
 
@@ -218,6 +220,26 @@ class Mount:
         """VmRSS in octets."""
         with open(f"/proc/{self.pid}/status", encoding="ascii") as source:
             return int(re.search(r"VmRSS:\s*(\d+) kB", source.read()).group(1)) * 1024
+
+
+def process_status(pid):
+    """The lines of /proc/PID/status."""
+    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as source:
+        return dict(re.findall(r"(\w+):\s*(.*)", source.read()))
+
+
+def guardian_of(pid):
+    """The pid of a daemon's guardian, by the name that ps shows."""
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as source:
+        children = map(int, source.read().split())
+    return next((child for child in children if process_status(child)["Name"] == "guardian"), None)
+
+
+def is_alive(pid):
+    try:
+        return process_status(pid)["State"][0] not in "ZX"
+    except OSError:
+        return False
 
 
 def waits(process):

@@ -14,7 +14,7 @@ import mounting
 from conftest import PROGRAM
 from dovecot import Mail
 from fakeimap import FakeImap
-from mounting import Mount, is_mounted, run, wait_until
+from mounting import Mount, guardian_of, is_mounted, run, wait_until
 
 USAGE, CONNECT, TLS, LOGIN, MOUNT = 1, 2, 3, 4, 5
 TEXT = b"Subject: x\r\n\r\nbody\r\n"
@@ -218,8 +218,10 @@ def test_mountpoint(server, mount, directory):
 
 
 def test_stale_mount(server, mount):
-    """The line says how to clear it, and that works."""
+    """Of a daemon whose guardian was killed before it. The line says how to clear it, and that works."""
     m = mount(server)
+    os.kill(guardian_of(m.pid), signal.SIGKILL)
+    m.wait_said("warning: the guardian was killed")
     os.kill(m.pid, signal.SIGKILL)
     m.process.wait()
     with pytest.raises(OSError, match="not connected"):

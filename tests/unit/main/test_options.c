@@ -266,8 +266,15 @@ static void test_mount_options(void **state)
 		"allow_other,allow_other,default_permissions,auto_unmount,fsname=f,subtype=s,ro,"
 		"noexec,noatime,nosuid,nodev,sync");
 	assert_string_equal(o.mount_options,
-		"allow_other,default_permissions,auto_unmount,noexec,noatime,nosuid,nodev,sync,ro,"
-		"fsname=f,subtype=s");
+		"allow_other,noexec,noatime,nosuid,nodev,sync,ro,default_permissions,fsname=f,"
+		"subtype=s");
+	options_finish(&o);
+	parse_o(&o, "allow_other");
+	assert_string_equal(
+		o.mount_options, "allow_other,default_permissions,fsname=anna@h,subtype=imapfs");
+	options_finish(&o);
+	parse_o(&o, "default_permissions");
+	assert_string_equal(o.mount_options, "default_permissions,fsname=anna@h,subtype=imapfs");
 	options_finish(&o);
 	parse_o(&o, "allow_root");
 	assert_string_equal(o.mount_options, "allow_root,fsname=anna@h,subtype=imapfs");
