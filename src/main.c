@@ -194,6 +194,11 @@ static struct account *create_account(struct program *p)
 		[SOURCE_TLS_STARTTLS] = POOL_TLS_STARTTLS,
 		[SOURCE_TLS_NONE] = POOL_TLS_NONE,
 	};
+	static const enum pool_compress compress[] = {
+		[COMPRESS_AUTO] = POOL_COMPRESS_AUTO,
+		[COMPRESS_ON] = POOL_COMPRESS_ON,
+		[COMPRESS_OFF] = POOL_COMPRESS_OFF,
+	};
 	struct account_options options = {
 		.pool =
 			{
@@ -211,6 +216,7 @@ static struct account *create_account(struct program *p)
 					},
 				.mode = modes[o->source.tls],
 				.tls = p->tls,
+				.compress = compress[o->compress],
 				.timeout = (uint64_t)o->timeout * 1000,
 				.connections = o->connections,
 				.offline = o->offline,

@@ -26,6 +26,8 @@ enum exit_status {
 	EXIT_STATUS_INTERNAL = 7, /* out of memory and the like */
 };
 
+enum options_compress { COMPRESS_AUTO, COMPRESS_ON, COMPRESS_OFF };
+
 struct options {
 	bool help, version; /* -h, -V: nothing but these is set */
 	bool foreground;    /* -f or -d */
@@ -56,6 +58,7 @@ struct options {
 	unsigned timeout;              /* seconds */
 	unsigned refresh;              /* seconds */
 	unsigned connections;
+	enum options_compress compress;
 	char *suffix;        /* of messages' names; "" for none */
 	char *mount_options; /* for -o of libfuse: separated by commas, escaped; never empty */
 };

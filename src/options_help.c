@@ -47,6 +47,7 @@ static const char help[] =
 	"    -o refresh=SEC    between looks at mailboxes that the server does not tell of\n"
 	"                      (default 60)\n"
 	"    -o connections=N  at most this many for data (default 3)\n"
+	"    -o compress=MODE  auto: where the line is slow (default); on; off\n"
 	"\n"
 	"    -o cache=DIR      of this account (default $XDG_CACHE_HOME/imapfs/USER@HOST)\n"
 	"    -o cache_size=N   for its messages, with K, M or G (default 2G)\n"

@@ -162,6 +162,19 @@ static int set_tls(struct options_parser *p, const struct rule *rule, const char
 	return options_fail(p, "tls= is implicit, starttls or none, not '%s'", value);
 }
 
+static int set_compress(struct options_parser *p, const struct rule *rule, const char *value)
+{
+	static const char *const modes[] = {
+		[COMPRESS_AUTO] = "auto", [COMPRESS_ON] = "on", [COMPRESS_OFF] = "off"};
+
+	for (int i = COMPRESS_AUTO; i <= COMPRESS_OFF; i++)
+		if (strcmp(value, modes[i]) == 0) {
+			p->o->compress = (enum options_compress)i;
+			return 0;
+		}
+	return options_fail(p, "compress= is auto, on or off, not '%s'", value);
+}
+
 /* Two digits an octet, with colons between or without. */
 static int set_fingerprint(struct options_parser *p, const struct rule *rule, const char *value)
 {
@@ -303,6 +316,7 @@ static const struct rule rules[] = {
 	{"timeout", "SECONDS", set_number},
 	{"refresh", "SECONDS", set_number},
 	{"connections", "N", set_number},
+	{"compress", "MODE", set_compress},
 	{"suffix", ".EXT", set_suffix},
 	{"uid", "N", set_id},
 	{"gid", "N", set_id},

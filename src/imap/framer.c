@@ -353,3 +353,8 @@ int imap_framer_feed(
 	} while (err == 0 && frame->kind == IMAP_FRAME_MORE && in.n > 0);
 	return err;
 }
+
+bool imap_framer_is_midway(const struct imap_framer *f)
+{
+	return f->state != IN_LINE || (f->text.len > 0 && !f->handed_out);
+}

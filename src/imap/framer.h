@@ -55,4 +55,7 @@ void imap_framer_destroy(struct imap_framer *f);
 int imap_framer_feed(
 	struct imap_framer *f, const char *p, size_t n, size_t *used, struct imap_frame *frame);
 
+/* A response has begun and has not ended. */
+bool imap_framer_is_midway(const struct imap_framer *f);
+
 #endif

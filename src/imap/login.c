@@ -1,8 +1,8 @@
 /*
  * Greeting -> [CAPABILITY -> STARTTLS -> TLS] -> [CAPABILITY] -> AUTHENTICATE or LOGIN ->
- * [CAPABILITY] -> ID and ENABLE in one turn -> [COMPRESS] -> READY. What was learnt before TLS is
- * forgotten (RFC 3501 section 6.2.1), what was said before login is asked again after it unless the
- * OK brought it along (iCloud corrupts the stream otherwise).
+ * [CAPABILITY] -> ID and ENABLE in one turn -> READY, and COMPRESS when its owner wants. What was
+ * learnt before TLS is forgotten (RFC 3501 section 6.2.1), what was said before login is asked
+ * again after it unless the OK brought it along (iCloud corrupts the stream otherwise).
  */
 #include "imap/login.h"
 
@@ -316,29 +316,7 @@ void imap_login_on_challenge(struct imap_session *s, struct span challenge)
 	buf_finish(&reply);
 }
 
-/* --- ID, ENABLE, COMPRESS --- */
-
-static void on_compress_done(struct imap_command *c, const struct imap_result *result)
-{
-	struct imap_session *s = owner(c);
-
-	if (is_over(s, result))
-		return;
-	if (result->err == 0) {
-		struct span rest = s->rest;
-		s->rest.n = 0;
-		s->events.on_compress(s->ctx, rest);
-	}
-	s->options.compress = false;
-	next(s);
-}
-
-static void start_compress(struct imap_session *s)
-{
-	renew(s, &s->login.command, on_compress_done);
-	imap_command_add(&s->login.command, "COMPRESS DEFLATE\r\n");
-	imap_session_submit(s, &s->login.command, s->now);
-}
+/* --- ID, ENABLE --- */
 
 static void introduced(struct imap_session *s, const struct imap_result *result)
 {
@@ -390,10 +368,6 @@ static void next_introduction(struct imap_session *s)
 	}
 	if (!s->login.introduced && introduce(s))
 		return;
-	if (s->options.compress && (s->capabilities & IMAP_CAP_COMPRESS_DEFLATE)) {
-		start_compress(s);
-		return;
-	}
 	imap_session_set_state(s, IMAP_READY);
 	s->events.on_ready(s->ctx);
 }
@@ -432,4 +406,26 @@ void imap_login_on_greeting(struct imap_session *s, const struct imap_response *
 	imap_session_set_state(
 		s, r->condition == IMAP_PREAUTH ? IMAP_INTRODUCTION : IMAP_CAPABILITIES);
 	next(s);
+}
+
+/* --- COMPRESS, any time later --- */
+
+static void on_compress_done(struct imap_command *c, const struct imap_result *result)
+{
+	struct imap_session *s = owner(c);
+
+	if (is_over(s, result))
+		return;
+	bool agreed = result->err == 0;
+	struct span rest = agreed ? s->rest : SPAN("");
+	if (agreed)
+		s->rest.n = 0;
+	s->events.on_compress(s->ctx, agreed, rest);
+}
+
+void imap_session_compress(struct imap_session *s, uint64_t now)
+{
+	renew(s, &s->login.command, on_compress_done);
+	imap_command_add(&s->login.command, "COMPRESS DEFLATE\r\n");
+	imap_session_submit(s, &s->login.command, now);
 }

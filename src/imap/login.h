@@ -1,5 +1,5 @@
-/* The part of a session between the greeting and READY: capabilities, STARTTLS, login,
- * introduction. */
+/* The part of a session between the greeting and READY (capabilities, STARTTLS, login,
+ * introduction) and COMPRESS, which has its command from here. */
 #ifndef IMAP_LOGIN_H
 #define IMAP_LOGIN_H
 

@@ -531,6 +531,11 @@ uint32_t imap_session_exists(const struct imap_session *s)
 	return imap_seqmap_exists(s->seqmap);
 }
 
+bool imap_session_is_midway(const struct imap_session *s)
+{
+	return imap_framer_is_midway(s->framer);
+}
+
 unsigned imap_session_pending(const struct imap_session *s)
 {
 	return s->pending;

@@ -25,7 +25,7 @@ enum imap_session_state {
 	IMAP_STARTTLS,     /* asked */
 	IMAP_TLS,          /* the handshake is under way, see on_starttls */
 	IMAP_LOGIN,        /* AUTHENTICATE or LOGIN sent */
-	IMAP_INTRODUCTION, /* CAPABILITY again, ID, ENABLE, COMPRESS */
+	IMAP_INTRODUCTION, /* CAPABILITY again, ID, ENABLE */
 	IMAP_READY,
 	IMAP_LOGOUT, /* asked; the server's close is no error any more */
 	IMAP_DEAD,   /* on_closed was called */
@@ -36,7 +36,6 @@ struct imap_session_options {
 	const char *host;
 	struct imap_login_as login;
 	bool starttls;    /* required before anything else */
-	bool compress;    /* use COMPRESS=DEFLATE where offered */
 	uint64_t timeout; /* milliseconds without any octet, while one is due, after which the
 				 server is dead */
 };
@@ -47,8 +46,9 @@ struct imap_session_events {
 	/* The OK to STARTTLS was read: start TLS; `buffered` octets came behind it (must be none);
 	 * then call imap_session_tls_done. */
 	void (*on_starttls)(void *ctx, size_t buffered);
-	/* The OK to COMPRESS was read; rest came behind it. All that follows is deflated. */
-	void (*on_compress)(void *ctx, struct span rest);
+	/* The answer to COMPRESS was read. agreed: all that follows is deflated, rest too, which
+	 * came behind it. */
+	void (*on_compress)(void *ctx, bool agreed, struct span rest);
 	/* Logged in, commands may be submitted. */
 	void (*on_ready)(void *ctx);
 	/* Untagged data and conditions, once ready. uid is that of an EXPUNGE or FETCH, as said or
@@ -90,6 +90,9 @@ void imap_session_submit(struct imap_session *s, struct imap_command *c, uint64_
 void imap_session_end_idle(struct imap_session *s, uint64_t now);
 /* The server has confirmed that it will tell (the "+" to IDLE). */
 bool imap_session_is_idle(const struct imap_session *s);
+/* Asks for COMPRESS=DEFLATE (RFC 4978); on_compress says how it ended. In the state READY only,
+ * with no command under way, and none may be submitted before on_compress. */
+void imap_session_compress(struct imap_session *s, uint64_t now);
 /* Sends LOGOUT. */
 void imap_session_logout(struct imap_session *s);
 /* A SELECT or EXAMINE is about to be submitted, with no other command under way: sequence numbers
@@ -104,6 +107,8 @@ const char *imap_session_capability_words(const struct imap_session *s);
 bool imap_session_enabled(const struct imap_session *s, uint32_t capability);
 /* Messages in the selected mailbox, as said by EXISTS and EXPUNGE so far. */
 uint32_t imap_session_exists(const struct imap_session *s);
+/* The server has begun a response and owes the rest of it. */
+bool imap_session_is_midway(const struct imap_session *s);
 /* Commands submitted and not completed. */
 unsigned imap_session_pending(const struct imap_session *s);
 

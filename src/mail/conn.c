@@ -19,6 +19,7 @@ static const char *state_name(enum conn_state state)
 		[CONN_CONNECTING] = "connecting",
 		[CONN_READY] = "ready",
 		[CONN_SELECTING] = "selecting",
+		[CONN_COMPRESSING] = "compressing",
 		[CONN_CLOSING] = "closing",
 		[CONN_DEAD] = "dead",
 	};
@@ -56,11 +57,19 @@ static void on_starttls(void *ctx, size_t buffered)
 	net_stream_start_tls(c->stream, buffered);
 }
 
-static void on_compress(void *ctx, struct span rest)
+static void on_compress(void *ctx, bool agreed, struct span rest)
 {
 	struct conn *c = ctx;
 
-	net_stream_start_deflate(c->stream, rest);
+	c->deflated = agreed;
+	c->pool->compress_refused |= !agreed;
+	if (agreed)
+		net_stream_start_deflate(c->stream, rest);
+	set_state(c, CONN_READY);
+	if (c->ready_at)
+		pool_on_conn_compressed(c);
+	else
+		pool_on_conn_ready(c);
 }
 
 static void on_ready(void *ctx)
@@ -69,7 +78,10 @@ static void on_ready(void *ctx)
 
 	c->was_ready = true;
 	set_state(c, CONN_READY);
-	pool_on_conn_ready(c);
+	if (conn_wants_compress(c))
+		conn_compress(c);
+	else
+		pool_on_conn_ready(c);
 }
 
 static void note_selected(struct conn *c, const struct imap_response *r)
@@ -185,6 +197,19 @@ static void on_open(void *ctx)
 	imap_session_tls_done(c->session, &binding, now(c));
 }
 
+static void note_rate(struct conn *c, size_t octets)
+{
+	struct pool *p = c->pool;
+
+	if (p->options.compress != POOL_COMPRESS_AUTO || p->line_slow)
+		return;
+	p->line_slow = line_rate_note(
+		&c->line_rate, octets, imap_session_is_midway(c->session), now(c));
+	if (p->line_slow)
+		log_debug("%s: the line brings %llu octets a second: deflate pays", c->name,
+			(unsigned long long)c->line_rate.rate);
+}
+
 static void on_data(void *ctx, struct span data)
 {
 	struct conn *c = ctx;
@@ -192,6 +217,7 @@ static void on_data(void *ctx, struct span data)
 	c->heard = true;
 	c->heard_at = now(c);
 	imap_session_feed(c->session, data, now(c));
+	note_rate(c, data.n);
 	if (c->mailbox)
 		c->pool->events.on_batch(c->pool->ctx, c->mailbox);
 }
@@ -215,7 +241,6 @@ struct conn *conn_create(struct pool *p, unsigned number)
 		.host = o->host,
 		.login = o->login,
 		.starttls = o->mode == POOL_TLS_STARTTLS,
-		.compress = o->compress,
 		.timeout = o->timeout,
 	};
 	struct net_stream_options stream = {
@@ -343,6 +368,26 @@ int conn_select(struct conn *c, struct mailbox *mailbox, bool writable)
 	if (writable && (imap_session_capabilities(c->session) & IMAP_CAP_ACL))
 		ask_rights(c, name);
 	return 0;
+}
+
+/* --- COMPRESS --- */
+
+/* Nothing else may be under way (RFC 4978 section 3), which is why the pool waits for a pause; it
+ * cannot be ended. */
+bool conn_wants_compress(const struct conn *c)
+{
+	const struct pool *p = c->pool;
+	enum pool_compress how = p->options.compress;
+	bool wanted = how == POOL_COMPRESS_ON || (how == POOL_COMPRESS_AUTO && p->line_slow);
+
+	return wanted && c->state == CONN_READY && !c->deflated && !p->compress_refused &&
+	       (imap_session_capabilities(c->session) & IMAP_CAP_COMPRESS_DEFLATE);
+}
+
+void conn_compress(struct conn *c)
+{
+	set_state(c, CONN_COMPRESSING);
+	imap_session_compress(c->session, now(c));
 }
 
 /* --- */

@@ -3,6 +3,7 @@
 #ifndef MAIL_CONN_H
 #define MAIL_CONN_H
 
+#include "mail/linerate.h"
 #include "mail/pool.h"
 #include "net/stream.h"
 
@@ -10,8 +11,9 @@ enum conn_state {
 	CONN_CONNECTING, /* until the session is ready */
 	CONN_READY,
 	CONN_SELECTING,
-	CONN_CLOSING, /* LOGOUT sent */
-	CONN_DEAD,    /* to be freed by the pool */
+	CONN_COMPRESSING, /* COMPRESS sent */
+	CONN_CLOSING,     /* LOGOUT sent */
+	CONN_DEAD,        /* to be freed by the pool */
 };
 
 /* Octets on the wire, and how often we spoke after the server had. */
@@ -28,6 +30,8 @@ struct conn {
 	struct imap_session *session;
 	uint64_t ready_at; /* uv_now */
 	bool was_ready;
+	bool deflated; /* COMPRESS=DEFLATE is active */
+	struct line_rate line_rate;
 	bool line_lost; /* the stream ended, not the session by what the server said */
 	int error;      /* why it is dead */
 	uint64_t turns;
@@ -54,6 +58,8 @@ struct conn {
 /* What a connection tells the pool; from the loop. */
 void pool_on_conn_ready(struct conn *c);
 void pool_on_conn_selected(struct conn *c, struct mailbox *mailbox, int err);
+/* The answer to COMPRESS came. */
+void pool_on_conn_compressed(struct conn *c);
 void pool_on_conn_dead(struct conn *c, int err, const char *text);
 
 struct conn_counts conn_counts(const struct conn *c);
@@ -62,6 +68,9 @@ struct conn *conn_create(struct pool *p, unsigned number);
 void conn_destroy(struct conn *c);
 /* 0, or ERR_NO_MAILBOX when it cannot be selected any more: nothing is sent then. */
 int conn_select(struct conn *c, struct mailbox *mailbox, bool writable);
+/* COMPRESS is to be sent before anything else, as soon as no task is on the connection. */
+bool conn_wants_compress(const struct conn *c);
+void conn_compress(struct conn *c);
 void conn_grant(struct conn *c, struct pool_task *t);
 void conn_tick(struct conn *c);
 void conn_logout(struct conn *c);

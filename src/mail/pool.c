@@ -192,7 +192,8 @@ static unsigned ready_count(const struct pool *p)
 
 	LIST_FOREACH (pos, &p->conns) {
 		const struct conn *c = list_entry(pos, struct conn, link);
-		n += c->state == CONN_READY || c->state == CONN_SELECTING;
+		n += c->state == CONN_READY || c->state == CONN_SELECTING ||
+		     c->state == CONN_COMPRESSING;
 	}
 	return n;
 }
@@ -250,6 +251,10 @@ void pool_on_conn_ready(struct conn *c)
 		p->events.on_up(p->ctx);
 	if (first) {
 		p->first_told = true;
+		if (p->options.compress == POOL_COMPRESS_ON && !c->deflated && !p->options.quiet)
+			log_notice("%s: goes on without COMPRESS=DEFLATE, which the server %s",
+				p->options.host,
+				p->compress_refused ? "refused" : "does not offer");
 		if (p->events.on_first)
 			p->events.on_first(p->ctx, 0, NULL);
 	}
@@ -331,6 +336,11 @@ void pool_on_conn_dead(struct conn *c, int err, const char *text)
 	run_soon(p);
 }
 
+void pool_on_conn_compressed(struct conn *c)
+{
+	run_soon(c->pool);
+}
+
 void pool_on_conn_selected(struct conn *c, struct mailbox *mailbox, int err)
 {
 	/* One that died meanwhile has failed its own tasks. */
@@ -343,7 +353,7 @@ void pool_on_conn_selected(struct conn *c, struct mailbox *mailbox, int err)
 
 static bool serves(const struct conn *c, const struct pool_task *t)
 {
-	if (c->state != CONN_READY || c->task_count >= POOL_DEPTH)
+	if (c->state != CONN_READY || c->task_count >= POOL_DEPTH || conn_wants_compress(c))
 		return false;
 	if (t->bulk && c->bulk_count >= BULK_DEPTH)
 		return false;
@@ -355,7 +365,7 @@ static bool serves(const struct conn *c, const struct pool_task *t)
 
 static bool idle(const struct conn *c)
 {
-	return c->state == CONN_READY && c->task_count == 0 && !c->next;
+	return c->state == CONN_READY && c->task_count == 0 && !c->next && !conn_wants_compress(c);
 }
 
 static bool is_connecting(const struct pool *p)
@@ -377,6 +387,12 @@ static bool is_selecting(const struct pool *p, const struct pool_task *t)
 	return false;
 }
 
+/* A pause for COMPRESS is under way that does not wait for bulk tasks: short. */
+static bool compresses_soon(const struct conn *c)
+{
+	return c->state == CONN_COMPRESSING || (c->bulk_count == 0 && conn_wants_compress(c));
+}
+
 /* Whether a connection is on its way to what the task needs. */
 static bool coming(const struct pool *p, const struct pool_task *t)
 {
@@ -384,8 +400,12 @@ static bool coming(const struct pool *p, const struct pool_task *t)
 		const struct conn *c = list_entry(pos, struct conn, link);
 		if (c->next && c->next == t->mailbox)
 			return true;
-		/* Bulk tasks wait for the connection that they are on. */
-		if (t->bulk && c->bulk_count > 0 && c->mailbox == t->mailbox)
+		/* Bulk tasks wait for the connection that they are on, unless they go to one that
+		 * deflates. */
+		if (t->bulk && c->bulk_count > 0 && c->mailbox == t->mailbox &&
+			!conn_wants_compress(c))
+			return true;
+		if (compresses_soon(c) && (!t->mailbox || c->mailbox == t->mailbox))
 			return true;
 	}
 	return is_selecting(p, t);
@@ -542,6 +562,20 @@ static void check_shutdown(struct pool *p)
 	}
 }
 
+/* What waited until a connection had nothing to do. */
+static void resume_drained(struct pool *p)
+{
+	LIST_FOREACH_SAFE (pos, &p->conns) {
+		struct conn *c = list_entry(pos, struct conn, link);
+		if (c->state != CONN_READY || c->task_count > 0)
+			continue;
+		if (conn_wants_compress(c))
+			conn_compress(c);
+		else if (c->next && conn_select(c, c->next, c->next_writable) < 0)
+			c->next = NULL;
+	}
+}
+
 static void pool_run(struct pool *p)
 {
 	struct list todo = LIST_INIT(todo);
@@ -560,13 +594,7 @@ static void pool_run(struct pool *p)
 		go_down(p);
 		p->events.on_first(p->ctx, ERR_NET, "offline");
 	}
-	/* Drained connections first: their mailbox has waited longest. */
-	LIST_FOREACH_SAFE (pos, &p->conns) {
-		struct conn *c = list_entry(pos, struct conn, link);
-		if (c->state == CONN_READY && c->task_count == 0 && c->next &&
-			conn_select(c, c->next, c->next_writable) < 0)
-			c->next = NULL;
-	}
+	resume_drained(p);
 	/* Granting may start new tasks and end others: walk over a list that nobody else appends
 	 * to. */
 	list_splice(&todo, &p->waiting);

@@ -28,6 +28,9 @@ struct pool;
 /* Exchange answers about 50 pipelined commands with BAD; 16 fill any line that was measured. */
 #define POOL_DEPTH 16
 
+/* COMPRESS=DEFLATE, where the server offers it. AUTO: once a line has proved slow. */
+enum pool_compress { POOL_COMPRESS_AUTO, POOL_COMPRESS_ON, POOL_COMPRESS_OFF };
+
 enum pool_tls { POOL_TLS_IMPLICIT, POOL_TLS_STARTTLS, POOL_TLS_NONE };
 
 struct pool_options {
@@ -36,7 +39,7 @@ struct pool_options {
 	struct imap_login_as login;
 	enum pool_tls mode;
 	struct net_tls *tls; /* NULL with POOL_TLS_NONE */
-	bool compress;
+	enum pool_compress compress;
 	uint64_t timeout;     /* milliseconds */
 	unsigned connections; /* at most */
 	bool quiet;           /* failures are no news for the user */

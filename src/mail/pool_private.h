@@ -21,6 +21,8 @@ struct pool {
 	uint64_t down_since;  /* 0: a connection is or may be up */
 	bool shaken;          /* one that was up fell silent, and none was ready since */
 	uint32_t capabilities, enabled;
+	bool line_slow;        /* deflate pays */
+	bool compress_refused; /* the server offers it, but said no */
 	char *capability_words;
 	struct conn_counts past; /* of connections that are no more */
 	int64_t slept;           /* CLOCK_BOOTTIME less CLOCK_MONOTONIC, milliseconds */

@@ -19,10 +19,10 @@ static int put_connections(const struct pool *p, const char *role, struct buf *o
 		struct conn *c = list_entry(pos, struct conn, link);
 		struct conn_counts counts = conn_counts(c);
 		err |= buf_printf(out,
-			"connection: %s %s: %s%s%s, %u tasks, %llu in, %llu out, %llu turns\n",
+			"connection: %s %s: %s%s%s, %u tasks, %llu in, %llu out, %llu turns%s\n",
 			c->name, role, conn_state_name(c), c->mailbox ? ", " : "",
 			c->mailbox ? c->mailbox->component : "", c->task_count, n(counts.wire_in),
-			n(counts.wire_out), n(counts.turns));
+			n(counts.wire_out), n(counts.turns), c->deflated ? ", deflated" : "");
 	}
 	return err;
 }

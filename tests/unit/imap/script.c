@@ -35,6 +35,7 @@ struct play {
 	enum line_kind open;  /* the last line of got goes on */
 	bool carriage_return; /* was sent last */
 	bool calling;         /* a function that makes no events is being called */
+	bool compress;        /* is wanted */
 	bool over;            /* whatever comes now is not written down */
 	bool closed;
 	size_t behind; /* octets at the end of a part that the session left to the stream */
@@ -103,11 +104,11 @@ static void on_starttls(void *ctx, size_t buffered)
 	p->behind = buffered;
 }
 
-static void on_compress(void *ctx, struct span rest)
+static void on_compress(void *ctx, bool agreed, struct span rest)
 {
 	struct play *p = ctx;
 
-	EVENT(p, "compress\n");
+	EVENT(p, "compress%s\n", agreed ? "" : " refused");
 	p->behind = rest.n;
 }
 
@@ -117,6 +118,8 @@ static void on_ready(void *ctx)
 
 	EVENT(p, "ready\n");
 	CHECK(imap_session_state(p->session) == IMAP_READY);
+	if (p->compress)
+		imap_session_compress(p->session, p->now);
 }
 
 static void on_untagged(void *ctx, const struct imap_response *r, uint32_t uid)
@@ -442,7 +445,7 @@ static bool take_option(struct play *p, struct span line)
 	else if (span_equal(line, SPAN("starttls")))
 		p->options.starttls = true;
 	else if (span_equal(line, SPAN("compress")))
-		p->options.compress = true;
+		p->compress = true;
 	else
 		return false;
 	return true;
