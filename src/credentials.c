@@ -188,12 +188,17 @@ static void on_done(void *ctx, int err, struct span password, const char *error)
 static int run_command(const char *command, struct buf *password, char *error, size_t size)
 {
 	struct waiting w = {.password = password, .report = {error, size}};
+	const struct credentials_command_options options = {.option = "passcmd",
+		.noun = "password",
+		.command = command,
+		.max = CREDENTIALS_MAX,
+		.timeout = CREDENTIALS_TIMEOUT};
 	uv_loop_t loop;
 
 	int failed = uv_loop_init(&loop);
 	if (failed < 0)
 		return fail(&w.report, ERR_NOMEM, "%s", uv_strerror(failed));
-	credentials_command_start(&loop, command, CREDENTIALS_TIMEOUT, on_done, &w);
+	credentials_command_start(&loop, &options, on_done, &w);
 	uv_run(&loop, UV_RUN_DEFAULT);
 	uv_loop_close(&loop);
 	return w.err;

@@ -12,6 +12,8 @@
 
 /* The longest password, in octets. */
 #define CREDENTIALS_MAX 4096
+/* The longest OAuth token. */
+#define CREDENTIALS_TOKEN_MAX 16384
 /* How long a command, or who writes to a passfile that is a pipe, may take, in milliseconds. */
 #define CREDENTIALS_TIMEOUT 60000
 

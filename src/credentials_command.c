@@ -34,7 +34,8 @@ struct credentials_command {
 	struct buf line;
 	char chunk[512];
 
-	char name[128]; /* printable */
+	const char *option, *noun; /* constants */
+	char name[128];            /* printable */
 	int err;
 	char error[256];
 
@@ -92,9 +93,9 @@ static void finish_if_ended(struct credentials_command *c)
 	if (c->line.len > 0 && c->line.data[c->line.len - 1] == '\r')
 		c->line.len--;
 	if (c->line.len == 0)
-		set_error(c, ERR_IO, "passcmd (%s) printed no password", c->name);
+		set_error(c, ERR_IO, "%s (%s) printed no %s", c->option, c->name, c->noun);
 	else if (memchr(c->line.data, '\0', c->line.len))
-		set_error(c, ERR_IO, "passcmd (%s) printed a NUL octet", c->name);
+		set_error(c, ERR_IO, "%s (%s) printed a NUL octet", c->option, c->name);
 	finish(c);
 }
 
@@ -104,11 +105,11 @@ static void on_exit_status(uv_process_t *process, int64_t status, int signal_num
 
 	c->running = false;
 	if (signal_number)
-		set_error(c, ERR_IO, "passcmd (%s) was ended by signal %d (%s)", c->name,
+		set_error(c, ERR_IO, "%s (%s) was ended by signal %d (%s)", c->option, c->name,
 			signal_number, strsignal(signal_number));
 	else if (status != 0)
-		set_error(
-			c, ERR_IO, "passcmd (%s) failed with exit status %d", c->name, (int)status);
+		set_error(c, ERR_IO, "%s (%s) failed with exit status %d", c->option, c->name,
+			(int)status);
 	finish_if_ended(c);
 }
 
@@ -117,13 +118,13 @@ static void on_timer(uv_timer_t *timer)
 	struct credentials_command *c = timer->data;
 
 	if (!c->running)
-		set_error(c, ERR_TIMEOUT,
-			"passcmd (%s) ended without a line, and its output stays open", c->name);
+		set_error(c, ERR_TIMEOUT, "%s (%s) ended without a line, and its output stays open",
+			c->option, c->name);
 	if (!c->running || c->killed) {
 		finish(c);
 		return;
 	}
-	set_error(c, ERR_TIMEOUT, "passcmd (%s) took too long", c->name);
+	set_error(c, ERR_TIMEOUT, "%s (%s) took too long", c->option, c->name);
 	c->killed = true;
 	uv_process_kill(&c->process, SIGKILL);
 	uv_timer_start(&c->timer, on_timer, KILL_WAIT, 0);
@@ -150,8 +151,8 @@ static void on_output(uv_stream_t *stream, ssize_t n, const uv_buf_t *chunk)
 		c->line_ended = end != NULL;
 		int err = buf_append(&c->line, c->chunk, length);
 		if (err == ERR_LIMIT)
-			set_error(c, err, "passcmd (%s) printed a line of more than %d octets",
-				c->name, CREDENTIALS_MAX);
+			set_error(c, err, "%s (%s) printed a line of more than %d octets",
+				c->option, c->name, (int)c->line.max);
 		else if (err < 0)
 			set_error(c, err, "out of memory");
 	}
@@ -191,31 +192,34 @@ static void run(struct credentials_command *c, const char *command, uint64_t tim
 	char **argv = NULL;
 
 	if (words_split(command, &argv, &reason) < 0) {
-		set_error(c, ERR_INVALID, "passcmd is no command: %s", reason);
+		set_error(c, ERR_INVALID, "%s is no command: %s", c->option, reason);
 	} else {
 		text_printable(span_of(argv[0]), c->name, sizeof(c->name));
 		int err = spawn(c, argv);
 		if (err < 0)
-			set_error(c, ERR_IO, "passcmd (%s) cannot be run: %s", c->name,
+			set_error(c, ERR_IO, "%s (%s) cannot be run: %s", c->option, c->name,
 				uv_strerror(err));
 	}
 	words_free(argv);
 	uv_timer_start(&c->timer, on_timer, c->err < 0 ? 0 : timeout, 0);
 }
 
-struct credentials_command *credentials_command_start(uv_loop_t *loop, const char *command,
-	uint64_t timeout, credentials_command_done *on_done, void *ctx)
+struct credentials_command *credentials_command_start(uv_loop_t *loop,
+	const struct credentials_command_options *options, credentials_command_done *on_done,
+	void *ctx)
 {
 	struct credentials_command *c = mem_zalloc(sizeof(*c));
 
-	buf_init_secret(&c->line, CREDENTIALS_MAX);
+	buf_init_secret(&c->line, options->max);
+	c->option = options->option;
+	c->noun = options->noun;
 	c->on_done = on_done;
 	c->ctx = ctx;
 	uv_timer_init(loop, &c->timer);
 	uv_pipe_init(loop, &c->output, 0);
 	c->process.data = c->output.data = c->timer.data = c;
 	c->handles = 2;
-	run(c, command, timeout);
+	run(c, options->command, options->timeout);
 	return c;
 }
 

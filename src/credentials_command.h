@@ -1,6 +1,7 @@
 /*
- * Runs the user's passcmd on an event loop and takes the first line that it prints. Without a shell
- * (see words.h), with /dev/null as its input and with our stderr.
+ * Runs a command of the user's for a secret (passcmd, tokencmd) on an event loop and takes the
+ * first line that it prints. Without a shell (see words.h), with /dev/null as its input and with
+ * our stderr.
  */
 #ifndef CREDENTIALS_COMMAND_H
 #define CREDENTIALS_COMMAND_H
@@ -12,14 +13,22 @@
 
 struct credentials_command;
 
-/* err is 0 and password is valid during the call, or ERR_IO (cannot be run, failed, printed no
- * password), ERR_INVALID (is no command), ERR_TIMEOUT or ERR_NOMEM and error is one line. */
-typedef void credentials_command_done(void *ctx, int err, struct span password, const char *error);
+/* err is 0 and secret is valid during the call, or ERR_IO (cannot be run, failed, printed
+ * nothing), ERR_INVALID (is no command), ERR_TIMEOUT or ERR_NOMEM and error is one line. */
+typedef void credentials_command_done(void *ctx, int err, struct span secret, const char *error);
 
-/* on_done is called once, from the loop, never from inside; afterwards the command is gone. It is
- * killed when it takes longer than timeout milliseconds. command is copied. */
-struct credentials_command *credentials_command_start(uv_loop_t *loop, const char *command,
-	uint64_t timeout, credentials_command_done *on_done, void *ctx);
+struct credentials_command_options {
+	const char *option; /* what the user calls it, for errors; this and noun are constants */
+	const char *noun;   /* what it prints */
+	const char *command;
+	size_t max;       /* octets of the line */
+	uint64_t timeout; /* milliseconds; then it is killed */
+};
+
+/* on_done is called once, from the loop, never from inside; afterwards the command is gone. */
+struct credentials_command *credentials_command_start(uv_loop_t *loop,
+	const struct credentials_command_options *options, credentials_command_done *on_done,
+	void *ctx);
 /* Kills it; on_done is not called. The loop frees it when it is next run. */
 void credentials_command_cancel(struct credentials_command *c);
 

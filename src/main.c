@@ -28,6 +28,7 @@
 #include "mail/watch.h"
 #include "net/stream.h"
 #include "options.h"
+#include "token_command.h"
 
 #define ERROR_MAX 1024
 #define FUSE_MAGIC 0x65735546 /* statfs(2) */
@@ -40,6 +41,7 @@ struct program {
 	struct options options;
 	uv_loop_t loop;
 	struct buf password;
+	struct token_command *tokens; /* NULL: there are none */
 	struct net_tls *tls;
 	struct cache *cache;
 	struct account *account;
@@ -57,6 +59,7 @@ static void on_account_stopped(void *ctx)
 	struct fs *fs = ctx;
 	struct program *p = uv_loop_get_data(fs_loop(fs));
 
+	token_command_stop(p->tokens);
 	for (unsigned i = 0; i < SIGNALS; i++)
 		uv_close((uv_handle_t *)&p->signals[i], NULL);
 }
@@ -211,9 +214,11 @@ static struct account *create_account(struct program *p)
 						.password = o->without_password
 								    ? NULL
 								    : buf_cstr(&p->password),
+						.token = o->tokencmd,
 						.certificate = o->certfile,
 						.only = o->auth,
 					},
+				.tokens = p->tokens ? token_command_source(p->tokens) : NULL,
 				.mode = modes[o->source.tls],
 				.tls = p->tls,
 				.compress = compress[o->compress],
@@ -285,12 +290,15 @@ static void run(struct program *p)
 		return;
 	}
 	watch_signals(p);
+	if (p->options.tokencmd)
+		p->tokens = token_command_create(&p->loop, p->options.tokencmd);
 	p->fs = create_fs(p);
 	p->account = create_account(p);
 	account_start(p->account, on_started);
 	uv_run(&p->loop, UV_RUN_DEFAULT);
 	cache_close(p->cache);
 	account_destroy(p->account);
+	token_command_destroy(p->tokens);
 	fs_destroy(p->fs);
 }
 

@@ -182,13 +182,21 @@ static int settle_login(struct options_parser *p)
 		return options_fail(p, "keyfile= needs its certificate, certfile=");
 	if ((uses & IMAP_USES_CERTIFICATE) && !o->certfile)
 		return options_fail(p, "auth=%s needs certfile=", imap_mechanism_name(o->auth));
+	if (o->tokencmd && (o->passfile || o->passcmd))
+		return options_fail(p, "tokencmd= excludes passfile= and passcmd=");
+	if ((uses & IMAP_USES_TOKEN) && !o->tokencmd)
+		return options_fail(p, "auth=%s needs tokencmd=", imap_mechanism_name(o->auth));
+	if ((uses & IMAP_USES_PASSWORD) && o->tokencmd)
+		return options_fail(
+			p, "auth=%s has no use for tokencmd=", imap_mechanism_name(o->auth));
 	if (o->authzid && !any && !imap_mechanism_carries_authzid(o->auth))
 		return options_fail(
 			p, "auth=%s cannot carry an authzid=", imap_mechanism_name(o->auth));
 	if (o->certfile && !o->keyfile)
 		o->keyfile = mem_strdup(o->certfile);
 	bool given = o->passfile || o->passcmd;
-	o->without_password = any ? o->certfile && !given : !(uses & IMAP_USES_PASSWORD);
+	o->without_password = any ? o->tokencmd || (o->certfile && !given)
+				  : !(uses & IMAP_USES_PASSWORD);
 	return 0;
 }
 
@@ -333,6 +341,7 @@ void options_finish(struct options *o)
 	free(o->mountpoint);
 	free(o->passfile);
 	free(o->passcmd);
+	free(o->tokencmd);
 	free(o->cafile);
 	free(o->tls_priority);
 	free(o->authzid);

@@ -45,6 +45,7 @@ struct options {
 	char *mountpoint;     /* this and the other paths are absolute */
 	char *passfile;       /* these three may be NULL; passfile and passcmd are never both set */
 	char *passcmd;        /* words_split takes it */
+	char *tokencmd;       /* the same; never with the other two */
 	enum imap_mechanism auth; /* IMAP_AUTH_ANY: the strongest */
 	char *authzid;            /* NULL: the user */
 	char *certfile, *keyfile; /* both or none */

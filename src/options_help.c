@@ -34,6 +34,7 @@ static const char help[] =
 	"    -o passcmd=CMD    the password is the first line that it prints\n"
 	"                      (without either: asked for on the terminal)\n"
 	"\n"
+	"    -o tokencmd=CMD   OAuth: the token is the first line that it prints\n"
 	"    -o certfile=FILE, keyfile=FILE\n"
 	"                      a client certificate (PEM); without keyfile= both are in one\n"
 	"    -o auth=MECHANISM to log in by (default: the strongest that the server offers)\n"

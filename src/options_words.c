@@ -116,15 +116,15 @@ static int set_text(struct options_parser *p, const struct rule *rule, const cha
 	return 0;
 }
 
-static int set_passcmd(struct options_parser *p, const struct rule *rule, const char *value)
+static int set_command(struct options_parser *p, const struct rule *rule, const char *value)
 {
 	const char *reason;
 	char **words;
 
 	if (words_split(value, &words, &reason) < 0)
-		return options_fail(p, "passcmd= is no command: %s", reason);
+		return options_fail(p, "%s= is no command: %s", rule->name, reason);
 	words_free(words);
-	replace(&p->o->passcmd, value);
+	replace(rule->name[0] == 't' ? &p->o->tokencmd : &p->o->passcmd, value);
 	return 0;
 }
 
@@ -302,7 +302,8 @@ static const struct rule rules[] = {
 	{"offline", NULL, set_offline},
 	{"subscribed", NULL, set_subscribed},
 	{"passfile", "FILE", set_text},
-	{"passcmd", "COMMAND", set_passcmd},
+	{"passcmd", "COMMAND", set_command},
+	{"tokencmd", "COMMAND", set_command},
 	{"auth", "MECHANISM", set_auth},
 	{"authzid", "NAME", set_text},
 	{"certfile", "FILE", set_text},

@@ -10,7 +10,10 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "imap/oauth.h"
 #include "imap/session_private.h"
+
+#define TOKEN_MAX (32u << 10)
 
 static void next(struct imap_session *s);
 
@@ -19,12 +22,14 @@ void imap_login_init(struct imap_session *s)
 	imap_command_init(&s->login.command, false, NULL);
 	imap_command_init(&s->login.id, false, NULL);
 	imap_command_init(&s->login.enable, false, NULL);
+	buf_init_secret(&s->login.token, TOKEN_MAX);
 }
 
 static void forget_secrets(struct imap_session *s)
 {
 	imap_sasl_destroy(s->login.sasl);
 	s->login.sasl = NULL;
+	buf_finish(&s->login.token);
 	imap_command_finish(&s->login.command);
 }
 
@@ -150,6 +155,39 @@ void imap_login_on_tls(struct imap_session *s)
 
 /* --- AUTHENTICATE and LOGIN --- */
 
+static void ask_token(struct imap_session *s, bool refused)
+{
+	forget_secrets(s);
+	s->login.waiting = true;
+	s->events.on_token(s->ctx, refused);
+}
+
+/* A token that was good may have expired since: that is worth one more. */
+static bool refuses_first_token(struct imap_session *s)
+{
+	if (!s->login.token.len || s->login.token_refused)
+		return false;
+	s->login.token_refused = true;
+	return true;
+}
+
+static void on_refused(struct imap_session *s, const struct imap_result *result)
+{
+	const char *reason = s->login.sasl ? imap_sasl_reason(s->login.sasl) : "";
+	bool failed = result->response->code == IMAP_CODE_AUTHENTICATIONFAILED;
+	int err = result->err == ERR_THROTTLED ? ERR_THROTTLED : ERR_AUTH;
+	char text[320];
+
+	if (err == ERR_AUTH && refuses_first_token(s)) {
+		ask_token(s, true);
+		return;
+	}
+	snprintf(text, sizeof(text), "login refused%s%s%s",
+		*reason ? ": of the token it says: " : "", reason,
+		failed ? ": [AUTHENTICATIONFAILED]" : "");
+	imap_session_fail_with(s, err, text, server_text(result));
+}
+
 static void on_login_done(struct imap_command *c, const struct imap_result *result)
 {
 	struct imap_session *s = owner(c);
@@ -158,11 +196,7 @@ static void on_login_done(struct imap_command *c, const struct imap_result *resu
 	if (is_over(s, result))
 		return;
 	if (result->err < 0) {
-		int err = result->err == ERR_THROTTLED ? ERR_THROTTLED : ERR_AUTH;
-		char code[64] = "login refused";
-		if (result->response->code == IMAP_CODE_AUTHENTICATIONFAILED)
-			snprintf(code, sizeof(code), "login refused: [AUTHENTICATIONFAILED]");
-		imap_session_fail_with(s, err, code, server_text(result));
+		on_refused(s, result);
 		return;
 	}
 	if (!proved) {
@@ -182,6 +216,8 @@ static void on_login_done(struct imap_command *c, const struct imap_result *resu
 
 static void send_login(struct imap_session *s)
 {
+	renew(s, &s->login.command, on_login_done);
+	s->login.command.text.secret = true;
 	snprintf(s->login.shown, sizeof(s->login.shown), "LOGIN ...");
 	imap_command_add(&s->login.command, "LOGIN ");
 	imap_command_add_string(&s->login.command, span_of(s->options.login.user));
@@ -254,6 +290,8 @@ static const char *why_none(const struct imap_session *s)
 		return "this TLS connection is not one that the mechanism of auth= can bind to";
 	if (as->only != IMAP_AUTH_ANY)
 		return "the server does not offer the mechanism of auth=";
+	if (as->token)
+		return "a token is good for OAUTHBEARER and XOAUTH2 only";
 	if (!as->password)
 		return "a certificate alone is good for EXTERNAL only; give a password, too";
 	if (as->authzid)
@@ -271,29 +309,55 @@ static void fail_no_mechanism(struct imap_session *s)
 	imap_session_fail(s, ERR_AUTH, text);
 }
 
-static void log_in(struct imap_session *s)
+static void authenticate(struct imap_session *s)
 {
-	const struct imap_login_as *as = &s->options.login;
-	enum imap_mechanism m = imap_mechanism_choose(s->mechanisms, as, &s->binding);
+	struct imap_sasl_options options = {
+		.mechanism = s->login.mechanism,
+		.as = &s->options.login,
+		.binding = &s->binding,
+		.token = s->login.token.len ? buf_cstr(&s->login.token) : NULL,
+		.host = s->options.host,
+		.port = s->options.port,
+	};
 
-	imap_session_set_state(s, IMAP_LOGIN);
 	renew(s, &s->login.command, on_login_done);
 	s->login.command.text.secret = true;
-	if (m == IMAP_AUTH_ANY && may_send_login(s)) {
-		send_login(s);
-		return;
-	}
-	if (m == IMAP_AUTH_ANY) {
-		fail_no_mechanism(s);
-		return;
-	}
-	int err = imap_sasl_create(&s->login.sasl, m, as, &s->binding, s->options.host);
+	int err = imap_sasl_create(&s->login.sasl, &options);
 	if (err == 0)
 		send_authenticate(s);
 	else if (err == ERR_AUTH)
 		imap_session_fail(s, err, "GNU SASL lacks what the login needs");
 	else
 		imap_session_fail(s, err, error_text(err));
+}
+
+static void log_in(struct imap_session *s)
+{
+	const struct imap_login_as *as = &s->options.login;
+
+	s->login.mechanism = imap_mechanism_choose(s->mechanisms, as, &s->binding);
+	imap_session_set_state(s, IMAP_LOGIN);
+	if (s->login.mechanism == IMAP_AUTH_ANY && may_send_login(s))
+		send_login(s);
+	else if (s->login.mechanism == IMAP_AUTH_ANY)
+		fail_no_mechanism(s);
+	else if (imap_mechanism_uses(s->login.mechanism) & IMAP_USES_TOKEN)
+		ask_token(s, false);
+	else
+		authenticate(s);
+}
+
+void imap_login_on_token(struct imap_session *s, struct span token)
+{
+	int err = imap_oauth_is_token(token) ? buf_append_span(&s->login.token, token) : ERR_AUTH;
+
+	s->login.waiting = false;
+	if (err == 0)
+		authenticate(s);
+	else if (err == ERR_NOMEM)
+		imap_session_fail(s, err, error_text(err));
+	else
+		imap_session_fail(s, ERR_AUTH, "what was given as a token cannot be one");
 }
 
 void imap_login_on_challenge(struct imap_session *s, struct span challenge)

@@ -11,6 +11,7 @@ void imap_login_finish(struct imap_session *s);
 void imap_login_on_greeting(struct imap_session *s, const struct imap_response *r);
 void imap_login_on_capability(struct imap_session *s, struct span words);
 void imap_login_on_challenge(struct imap_session *s, struct span challenge);
+void imap_login_on_token(struct imap_session *s, struct span token);
 void imap_login_on_tls(struct imap_session *s);
 
 #endif

@@ -6,11 +6,13 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "imap/oauth.h"
 #include "imap/response.h"
 
 /* SCRAM's server says how often to hash, and the loop stands still meanwhile: up to about half a
  * second. Real servers ask for 4,096 to 100,000 rounds. */
 #define ROUNDS_MAX 600000
+#define BEARER_MAX (64u << 10)
 
 /* --- mechanisms --- */
 
@@ -20,6 +22,8 @@ static const struct mechanism {
 	bool authzid;      /* can carry one */
 	bool server_first; /* the client's first message answers one of the server's */
 } mechanisms[IMAP_MECHANISMS] = {
+	[IMAP_AUTH_OAUTHBEARER] = {"OAUTHBEARER", IMAP_USES_TOKEN, true, false},
+	[IMAP_AUTH_XOAUTH2] = {"XOAUTH2", IMAP_USES_TOKEN, true, false},
 	[IMAP_AUTH_EXTERNAL] = {"EXTERNAL", IMAP_USES_CERTIFICATE, true, false},
 	[IMAP_AUTH_SCRAM_SHA_256_PLUS] = {"SCRAM-SHA-256-PLUS",
 		IMAP_USES_PASSWORD | IMAP_USES_BINDING, true, false},
@@ -75,6 +79,7 @@ enum imap_mechanism imap_mechanism_choose(
 	uint32_t offered, const struct imap_login_as *as, const struct binding *binding)
 {
 	unsigned have = (as->password ? IMAP_USES_PASSWORD : 0) |
+			(as->token ? IMAP_USES_TOKEN : 0) |
 			(as->certificate ? IMAP_USES_CERTIFICATE : 0) |
 			(binding->kind != BINDING_NONE ? IMAP_USES_BINDING : 0);
 
@@ -95,6 +100,9 @@ struct imap_sasl {
 	Gsasl_session *session;
 	enum imap_mechanism mechanism;
 	bool complete;
+	struct buf bearer; /* what OAuth has to say; context and session are NULL then */
+	bool answered;     /* bad news about the token, once */
+	char reason[256];
 };
 
 static int set_property(struct imap_sasl *s, Gsasl_property property, const char *value)
@@ -122,38 +130,48 @@ static int set_binding(struct imap_sasl *s, const struct binding *binding)
 	return err;
 }
 
-static int start(struct imap_sasl *s, const struct imap_login_as *as, const struct binding *binding,
-	const char *host)
+static int start(struct imap_sasl *s, const struct imap_sasl_options *o)
 {
 	const char *name = mechanisms[s->mechanism].name;
 
+	if (gsasl_init(&s->context) != GSASL_OK)
+		return ERR_NOMEM;
 	if (!gsasl_client_support_p(s->context, name))
 		return ERR_AUTH;
 	if (gsasl_client_start(s->context, name, &s->session) != GSASL_OK)
 		return ERR_NOMEM;
-	int err = set_property(s, GSASL_AUTHID, as->user);
+	int err = set_property(s, GSASL_AUTHID, o->as->user);
 	if (err == 0)
-		err = set_property(s, GSASL_AUTHZID, as->authzid);
+		err = set_property(s, GSASL_AUTHZID, o->as->authzid);
 	if (err == 0)
-		err = set_property(s, GSASL_PASSWORD, as->password);
+		err = set_property(s, GSASL_PASSWORD, o->as->password);
 	if (err == 0)
 		err = set_property(s, GSASL_SERVICE, "imap");
 	if (err == 0)
-		err = set_property(s, GSASL_HOSTNAME, host);
-	return err == 0 ? set_binding(s, binding) : err;
+		err = set_property(s, GSASL_HOSTNAME, o->host);
+	return err == 0 ? set_binding(s, o->binding) : err;
 }
 
-int imap_sasl_create(struct imap_sasl **out, enum imap_mechanism m, const struct imap_login_as *as,
-	const struct binding *binding, const char *host)
+/* The token says who logs in; the user is whose mail it is about. */
+static int start_oauth(struct imap_sasl *s, const struct imap_sasl_options *o)
+{
+	const char *user = o->as->authzid ? o->as->authzid : o->as->user;
+
+	if (s->mechanism == IMAP_AUTH_XOAUTH2)
+		return imap_oauth_x(&s->bearer, user, o->token);
+	return imap_oauth_bearer(&s->bearer, user, o->token, o->host, o->port);
+}
+
+int imap_sasl_create(struct imap_sasl **out, const struct imap_sasl_options *options)
 {
 	struct imap_sasl *s = calloc(1, sizeof(*s));
 
-	if (!s || gsasl_init(&s->context) != GSASL_OK) {
-		free(s);
+	if (!s)
 		return ERR_NOMEM;
-	}
-	s->mechanism = m;
-	int err = start(s, as, binding, host);
+	s->mechanism = options->mechanism;
+	buf_init_secret(&s->bearer, BEARER_MAX);
+	bool oauth = mechanisms[s->mechanism].uses & IMAP_USES_TOKEN;
+	int err = oauth ? start_oauth(s, options) : start(s, options);
 	if (err < 0) {
 		imap_sasl_destroy(s);
 		return err;
@@ -180,7 +198,9 @@ void imap_sasl_destroy(struct imap_sasl *s)
 		wipe(s, GSASL_SCRAM_SALTED_PASSWORD);
 		gsasl_finish(s->session);
 	}
-	gsasl_done(s->context);
+	if (s->context)
+		gsasl_done(s->context);
+	buf_finish(&s->bearer);
 	free(s);
 }
 
@@ -217,11 +237,41 @@ static bool asks_too_much(const char *challenge)
 	return excessive;
 }
 
+static int append_base64(struct buf *reply, struct span octets)
+{
+	char *text;
+
+	if (gsasl_base64_to(octets.p, octets.n, &text, NULL) != GSASL_OK)
+		return ERR_NOMEM;
+	int err = buf_append_span(reply, span_of(text));
+	explicit_bzero(text, strlen(text));
+	gsasl_free(text);
+	return err;
+}
+
+/* The token, and then an answer to what the server has against it: only after that comes its NO
+ * (RFC 7628 section 3.2.3: 01 in base64; XOAUTH2: an empty line). */
+static int step_oauth(struct imap_sasl *s, struct span challenge, struct buf *reply)
+{
+	if (!s->complete) {
+		s->complete = true;
+		return append_base64(reply, buf_span(&s->bearer));
+	}
+	if (s->answered)
+		return ERR_AUTH;
+	s->answered = true;
+	int err = imap_oauth_explain(challenge, s->reason, sizeof(s->reason));
+	if (err == 0 && s->mechanism == IMAP_AUTH_OAUTHBEARER)
+		err = buf_append_span(reply, SPAN("AQ=="));
+	return err;
+}
+
 int imap_sasl_step(struct imap_sasl *s, struct span challenge, struct buf *reply)
 {
+	if (!s->session)
+		return step_oauth(s, challenge, reply);
 	char *text = strndup(challenge.n ? challenge.p : "", challenge.n);
 	char *answer = NULL;
-
 	if (!text)
 		return ERR_NOMEM;
 	int rc = asks_too_much(text) ? GSASL_AUTHENTICATION_ERROR
@@ -238,6 +288,11 @@ int imap_sasl_step(struct imap_sasl *s, struct span challenge, struct buf *reply
 		gsasl_free(answer);
 	}
 	return err;
+}
+
+const char *imap_sasl_reason(const struct imap_sasl *s)
+{
+	return s->reason;
 }
 
 bool imap_sasl_complete(const struct imap_sasl *s)

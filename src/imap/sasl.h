@@ -15,6 +15,8 @@
 /* The first that can be used is used. */
 enum imap_mechanism {
 	IMAP_AUTH_ANY, /* none in particular */
+	IMAP_AUTH_OAUTHBEARER,
+	IMAP_AUTH_XOAUTH2,
 	IMAP_AUTH_EXTERNAL,
 	IMAP_AUTH_SCRAM_SHA_256_PLUS,
 	IMAP_AUTH_SCRAM_SHA_1_PLUS,
@@ -30,6 +32,7 @@ enum imap_auth_use {
 	IMAP_USES_PASSWORD = 1 << 0,
 	IMAP_USES_CERTIFICATE = 1 << 1, /* the client's, shown to the server by TLS */
 	IMAP_USES_BINDING = 1 << 2,
+	IMAP_USES_TOKEN = 1 << 3,
 };
 
 /* Who logs in, by what. The strings must outlive the login; whoever gives them wipes them. */
@@ -37,6 +40,7 @@ struct imap_login_as {
 	const char *user;
 	const char *authzid;      /* to act as this other one; NULL: as user */
 	const char *password;     /* NULL: none */
+	bool token;               /* there is one to be had (OAuth) */
 	bool certificate;         /* TLS has one for us */
 	enum imap_mechanism only; /* IMAP_AUTH_ANY: the strongest */
 };
@@ -56,10 +60,18 @@ enum imap_mechanism imap_mechanism_choose(
 
 struct imap_sasl;
 
-/* Starts an exchange. GNU SASL keeps copies of the secrets until destroy, which wipes them. Returns
- * 0 and *out; ERR_AUTH when GNU SASL lacks the mechanism; ERR_NOMEM. */
-int imap_sasl_create(struct imap_sasl **out, enum imap_mechanism m, const struct imap_login_as *as,
-	const struct binding *binding, const char *host);
+struct imap_sasl_options {
+	enum imap_mechanism mechanism;
+	const struct imap_login_as *as;
+	const struct binding *binding;
+	const char *token; /* where the mechanism uses one */
+	const char *host;
+	uint16_t port;
+};
+
+/* Starts an exchange. It has copies of the secrets until destroy, which wipes them. Returns 0 and
+ * *out; ERR_AUTH when GNU SASL lacks the mechanism; ERR_NOMEM. */
+int imap_sasl_create(struct imap_sasl **out, const struct imap_sasl_options *options);
 void imap_sasl_destroy(struct imap_sasl *s);
 
 enum imap_mechanism imap_sasl_mechanism(const struct imap_sasl *s);
@@ -70,6 +82,9 @@ bool imap_sasl_speaks_first(const struct imap_sasl *s);
  * first the first challenge is empty. Returns 0, or ERR_AUTH when the challenge makes no sense or
  * the server failed to prove itself (SCRAM). */
 int imap_sasl_step(struct imap_sasl *s, struct span challenge, struct buf *reply);
+/* Why the server refuses the token, as it said in a challenge, for people; empty: it did not say.
+ */
+const char *imap_sasl_reason(const struct imap_sasl *s);
 /* Whether the mechanism saw all it needs: an OK before that is a server that proved nothing. */
 bool imap_sasl_complete(const struct imap_sasl *s);
 

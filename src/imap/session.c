@@ -236,13 +236,18 @@ void imap_session_fail(struct imap_session *s, int err, const char *text)
 	s->events.on_closed(s->ctx, err, text);
 }
 
-/* Some servers repeat a command that they did not like. */
-static bool repeats_password(const struct imap_session *s, struct span text)
+static bool holds(struct span text, struct span secret)
 {
-	const char *secret = s->options.login.password;
-	struct span password = span_of(s->state == IMAP_LOGIN && secret ? secret : "");
+	return secret.n > 0 && text.n > 0 && memmem(text.p, text.n, secret.p, secret.n);
+}
 
-	return password.n > 0 && text.n > 0 && memmem(text.p, text.n, password.p, password.n);
+/* Some servers repeat a command that they did not like. */
+static bool repeats_secret(const struct imap_session *s, struct span text)
+{
+	const char *password = s->options.login.password;
+
+	return s->state == IMAP_LOGIN && (holds(text, span_of(password ? password : "")) ||
+						 holds(text, buf_span(&s->login.token)));
 }
 
 void imap_session_fail_with(
@@ -250,7 +255,7 @@ void imap_session_fail_with(
 {
 	char printable[TEXT_MAX / 2], text[TEXT_MAX];
 
-	if (repeats_password(s, server_text))
+	if (repeats_secret(s, server_text))
 		server_text = SPAN("...");
 	text_printable(server_text, printable, sizeof(printable));
 	snprintf(text, sizeof(text), "%s%s%s", what, printable[0] ? ": " : "", printable);
@@ -263,7 +268,8 @@ void imap_session_tick(struct imap_session *s, uint64_t now)
 
 	complete_unbuilt(s);
 	/* In IDLE the server owes nothing. */
-	bool due = s->pending > (imap_session_is_idle(s) ? 1u : 0u) || s->state < IMAP_READY;
+	bool due = s->pending > (imap_session_is_idle(s) ? 1u : 0u) ||
+		   (s->state < IMAP_READY && !s->login.waiting);
 
 	if (!due || s->state == IMAP_DEAD || s->state == IMAP_TLS ||
 		now < s->active + s->options.timeout)
@@ -285,7 +291,7 @@ static void log_received(struct imap_session *s, struct span line)
 {
 	char text[TEXT_MAX];
 
-	if (log_debugging() && repeats_password(s, line))
+	if (log_debugging() && repeats_secret(s, line))
 		log_debug("%s: S: ...", s->options.name);
 	else if (log_debugging())
 		log_debug("%s: S: %s", s->options.name, text_printable(line, text, sizeof(text)));
@@ -494,6 +500,15 @@ void imap_session_feed(struct imap_session *s, struct span octets, uint64_t now)
 		/* Whoever switched the stream took the rest. */
 		octets = s->rest;
 	} while (s->state != IMAP_DEAD && (octets.n > 0 || frame.kind != IMAP_FRAME_MORE));
+}
+
+void imap_session_token(struct imap_session *s, const char *token, uint64_t now)
+{
+	if (s->state != IMAP_LOGIN || !s->login.waiting)
+		return;
+	s->active = s->now = now;
+	imap_login_on_token(s, span_of(token));
+	complete_unbuilt(s);
 }
 
 void imap_session_tls_done(struct imap_session *s, const struct binding *binding, uint64_t now)

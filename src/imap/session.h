@@ -34,6 +34,7 @@ enum imap_session_state {
 struct imap_session_options {
 	const char *name; /* of this connection in logs; must outlive the session */
 	const char *host;
+	uint16_t port;
 	struct imap_login_as login;
 	bool starttls;    /* required before anything else */
 	uint64_t timeout; /* milliseconds without any octet, while one is due, after which the
@@ -49,6 +50,9 @@ struct imap_session_events {
 	/* The answer to COMPRESS was read. agreed: all that follows is deflated, rest too, which
 	 * came behind it. */
 	void (*on_compress)(void *ctx, bool agreed, struct span rest);
+	/* A token is wanted: call imap_session_token or imap_session_fail, later. Once, and once
+	 * more with refused when the server did not take that one. */
+	void (*on_token)(void *ctx, bool refused);
 	/* Logged in, commands may be submitted. */
 	void (*on_ready)(void *ctx);
 	/* Untagged data and conditions, once ready. uid is that of an EXPUNGE or FETCH, as said or
@@ -78,6 +82,8 @@ void imap_session_destroy(struct imap_session *s);
 void imap_session_feed(struct imap_session *s, struct span octets, uint64_t now);
 /* TLS is there, also implicit TLS, before the greeting. binding is copied. */
 void imap_session_tls_done(struct imap_session *s, const struct binding *binding, uint64_t now);
+/* The token that on_token asked for; it is copied, and wiped when the login is over. */
+void imap_session_token(struct imap_session *s, const char *token, uint64_t now);
 /* Checks the timeout; to be called about once a second. */
 void imap_session_tick(struct imap_session *s, uint64_t now);
 /* The stream ended or the owner gives up: completes all commands with err, then on_closed. */

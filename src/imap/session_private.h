@@ -11,9 +11,13 @@ struct imap_login {
 	struct imap_command command; /* the one of the current step */
 	struct imap_command id, enable;
 	struct imap_sasl *sasl;
-	char shown[48];   /* of the command in logs, without its secrets */
-	unsigned pending; /* introductory commands under way */
-	bool asked;       /* CAPABILITY, since TLS or login */
+	enum imap_mechanism mechanism;
+	struct buf token;   /* while logging in */
+	bool waiting;       /* for a token */
+	bool token_refused; /* once; then another is asked for */
+	char shown[48];     /* of the command in logs, without its secrets */
+	unsigned pending;   /* introductory commands under way */
+	bool asked;         /* CAPABILITY, since TLS or login */
 	bool introduced;
 };
 

@@ -72,6 +72,24 @@ static void on_compress(void *ctx, bool agreed, struct span rest)
 		pool_on_conn_ready(c);
 }
 
+static void on_token(void *ctx, bool refused)
+{
+	struct conn *c = ctx;
+	struct token_source *tokens = c->pool->options.tokens;
+
+	tokens->want(tokens, &c->token, refused);
+}
+
+static void on_token_got(struct token_wait *w, const char *token, const char *error)
+{
+	struct conn *c = list_entry(w, struct conn, token);
+
+	if (token)
+		imap_session_token(c->session, token, now(c));
+	else
+		imap_session_fail(c->session, ERR_AUTH, error);
+}
+
 static void on_ready(void *ctx)
 {
 	struct conn *c = ctx;
@@ -172,6 +190,7 @@ static void on_session_closed(void *ctx, int err, const char *text)
 	struct conn *c = ctx;
 
 	set_state(c, CONN_DEAD);
+	list_remove(&c->token.link);
 	c->error = err;
 	c->closed = conn_counts(c);
 	net_stream_destroy(c->stream);
@@ -239,6 +258,7 @@ struct conn *conn_create(struct pool *p, unsigned number)
 	struct imap_session_options session = {
 		.name = c->name,
 		.host = o->host,
+		.port = o->port,
 		.login = o->login,
 		.starttls = o->mode == POOL_TLS_STARTTLS,
 		.timeout = o->timeout,
@@ -251,13 +271,16 @@ struct conn *conn_create(struct pool *p, unsigned number)
 		.connect_timeout = o->timeout,
 	};
 	static const struct imap_session_events session_events = {on_send, on_starttls, on_compress,
-		on_ready, on_untagged, on_body_begin, on_body_data, on_body_end, on_session_closed};
+		on_token, on_ready, on_untagged, on_body_begin, on_body_data, on_body_end,
+		on_session_closed};
 	static const struct net_stream_events stream_events = {
 		.on_open = on_open, .on_data = on_data, .on_closed = on_stream_closed};
 
 	c->pool = p;
 	snprintf(c->name, sizeof(c->name), "[%u]", number);
 	list_init(&c->tasks);
+	list_init(&c->token.link);
+	c->token.on_token = on_token_got;
 	imap_command_init(&c->select, false, NULL);
 	imap_command_init(&c->rights, false, NULL);
 	list_append(&p->conns, &c->link);
@@ -277,6 +300,7 @@ void conn_destroy(struct conn *c)
 		list_remove(c->tasks.next);
 	}
 	list_remove(&c->link);
+	list_remove(&c->token.link);
 	net_stream_destroy(c->stream);
 	imap_session_destroy(c->session);
 	imap_command_finish(&c->select);

@@ -5,6 +5,7 @@
 
 #include "mail/linerate.h"
 #include "mail/pool.h"
+#include "mail/token.h"
 #include "net/stream.h"
 
 enum conn_state {
@@ -47,6 +48,8 @@ struct conn {
 	unsigned select_pending;
 	int select_error;
 	bool select_lost; /* the connection went before the answer */
+
+	struct token_wait token; /* for the login */
 
 	struct list tasks; /* granted */
 	unsigned task_count;

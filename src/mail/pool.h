@@ -24,6 +24,7 @@ struct conn;
 struct mailbox;
 struct net_tls;
 struct pool;
+struct token_source;
 
 /* Exchange answers about 50 pipelined commands with BAD; 16 fill any line that was measured. */
 #define POOL_DEPTH 16
@@ -37,6 +38,7 @@ struct pool_options {
 	const char *host;
 	uint16_t port;
 	struct imap_login_as login;
+	struct token_source *tokens; /* where login.token says so */
 	enum pool_tls mode;
 	struct net_tls *tls; /* NULL with POOL_TLS_NONE */
 	enum pool_compress compress;

@@ -131,6 +131,7 @@ class FakeImap:
                 self.context.maximum_version = tls_max
         self.commands = []
         self.answers = []       # lines of clients within AUTHENTICATE
+        self.tokens, self.tokens_seen = set(), []   # OAuth: what is good, and what came
         self.authzid = None     # whom the last one to log in acts as
         self.sessions = []
         self.connections = 0

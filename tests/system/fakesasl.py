@@ -7,6 +7,7 @@ import base64
 import hashlib
 import hmac
 import os
+import re
 
 
 class Cancelled(Exception):
@@ -81,7 +82,28 @@ def scram(name, plus=False):
     return run
 
 
+def oauth(form, bad_news, goodbye):
+    """OAUTHBEARER and XOAUTH2: the NO comes after the client has answered the bad news."""
+    def run(session, exchange):
+        server = session.server
+        match = re.fullmatch(form, exchange.ask())
+        if not match:
+            return b"BAD what is that?"
+        server.authzid, token = match.groups()
+        server.tokens_seen.append(token.decode())
+        if token.decode() in server.tokens:
+            return session.enter()
+        if exchange.ask(bad_news) != goodbye:
+            return b"BAD what is that?"
+        return b"NO [AUTHENTICATIONFAILED] not with that"
+    return run
+
+
 MECHANISMS = {
+    "OAUTHBEARER": oauth(rb"n,a=([^,]*),\x01host=[^\x01]+\x01port=\d+\x01auth=Bearer ([^\x01]+)\x01\x01",
+                         b'{"status":"invalid_token","scope":"imap"}', b"\x01"),
+    "XOAUTH2": oauth(rb"user=([^\x01]*)\x01auth=Bearer ([^\x01]+)\x01\x01",
+                     b'{"status":"400","schemes":"Bearer","scope":"https://mail.google.com/"}', b""),
     "PLAIN": plain, "LOGIN": login, "EXTERNAL": external,
     "SCRAM-SHA-1": scram("sha1"), "SCRAM-SHA-256": scram("sha256"),
     "SCRAM-SHA-1-PLUS": scram("sha1", True), "SCRAM-SHA-256-PLUS": scram("sha256", True),

@@ -95,7 +95,7 @@ class Mount:
             source = f"imaps://{user or server.user}@localhost:{port or server.imaps_port}/{mailbox}"
         self.options = [*options]
         given = {option.partition("=")[0] for option in options}
-        if not given & {"passfile", "passcmd", "certfile"}:
+        if not given & {"passfile", "passcmd", "certfile", "tokencmd"}:
             self.options.append(f"passfile={server.password_file}")
         if trust and "cafile" not in given:
             self.options.append(f"cafile={server.ca_file}")

@@ -100,7 +100,7 @@ def test_not_offered(server, mount):
 
 
 @pytest.mark.parametrize("options, pattern", [
-    (("auth=CRAM-MD5",), "auth= is one of EXTERNAL, SCRAM-SHA-256-PLUS,"),
+    (("auth=CRAM-MD5",), "auth= is one of OAUTHBEARER, XOAUTH2, EXTERNAL, SCRAM-SHA-256-PLUS,"),
     (("auth=EXTERNAL",), "auth=EXTERNAL needs certfile="),
     (("keyfile=/x",), "keyfile= needs its certificate"),
     (("auth=LOGIN", "authzid=jane"), "auth=LOGIN cannot carry an authzid="),

@@ -112,6 +112,13 @@ static void on_compress(void *ctx, bool agreed, struct span rest)
 	p->behind = rest.n;
 }
 
+static void on_token(void *ctx, bool refused)
+{
+	struct play *p = ctx;
+
+	EVENT(p, "token %s\n", refused ? "refused" : "wanted");
+}
+
 static void on_ready(void *ctx)
 {
 	struct play *p = ctx;
@@ -173,8 +180,8 @@ static void on_closed(void *ctx, int err, const char *text)
 		CHECK(p->done[i]);
 }
 
-static const struct imap_session_events events = {on_send, on_starttls, on_compress, on_ready,
-	on_untagged, on_body_begin, on_body_data, on_body_end, on_closed};
+static const struct imap_session_events events = {on_send, on_starttls, on_compress, on_token,
+	on_ready, on_untagged, on_body_begin, on_body_data, on_body_end, on_closed};
 
 static int hex(char c)
 {
@@ -283,6 +290,15 @@ static void act_tick(struct play *p, struct span args)
 	imap_session_tick(p->session, p->now);
 }
 
+static void act_token(struct play *p, struct span args)
+{
+	char token[128];
+
+	snprintf(token, sizeof(token), "%.*s", (int)args.n, args.p);
+	p->calling = false;
+	imap_session_token(p->session, token, p->now);
+}
+
 static void act_logout(struct play *p, struct span args)
 {
 	imap_session_logout(p->session);
@@ -318,6 +334,7 @@ static const struct {
 	{{"idle", 4}, act_idle},
 	{{"end-idle", 8}, act_end_idle},
 	{{"tls", 3}, act_tls},
+	{{"token", 5}, act_token},
 	{{"tick", 4}, act_tick},
 	{{"logout", 6}, act_logout},
 	{{"forget", 6}, act_forget},
@@ -438,6 +455,8 @@ static bool take_option(struct play *p, struct span line)
 		return take_binding(p, line);
 	else if (span_equal(line, SPAN("certificate")))
 		p->options.login.certificate = true;
+	else if (span_equal(line, SPAN("token")))
+		p->options.login.token = true;
 	else if (span_equal(line, SPAN("no-password")))
 		p->options.login.password = NULL;
 	else if (starts_with(&line, SPAN("timeout: ")))
@@ -535,6 +554,7 @@ void script_play(struct script *s, size_t part, size_t cut)
 	p = (struct play){.script = s};
 	p.options = (struct imap_session_options){.name = "test",
 		.host = "mail.example",
+		.port = 993,
 		.login = {.user = s->user, .password = s->password},
 		.timeout = 60000};
 	current = &p;

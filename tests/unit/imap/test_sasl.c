@@ -1,6 +1,6 @@
 /*
- * Each mechanism against GNU SASL's own server, and which one is chosen. The channel binding of
- * either side is given: what an attacker between the two has, differs.
+ * Each mechanism that GNU SASL has against GNU SASL's own server, and which one is chosen. The
+ * channel binding of either side is given: what an attacker between the two has, differs.
  */
 #include "imap/sasl.h"
 
@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "base/error.h"
-#include "imap/session.h"
+#include "imap/oauth.h"
 
 #define SET(m) (UINT32_C(1) << IMAP_AUTH_##m)
 #define ALL_PASSWORD                                                                               \
@@ -109,7 +109,9 @@ static bool log_in(enum imap_mechanism m, const struct imap_login_as *as,
 	Gsasl *context;
 	Gsasl_session *session;
 
-	assert_int_equal(imap_sasl_create(&client, m, as, ours, "localhost"), 0);
+	struct imap_sasl_options options = {
+		.mechanism = m, .as = as, .binding = ours, .host = "localhost", .port = 993};
+	assert_int_equal(imap_sasl_create(&client, &options), 0);
 	assert_int_equal(imap_sasl_mechanism(client), m);
 	assert_int_equal(gsasl_init(&context), GSASL_OK);
 	gsasl_callback_set(context, on_property);
@@ -132,6 +134,8 @@ static void each_mechanism(void **state)
 
 	for (int i = IMAP_AUTH_ANY + 1; i < IMAP_MECHANISMS; i++) {
 		enum imap_mechanism m = (enum imap_mechanism)i;
+		if (imap_mechanism_uses(m) & IMAP_USES_TOKEN)
+			continue;
 		bool proves = imap_mechanism_uses(m) & IMAP_USES_PASSWORD;
 		for (int b = 0; b < 2; b++) {
 			struct server server = {.binding = bindings[b]};
@@ -149,7 +153,8 @@ static void as_another(void **state)
 	for (int i = IMAP_AUTH_ANY + 1; i < IMAP_MECHANISMS; i++) {
 		enum imap_mechanism m = (enum imap_mechanism)i;
 		struct server server = {.binding = &exporter};
-		if (!imap_mechanism_carries_authzid(m))
+		if (!imap_mechanism_carries_authzid(m) ||
+			(imap_mechanism_uses(m) & IMAP_USES_TOKEN))
 			continue;
 		assert_true(log_in(m, &as, &exporter, &server));
 		assert_string_equal(server.authzid, "jane=,");
@@ -215,6 +220,41 @@ static void with_authzid(void **state)
 	assert_int_equal(choose(SET(LOGIN), as, &none), IMAP_AUTH_ANY);
 }
 
+static void with_a_token(void **state)
+{
+	const struct imap_login_as as = {.token = true};
+	const struct imap_login_as both = {.token = true, .certificate = true};
+
+	assert_int_equal(choose(SET(OAUTHBEARER) | SET(XOAUTH2) | ALL_PASSWORD, as, &unique),
+		IMAP_AUTH_OAUTHBEARER);
+	assert_int_equal(choose(SET(XOAUTH2) | SET(EXTERNAL), both, &unique), IMAP_AUTH_XOAUTH2);
+	assert_int_equal(choose(ALL_PASSWORD, as, &unique), IMAP_AUTH_ANY);
+}
+
+static void expect_words(const char *json, const char *words)
+{
+	char *challenge, text[64];
+
+	assert_int_equal(gsasl_base64_to(json, strlen(json), &challenge, NULL), GSASL_OK);
+	assert_int_equal(imap_oauth_explain(span_of(challenge), text, sizeof(text)), 0);
+	assert_string_equal(text, words);
+	gsasl_free(challenge);
+}
+
+static void what_a_server_has_against_a_token(void **state)
+{
+	expect_words("{\"status\":\"invalid_token\"}", "status invalid_token");
+	expect_words(
+		" { \"status\" : 401 , \"x\":null,\"scope\":\"a b\" } ", "status 401, scope a b");
+	expect_words("{\"error\":\"say \\\"no\\\" to \\/\"}", "error say \"no\" to /");
+	expect_words("{\"status\":\"\\", "{\"status\":\"\\");
+	expect_words("{}", "{}");
+	expect_words("{\"status\":{\"deep\":1}}", "{\"status\":{\"deep\":1}}");
+	expect_words("", "");
+	expect_words("{\"status\":\"0123456789012345678901234567890123456789012345678901234567\"}",
+		"status 01234567890123456789012345678901234567890123456789012...");
+}
+
 static void names(void **state)
 {
 	assert_int_equal(
@@ -237,6 +277,8 @@ int main(void)
 		cmocka_unit_test(the_strongest),
 		cmocka_unit_test(the_one_asked_for),
 		cmocka_unit_test(with_authzid),
+		cmocka_unit_test(with_a_token),
+		cmocka_unit_test(what_a_server_has_against_a_token),
 		cmocka_unit_test(names),
 	};
 

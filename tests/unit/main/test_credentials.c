@@ -236,7 +236,12 @@ static void run(const char *command, uint64_t timeout, struct result *r)
 
 	*r = (struct result){.calls = 0};
 	assert_int_equal(uv_loop_init(&loop), 0);
-	credentials_command_start(&loop, command, timeout, on_done, r);
+	const struct credentials_command_options options = {.option = "passcmd",
+		.noun = "password",
+		.command = command,
+		.max = CREDENTIALS_MAX,
+		.timeout = timeout};
+	credentials_command_start(&loop, &options, on_done, r);
 	assert_int_equal(r->calls, 0);
 	uv_run(&loop, UV_RUN_DEFAULT);
 	assert_int_equal(r->calls, 1);
@@ -324,8 +329,13 @@ static void test_command_cancel(void **state)
 		struct result r = {.calls = 0};
 		uv_loop_t loop;
 		assert_int_equal(uv_loop_init(&loop), 0);
+		const struct credentials_command_options options = {.option = "passcmd",
+			.noun = "password",
+			.command = commands[i],
+			.max = CREDENTIALS_MAX,
+			.timeout = CREDENTIALS_TIMEOUT};
 		struct credentials_command *c = credentials_command_start(
-			&loop, commands[i], CREDENTIALS_TIMEOUT, on_done, &r);
+			&loop, &options, on_done, &r);
 		if (i == 1)
 			uv_run(&loop, UV_RUN_NOWAIT);
 		if (r.calls == 0)

@@ -197,6 +197,10 @@ static void test_login(void **state)
 	parse_o(&o, "certfile=/c,auth=PLAIN");
 	assert_false(o.without_password);
 	options_finish(&o);
+	parse_o(&o, "tokencmd=get 'a token'");
+	assert_string_equal(o.tokencmd, "get 'a token'");
+	assert_true(o.without_password);
+	options_finish(&o);
 	parse_o(&o, "certfile=/c,passfile=/p,auth=EXTERNAL");
 	assert_true(o.without_password);
 	options_finish(&o);
@@ -424,8 +428,12 @@ static void test_refused(void **state)
 		 "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
 			"with tls=none there is no certificate"},
 		{"auth=CRAM-MD5",
-			"auth= is one of EXTERNAL, SCRAM-SHA-256-PLUS, SCRAM-SHA-1-PLUS, "},
+			"auth= is one of OAUTHBEARER, XOAUTH2, EXTERNAL, SCRAM-SHA-256-PLUS, "},
 		{"auth=EXTERNAL", "auth=EXTERNAL needs certfile="},
+		{"auth=XOAUTH2", "auth=XOAUTH2 needs tokencmd="},
+		{"auth=PLAIN,tokencmd=x", "auth=PLAIN has no use for tokencmd="},
+		{"passcmd=y,tokencmd=x", "tokencmd= excludes passfile= and passcmd="},
+		{"tokencmd='x", "tokencmd= is no command"},
 		{"keyfile=/k", "keyfile= needs its certificate"},
 		{"auth=login,authzid=jane", "auth=LOGIN cannot carry an authzid="},
 		{"tls=none,auth=SCRAM-SHA-256-PLUS", "needs TLS"},
@@ -487,7 +495,7 @@ static void test_help(void **state)
 {
 	static const char *const names[] = {"ro", "subscribed", "suffix=", "passfile=", "passcmd=",
 		"tls=", "cafile=", "fingerprint=", "tls_priority=", "certfile=", "keyfile=",
-		"auth=", "authzid=", "timeout=", "connections=", "compress=", "cache=",
+		"tokencmd=", "auth=", "authzid=", "timeout=", "connections=", "compress=", "cache=",
 		"cache_size=", "uid=", "gid=", "umask=", "fmask=", "dmask=", "allow_other",
 		"allow_root", "default_permissions", "auto_unmount", "fsname=", "subtype=", "-h",
 		"-V", "-f", "-d", "-s"};
