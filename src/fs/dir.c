@@ -101,6 +101,12 @@ void dir_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 /* --- readdir --- */
 
+/* How long the kernel may keep the name of a mailbox. */
+static double name_timeout(const struct fs *fs)
+{
+	return watch_has_names(fs->account->watch) ? NAME_TIMEOUT : ATTR_TIMEOUT;
+}
+
 struct listing {
 	struct fs *fs;
 	fuse_req_t req;
@@ -127,7 +133,7 @@ static bool put(
 			.generation = 1,
 			.attr = *st,
 			.attr_timeout = ATTR_TIMEOUT,
-			.entry_timeout = ATTR_TIMEOUT,
+			.entry_timeout = S_ISDIR(st->st_mode) ? name_timeout(l->fs) : ATTR_TIMEOUT,
 		};
 		n = fuse_add_direntry_plus(l->req, at, room, name, &e, (off_t)position);
 	}
@@ -262,14 +268,14 @@ void dir_readdirplus(
 
 /* --- lookup --- */
 
-static void reply_entry(fuse_req_t req, const struct stat *st)
+static void reply_entry(fuse_req_t req, const struct stat *st, double timeout)
 {
 	struct fuse_entry_param e = {
 		.ino = st->st_ino,
 		.generation = 1,
 		.attr = *st,
 		.attr_timeout = ATTR_TIMEOUT,
-		.entry_timeout = ATTR_TIMEOUT,
+		.entry_timeout = timeout,
 	};
 
 	fuse_reply_entry(req, &e);
@@ -288,7 +294,7 @@ static bool lookup_directory(struct fs *fs, fuse_req_t req, struct mailbox *mb, 
 	if (!found)
 		return false;
 	entry_stat_directory(fs, found, &st);
-	reply_entry(req, &st);
+	reply_entry(req, &st, name_timeout(fs));
 	return true;
 }
 
@@ -307,7 +313,7 @@ static bool lookup_message(struct fs_op *op)
 		return true;
 	}
 	entry_stat_message(op->fs, op->mb, m, &st);
-	reply_entry(op->req, &st);
+	reply_entry(op->req, &st, ATTR_TIMEOUT);
 	op_end(op);
 	return true;
 }
@@ -351,6 +357,8 @@ void dir_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		fuse_reply_err(req, mb ? ENOTDIR : ESTALE);
 		return;
 	}
+	if (mb->child_count > 0 || mb == fs->account->top)
+		watch_use_names(fs->account->watch);
 	if (lookup_directory(fs, req, mb, name) || control_lookup(fs, req, parent, name)) {
 		op_log("lookup", parent, started, 0);
 		return;

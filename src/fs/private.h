@@ -12,6 +12,8 @@
 
 /* Messages never change and are announced when they go; directories are announced too. Seconds. */
 #define ATTR_TIMEOUT 86400.0
+/* The same for the name of a mailbox where watch_use_names is to hear of its use. */
+#define NAME_TIMEOUT 1.0
 
 struct control;
 struct notifier;

@@ -75,7 +75,7 @@ static void on_first(void *ctx, int err, const char *text)
 	s->account = a;
 	s->wait.on_wake = on_listed_first;
 	list_append(&a->list_waiters, &s->wait.link);
-	lister_start(a);
+	lister_start(a, true);
 }
 
 /* What runs beside the filesystem while the server is there. */
@@ -264,7 +264,7 @@ void account_list(struct account *a, struct account_wait *w)
 {
 	list_append(&a->list_waiters, &w->link);
 	if (!a->lister)
-		lister_start(a);
+		lister_start(a, true);
 }
 
 bool account_fresh_try(struct account *a, struct account_wait *w)

@@ -60,6 +60,7 @@ struct account {
 	uint64_t listed;       /* uv_now of the last LIST; 0: never */
 	struct lister *lister; /* LIST under way */
 	bool list_again;       /* names changed meanwhile */
+	bool stated;           /* the last LIST brought STATUS along */
 	struct poll *poll;     /* the same for the look at all mailboxes */
 	struct watch *watch;
 	struct list list_waiters; /* struct account_wait */
@@ -121,6 +122,7 @@ void account_free_tree(struct account *a);
 
 /* --- lister.c --- */
 
-void lister_start(struct account *a);
+/* status: asks for the status of each mailbox too, where LIST can (RFC 5819). */
+void lister_start(struct account *a, bool status);
 
 #endif

@@ -16,6 +16,7 @@ struct lister {
 	struct imap_command namespace, list;
 	unsigned pending;
 	int err;
+	bool status;     /* wanted */
 	bool named;      /* anything */
 	bool confirming; /* the second time */
 };
@@ -65,7 +66,7 @@ static void finish(struct lister *l)
 	a->lister = NULL;
 	free(l);
 	if (err == 0 && a->list_again)
-		lister_start(a);
+		lister_start(a, true);
 	wake_all(a, err);
 }
 
@@ -121,21 +122,18 @@ static void add_list(struct lister *l, uint32_t capabilities)
 	struct account *a = l->account;
 	struct imap_command *c = &l->list;
 	bool extended = capabilities & IMAP_CAP_LIST_EXTENDED;
+	bool status = l->status && (capabilities & IMAP_CAP_LIST_STATUS);
 
 	if (a->options.subscribed)
 		imap_command_add(c, extended ? "LIST (SUBSCRIBED) \"\" \"*\"" : "LSUB \"\" \"*\"");
 	else
 		imap_command_add(c, "LIST \"\" \"*\"");
-	if (extended && (capabilities & (IMAP_CAP_SPECIAL_USE | IMAP_CAP_LIST_STATUS)))
-		imap_command_add(c, " RETURN (%s%s%s)",
-			capabilities & IMAP_CAP_SPECIAL_USE ? "SPECIAL-USE" : "",
-			(capabilities & IMAP_CAP_SPECIAL_USE) &&
-					(capabilities & IMAP_CAP_LIST_STATUS)
-				? " "
-				: "",
-			capabilities & IMAP_CAP_LIST_STATUS
-				? "STATUS (MESSAGES UIDNEXT UIDVALIDITY)"
-				: "");
+	bool special = capabilities & IMAP_CAP_SPECIAL_USE;
+	a->stated = extended && status;
+	if (extended && (special || status))
+		imap_command_add(c, " RETURN (%s%s%s)", special ? "SPECIAL-USE" : "",
+			special && status ? " " : "",
+			status ? "STATUS (MESSAGES UIDNEXT UIDVALIDITY)" : "");
 	imap_command_add(c, "\r\n");
 }
 
@@ -161,12 +159,13 @@ static void on_conn(struct pool_task *t)
 	pool_submit(t, &l->list);
 }
 
-void lister_start(struct account *a)
+void lister_start(struct account *a, bool status)
 {
 	struct lister *l = mem_zalloc(sizeof(*l));
 
 	a->list_again = false;
 	l->account = a;
+	l->status = status;
 	l->task = (struct pool_task){
 		.access = POOL_NO_MAILBOX,
 		.on_conn = on_conn,

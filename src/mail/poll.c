@@ -170,7 +170,7 @@ static void on_listed(struct account_wait *w, int err)
 	if (err == 0)
 		check_selected(a);
 	/* LIST brought the status along. */
-	if (err < 0 || (pool_capabilities(a->pool) & IMAP_CAP_LIST_STATUS)) {
+	if (err < 0 || a->stated) {
 		finish(p);
 		return;
 	}

@@ -7,8 +7,11 @@
  *   POLL     no connection.
  *
  * Beside it a timer looks at everything: LIST, with STATUS where the server gives it along, else
- * STATUS for each mailbox that was listed. With NOTIFY too: it may not cover all mailboxes, and
- * Dovecot 2.3 tells of one renamed or deleted only when the next is created.
+ * STATUS for each mailbox that was listed. With NOTIFY too: it may not cover all mailboxes.
+ *
+ * Dovecot 2.3 reads NOTIFY's news of names from an index that a rename or delete does not write,
+ * only the next LIST by anybody. NOOP and IDLE do not help, so while names are used we do that
+ * LIST.
  */
 #include "mail/watch.h"
 
@@ -22,6 +25,9 @@
 
 #define IDLE_RENEW (9 * 60 * 1000)
 #define NOTIFY_PROOF (2 * 60 * 1000)
+/* Milliseconds after which a name in use is worth a LIST. With the second for which the kernel
+ * keeps the name of a mailbox it is no more than two until a change shows. */
+#define NAMES_FRESH 900
 #define NOTIFY                                                                                     \
 	"NOTIFY SET STATUS (personal (MessageNew MessageExpunge MailboxName SubscriptionChange))"
 
@@ -213,7 +219,7 @@ static void names_changed(struct account *a)
 	if (a->lister)
 		a->list_again = true;
 	else
-		lister_start(a);
+		lister_start(a, true);
 }
 
 static void on_untagged(struct pool_task *t, const struct imap_response *r, uint32_t uid)
@@ -396,6 +402,20 @@ bool watch_covers(const struct watch *w, const struct mailbox *mb, uint64_t sinc
 	if (w->mode == WATCH_IDLE)
 		return w->task.mailbox == mb && w->in_use == mb;
 	return mb->watched == w->generation && since >= w->live_since;
+}
+
+bool watch_has_names(const struct watch *w)
+{
+	return !w->started || w->mode == WATCH_NOTIFY;
+}
+
+void watch_use_names(struct watch *w)
+{
+	struct account *a = w->account;
+
+	if (w->started && watch_has_names(w) && !a->lister && !pool_is_unsure(a->pool) &&
+		uv_now(a->loop) >= a->listed + NAMES_FRESH)
+		lister_start(a, false);
 }
 
 struct pool *watch_pool(const struct watch *w)

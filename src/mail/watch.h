@@ -25,6 +25,12 @@ void watch_use(struct watch *w, struct mailbox *mb);
 void watch_forget(struct watch *w, const struct mailbox *mb);
 /* Looks at everything now, and whether the watching connection still lives. */
 void watch_refresh(struct watch *w);
+/* Somebody looks up a mailbox by its name. A server with NOTIFY should tell of names, but may do so
+ * only when it happens to look at its own list: then a LIST in the background makes it true, so
+ * that who asks again sees it. */
+void watch_use_names(struct watch *w);
+/* Whether watch_use_names is of use there, or may be when the server can be reached. */
+bool watch_has_names(const struct watch *w);
 /* Whether the server would have told of any change of this mailbox since `since` (uv_now). */
 bool watch_covers(const struct watch *w, const struct mailbox *mb, uint64_t since);
 /* Of the watching connection. */
