@@ -15,7 +15,13 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "credentials_command.h"
+#include "netrc.h"
 #include "prompt.h"
+
+enum {
+	NETRC_MAX = 256 << 10,
+	NETRC_CHUNK = 4096,
+};
 
 struct report {
 	char *error;
@@ -35,6 +41,17 @@ __attribute__((format(printf, 3, 4))) static int fail(
 
 /* --- passfile --- */
 
+/* systemd lets a service's user at its credentials by an access list, which shows as a group's
+ * permission. */
+static bool is_credential(const char *path)
+{
+	const char *directory = getenv("CREDENTIALS_DIRECTORY");
+	size_t n = directory ? strlen(directory) : 0;
+
+	return n > 0 && strncmp(path, directory, n) == 0 && path[n] == '/' &&
+	       !strchr(path + n + 1, '/');
+}
+
 /* what: how the file is called where it was named. */
 static int check_file(int fd, const char *what, const char *path, const struct report *r)
 {
@@ -48,7 +65,7 @@ static int check_file(int fd, const char *what, const char *path, const struct r
 		return fail(r, ERR_INVALID,
 			"%s %s belongs to another user (uid %u); make a copy of your own", what,
 			path, (unsigned)st.st_uid);
-	if (st.st_mode & (S_IRGRP | S_IWGRP | S_IROTH | S_IWOTH))
+	if (st.st_mode & ((is_credential(path) ? 0 : S_IRGRP) | S_IWGRP | S_IROTH | S_IWOTH))
 		return fail(r, ERR_INVALID,
 			"others can read or write %s %s (mode %04o); run: chmod 600 '%s'", what,
 			path, (unsigned)(st.st_mode & 07777), path);
@@ -166,6 +183,65 @@ int credentials_read_file(
 	return err;
 }
 
+/* --- netrc --- */
+
+static int read_all(int fd, const char *path, struct buf *text, const struct report *r)
+{
+	for (;;) {
+		char *to = buf_reserve(text, NETRC_CHUNK);
+		if (!to)
+			return fail(r, ERR_LIMIT, "netrc %s is too large", path);
+		ssize_t n = read(fd, to, NETRC_CHUNK);
+		if (n < 0 && errno != EINTR)
+			return fail(r, ERR_IO, "netrc %s: %s", path, strerror(errno));
+		if (n == 0)
+			return 0;
+		if (n > 0)
+			buf_commit(text, (size_t)n);
+	}
+}
+
+static int find_in_netrc(
+	int fd, const struct options *o, struct buf *password, const struct report *r)
+{
+	const char *path = o->netrc;
+	struct buf text;
+
+	buf_init_secret(&text, NETRC_MAX);
+	int err = read_all(fd, path, &text, r);
+	if (err == 0) {
+		err = netrc_find(buf_span(&text), o->source.host, o->source.user, password);
+		if (err < 0)
+			fail(r, err, "netrc %s: %s", path,
+				err == ERR_INVALID ? "a quote has no end" : "a word is too long");
+	}
+	buf_finish(&text);
+	return err;
+}
+
+/* The usual file matters only where it has this account. */
+static int read_netrc(const struct options *o, struct buf *password, char *error, size_t size)
+{
+	const struct report r = {error, size};
+	int fd = open(o->netrc, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+	if (fd < 0)
+		return o->netrc_given ? fail(&r, ERR_IO, "netrc %s: %s", o->netrc, strerror(errno))
+				      : 0;
+	int err = find_in_netrc(fd, o, password, &r);
+	if (err < 0 && !o->netrc_given)
+		err = 0;
+	if (err == 0 && (password->len > 0 || o->netrc_given))
+		err = check_file(fd, "netrc", o->netrc, &r);
+	if (err == 0 && password->len == 0 && o->netrc_given)
+		err = fail(&r, ERR_INVALID, "netrc %s has no password of %s at machine %s",
+			o->netrc, o->source.user, o->source.host);
+	if (err < 0)
+		buf_clear(password);
+	close(fd);
+	return err;
+}
+
 /* --- passcmd --- */
 
 struct waiting {
@@ -225,6 +301,21 @@ static int prompt(const struct options *o, struct buf *password, char *error, si
 	return err;
 }
 
+/* What a service of systemd is given under our name; nothing when there is none. */
+static int read_credential(struct buf *password, char *error, size_t size)
+{
+	const char *directory = getenv("CREDENTIALS_DIRECTORY");
+	int err = 0;
+
+	if (!directory || *directory != '/')
+		return 0;
+	char *path = mem_printf("%s/imapfs", directory);
+	if (access(path, F_OK) == 0)
+		err = credentials_read_file(path, CREDENTIALS_TIMEOUT, password, error, size);
+	free(path);
+	return err;
+}
+
 int credentials_get(const struct options *o, struct buf *password, char *error, size_t size)
 {
 	if (o->without_password)
@@ -234,5 +325,10 @@ int credentials_get(const struct options *o, struct buf *password, char *error, 
 			o->passfile, CREDENTIALS_TIMEOUT, password, error, size);
 	if (o->passcmd)
 		return run_command(o->passcmd, password, error, size);
-	return prompt(o, password, error, size);
+	if (o->netrc_given)
+		return read_netrc(o, password, error, size);
+	int err = read_credential(password, error, size);
+	if (err == 0 && password->len == 0 && o->netrc)
+		err = read_netrc(o, password, error, size);
+	return err < 0 || password->len > 0 ? err : prompt(o, password, error, size);
 }

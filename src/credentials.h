@@ -17,8 +17,9 @@
 /* How long a command, or who writes to a passfile that is a pipe, may take, in milliseconds. */
 #define CREDENTIALS_TIMEOUT 60000
 
-/* Appends the password to `password`, by what o says: passfile, passcmd, else the prompt; nothing
- * when the login does without one. Blocks, so only before the event loop runs and before the
+/* Appends the password to `password`, by what o says: passfile, passcmd or netrc; else the
+ * credential "imapfs" of a service of systemd, the user's netrc, or the prompt; nothing when the
+ * login does without one. Blocks, so only before the event loop runs and before the
  * process has signal handlers: a signal at the prompt restores the terminal and then does what it
  * always does. Returns 0 or an error (ERR_IO, ERR_INVALID, ERR_TIMEOUT, ERR_CANCELED, buf's) and
  * one line in error. */

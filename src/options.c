@@ -182,8 +182,6 @@ static int settle_login(struct options_parser *p)
 		return options_fail(p, "keyfile= needs its certificate, certfile=");
 	if ((uses & IMAP_USES_CERTIFICATE) && !o->certfile)
 		return options_fail(p, "auth=%s needs certfile=", imap_mechanism_name(o->auth));
-	if (o->tokencmd && (o->passfile || o->passcmd))
-		return options_fail(p, "tokencmd= excludes passfile= and passcmd=");
 	if ((uses & IMAP_USES_TOKEN) && !o->tokencmd)
 		return options_fail(p, "auth=%s needs tokencmd=", imap_mechanism_name(o->auth));
 	if ((uses & IMAP_USES_PASSWORD) && o->tokencmd)
@@ -194,7 +192,7 @@ static int settle_login(struct options_parser *p)
 			p, "auth=%s cannot carry an authzid=", imap_mechanism_name(o->auth));
 	if (o->certfile && !o->keyfile)
 		o->keyfile = mem_strdup(o->certfile);
-	bool given = o->passfile || o->passcmd;
+	bool given = o->passfile || o->passcmd || o->netrc_given;
 	o->without_password = any ? o->tokencmd || (o->certfile && !given)
 				  : !(uses & IMAP_USES_PASSWORD);
 	return 0;
@@ -270,6 +268,8 @@ static int settle_paths(struct options_parser *p)
 	if (err == 0)
 		err = resolve(p, &o->passfile);
 	if (err == 0)
+		err = resolve(p, &o->netrc);
+	if (err == 0)
 		err = resolve(p, &o->cafile);
 	if (err == 0)
 		err = resolve(p, &o->certfile);
@@ -299,8 +299,12 @@ static int settle(struct options_parser *p)
 {
 	struct options *o = p->o;
 
-	if (o->passfile && o->passcmd)
-		return options_fail(p, "passfile= and passcmd= exclude each other");
+	if (!!o->passfile + !!o->passcmd + !!o->netrc + !!o->tokencmd > 1)
+		return options_fail(
+			p, "passfile=, passcmd=, netrc= and tokencmd= exclude each other");
+	o->netrc_given = o->netrc != NULL;
+	if (!o->netrc && home_directory())
+		o->netrc = mem_strdup("~/.netrc");
 	if (!p->has_fmask)
 		o->fmask = p->umask;
 	if (!p->has_dmask)
@@ -341,6 +345,7 @@ void options_finish(struct options *o)
 	free(o->mountpoint);
 	free(o->passfile);
 	free(o->passcmd);
+	free(o->netrc);
 	free(o->tokencmd);
 	free(o->cafile);
 	free(o->tls_priority);

@@ -40,12 +40,14 @@ struct options {
 	gid_t gid;
 	mode_t fmask, dmask; /* bits taken from the mode of files and of directories */
 
-	struct source source; /* user is always set */
-	char *account;        /* user@host, for people */
-	char *mountpoint;     /* this and the other paths are absolute */
-	char *passfile;       /* these three may be NULL; passfile and passcmd are never both set */
-	char *passcmd;        /* words_split takes it */
-	char *tokencmd;       /* the same; never with the other two */
+	struct source source;     /* user is always set */
+	char *account;            /* user@host, for people */
+	char *mountpoint;         /* this and the other paths are absolute */
+	char *passfile;           /* this and those that follow may be NULL */
+	char *passcmd;            /* words_split takes it */
+	char *netrc;              /* NULL: there is no home directory to have one */
+	bool netrc_given;         /* else it need not exist, nor have this account */
+	char *tokencmd;           /* as passcmd; at most one of these four is given */
 	enum imap_mechanism auth; /* IMAP_AUTH_ANY: the strongest */
 	char *authzid;            /* NULL: the user */
 	char *certfile, *keyfile; /* both or none */

@@ -104,11 +104,11 @@ static int set_text(struct options_parser *p, const struct rule *rule, const cha
 	const struct {
 		const char *name;
 		char **to;
-	} texts[] = {{"passfile", &p->o->passfile}, {"cafile", &p->o->cafile},
-		{"authzid", &p->o->authzid}, {"certfile", &p->o->certfile},
-		{"keyfile", &p->o->keyfile}, {"tls_priority", &p->o->tls_priority},
-		{"cache", &p->o->cache}, {"fsname", &p->fsname}, {"subtype", &p->subtype},
-		{"user", &p->user}};
+	} texts[] = {{"passfile", &p->o->passfile}, {"netrc", &p->o->netrc},
+		{"cafile", &p->o->cafile}, {"authzid", &p->o->authzid},
+		{"certfile", &p->o->certfile}, {"keyfile", &p->o->keyfile},
+		{"tls_priority", &p->o->tls_priority}, {"cache", &p->o->cache},
+		{"fsname", &p->fsname}, {"subtype", &p->subtype}, {"user", &p->user}};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		if (strcmp(texts[i].name, rule->name) == 0)
@@ -303,6 +303,7 @@ static const struct rule rules[] = {
 	{"subscribed", NULL, set_subscribed},
 	{"passfile", "FILE", set_text},
 	{"passcmd", "COMMAND", set_command},
+	{"netrc", "FILE", set_text},
 	{"tokencmd", "COMMAND", set_command},
 	{"auth", "MECHANISM", set_auth},
 	{"authzid", "NAME", set_text},
@@ -421,7 +422,7 @@ int options_fail_unknown(struct options_parser *p, const char *dashes, struct sp
 	if (is_password(name))
 		return options_fail(p,
 			"there is no option '%s%s': a password never belongs on the command line; "
-			"use passfile=, passcmd= or the prompt",
+			"use passfile=, passcmd=, netrc= or the prompt",
 			dashes, printable);
 	if (!hint)
 		return options_fail(

@@ -82,10 +82,11 @@ class Mount:
     flags     -f by default; empty: it goes to the background
     ready     False: does not wait until it is mounted
     trust     False: without cafile=
+    secret    False: without passfile=
     """
 
     def __init__(self, program, server, directory, *options, port=None, mailbox="", source=None,
-                 flags=("-f",), user=None, cache=None, prefix=(), ready=True, trust=True,
+                 flags=("-f",), user=None, cache=None, prefix=(), ready=True, trust=True, secret=True,
                  environment=None):
         self.directory = directory
         self.point = os.path.join(directory, "mail")
@@ -95,7 +96,7 @@ class Mount:
             source = f"imaps://{user or server.user}@localhost:{port or server.imaps_port}/{mailbox}"
         self.options = [*options]
         given = {option.partition("=")[0] for option in options}
-        if not given & {"passfile", "passcmd", "certfile", "tokencmd"}:
+        if secret and not given & {"passfile", "passcmd", "netrc", "certfile", "tokencmd"}:
             self.options.append(f"passfile={server.password_file}")
         if trust and "cafile" not in given:
             self.options.append(f"cafile={server.ca_file}")
@@ -105,8 +106,8 @@ class Mount:
         self.process = None
         self.flags = flags
         self.ready = ready
-        self.environment = dict(os.environ, HOME=directory, XDG_CACHE_HOME=os.path.join(directory, "xdg"),
-                                **(environment or {}))
+        self.environment = {**os.environ, "HOME": directory, "XDG_CACHE_HOME": os.path.join(directory, "xdg"),
+                            **(environment or {})}
 
     def __enter__(self):
         self.start()

@@ -117,6 +117,32 @@ def test_impossible_in_the_clear(server, mount, options, pattern):
     refused(mount, server, USAGE, pattern, "tls=none", *options, source="imap://user@localhost/")
 
 
+# Passwords that are at hand
+
+
+def test_netrc(server, mount, directory):
+    path = write_secret(directory + "/netrc", f'machine localhost\n login {server.user} password "{server.password}"\n')
+    m = mount(server, f"netrc={path}")
+    assert m.read("INBOX", 1) == TEXT
+    os.chmod(path, 0o644)
+    refused(mount, server, LOGIN, "others can read or write netrc .*chmod 600", f"netrc={path}")
+
+
+def test_usual_netrc(server, mount, directory):
+    """That of the home directory, when nothing else is named."""
+    os.mkdir(directory + "/home")
+    write_secret(directory + "/home/.netrc", f'machine localhost login {server.user} password "{server.password}"\n')
+    m = mount(server, secret=False, environment={"HOME": directory + "/home"})
+    assert m.read("INBOX", 1) == TEXT
+
+
+def test_credential(server, mount, directory):
+    """Of a service of systemd."""
+    write_secret(directory + "/imapfs", server.password + "\n", 0o400)
+    m = mount(server, secret=False, environment={"CREDENTIALS_DIRECTORY": directory})
+    assert m.read("INBOX", 1) == TEXT
+
+
 # Bound to the connection
 
 

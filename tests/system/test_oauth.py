@@ -185,7 +185,7 @@ def test_command_fails(mount, fake, program, pattern):
 
 
 @pytest.mark.parametrize("options, pattern", [
-    (("tokencmd=x", "passfile=/x"), "tokencmd= excludes"),
+    (("tokencmd=x", "passfile=/x"), "passfile=, passcmd=, netrc= and tokencmd= exclude each other"),
     (("auth=XOAUTH2",), "auth=XOAUTH2 needs tokencmd="),
     (("tokencmd=x", "auth=PLAIN"), "auth=PLAIN has no use for tokencmd="),
     (("tokencmd='",), "tokencmd= is no command"),

@@ -445,6 +445,90 @@ static void type(struct terminal *t, const char *text)
 	assert_int_equal(write(t->master, text, strlen(text)), strlen(text));
 }
 
+/* --- what is there without being named --- */
+
+static int get(struct options *o, struct buf *password)
+{
+	o->source.host = (char *)(uintptr_t) "imap.example.org";
+	o->source.user = (char *)(uintptr_t) "anna";
+	buf_init_secret(password, CREDENTIALS_MAX);
+	error[0] = '\0';
+	return credentials_get(o, password, error, sizeof(error));
+}
+
+static void assert_gets(struct options *o, const char *expected)
+{
+	struct buf password;
+
+	if (get(o, &password) < 0)
+		fail_msg("%s", error);
+	assert_string_equal(buf_cstr(&password), expected);
+	buf_finish(&password);
+}
+
+static void assert_get_refused(struct options *o, int expected, const char *words)
+{
+	struct buf password;
+
+	assert_int_equal(get(o, &password), expected);
+	if (!strstr(error, words))
+		fail_msg("%s", error);
+	assert_int_equal(password.len, 0);
+	buf_finish(&password);
+}
+
+#define NETRC "machine imap.example.org login anna password lion\n"
+
+static void test_netrc(void **state)
+{
+	struct options o = {.netrc = path, .netrc_given = true};
+
+	write_file(NETRC, strlen(NETRC), 0600);
+	assert_gets(&o, "lion");
+	write_file(NETRC, strlen(NETRC), 0644);
+	assert_get_refused(&o, ERR_INVALID, "others can read or write netrc ");
+	write_file("machine x password y", 20, 0600);
+	assert_get_refused(&o, ERR_INVALID, "has no password of anna at machine imap.example.org");
+	write_file("machine \"x", 10, 0600);
+	assert_get_refused(&o, ERR_INVALID, "a quote has no end");
+	unlink(path);
+	assert_get_refused(&o, ERR_IO, "No such file");
+	/* The usual one is used, and is no trouble where it has nothing for us. */
+	o.netrc_given = false;
+	write_file(NETRC, strlen(NETRC), 0600);
+	assert_gets(&o, "lion");
+	write_file(NETRC, strlen(NETRC), 0644);
+	assert_get_refused(&o, ERR_INVALID, "others can read or write netrc ");
+}
+
+/* A service's credential goes before the netrc, and systemd's way to let the user at it is known.
+ */
+static void test_credential(void **state)
+{
+	struct options o = {.netrc = path};
+	char *credential = mem_printf("%s/imapfs", directory);
+
+	write_file(NETRC, strlen(NETRC), 0600);
+	setenv("CREDENTIALS_DIRECTORY", directory, 1);
+	assert_gets(&o, "lion");
+	int fd = open(credential, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0440);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "tiger\n", 6), 6);
+	assert_int_equal(fchmod(fd, 0440), 0);
+	assert_gets(&o, "tiger");
+	o.passfile = credential;
+	assert_gets(&o, "tiger");
+	unsetenv("CREDENTIALS_DIRECTORY");
+	assert_get_refused(&o, ERR_INVALID, "others can read or write passfile");
+	setenv("CREDENTIALS_DIRECTORY", directory, 1);
+	assert_int_equal(fchmod(fd, 0444), 0);
+	assert_get_refused(&o, ERR_INVALID, "others can read or write passfile");
+	unsetenv("CREDENTIALS_DIRECTORY");
+	close(fd);
+	unlink(credential);
+	free(credential);
+}
+
 static void test_prompt(void **state)
 {
 	char shown[1000], report[1000];
@@ -538,6 +622,8 @@ int main(void)
 		cmocka_unit_test(test_command_timeout),
 		cmocka_unit_test(test_command_cancel),
 		cmocka_unit_test(test_get_by_command),
+		cmocka_unit_test(test_netrc),
+		cmocka_unit_test(test_credential),
 		cmocka_unit_test(test_prompt),
 		cmocka_unit_test(test_prompt_without_answer),
 		cmocka_unit_test(test_prompt_interrupted),

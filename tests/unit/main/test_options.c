@@ -197,7 +197,13 @@ static void test_login(void **state)
 	parse_o(&o, "certfile=/c,auth=PLAIN");
 	assert_false(o.without_password);
 	options_finish(&o);
+	parse_o(&o, "netrc=~/n");
+	assert_string_equal(o.netrc, "/home/anna/n");
+	assert_true(o.netrc_given);
+	options_finish(&o);
 	parse_o(&o, "tokencmd=get 'a token'");
+	assert_string_equal(o.netrc, "/home/anna/.netrc");
+	assert_false(o.netrc_given);
 	assert_string_equal(o.tokencmd, "get 'a token'");
 	assert_true(o.without_password);
 	options_finish(&o);
@@ -432,7 +438,8 @@ static void test_refused(void **state)
 		{"auth=EXTERNAL", "auth=EXTERNAL needs certfile="},
 		{"auth=XOAUTH2", "auth=XOAUTH2 needs tokencmd="},
 		{"auth=PLAIN,tokencmd=x", "auth=PLAIN has no use for tokencmd="},
-		{"passcmd=y,tokencmd=x", "tokencmd= excludes passfile= and passcmd="},
+		{"passcmd=y,tokencmd=x", "exclude each other"},
+		{"netrc=/n,passfile=/p", "exclude each other"},
 		{"tokencmd='x", "tokencmd= is no command"},
 		{"keyfile=/k", "keyfile= needs its certificate"},
 		{"auth=login,authzid=jane", "auth=LOGIN cannot carry an authzid="},
@@ -493,12 +500,12 @@ static void test_suffix_of_64_octets(void **state)
 
 static void test_help(void **state)
 {
-	static const char *const names[] = {"ro", "subscribed", "suffix=", "passfile=", "passcmd=",
-		"tls=", "cafile=", "fingerprint=", "tls_priority=", "certfile=", "keyfile=",
-		"tokencmd=", "auth=", "authzid=", "timeout=", "connections=", "compress=", "cache=",
-		"cache_size=", "uid=", "gid=", "umask=", "fmask=", "dmask=", "allow_other",
-		"allow_root", "default_permissions", "auto_unmount", "fsname=", "subtype=", "-h",
-		"-V", "-f", "-d", "-s"};
+	static const char *const names[] = {"ro", "subscribed",
+		"suffix=", "passfile=", "passcmd=", "netrc=", "tls=", "cafile=", "fingerprint=",
+		"tls_priority=", "certfile=", "keyfile=", "tokencmd=", "auth=", "authzid=",
+		"timeout=", "connections=", "compress=", "cache=", "cache_size=", "uid=", "gid=",
+		"umask=", "fmask=", "dmask=", "allow_other", "allow_root", "default_permissions",
+		"auto_unmount", "fsname=", "subtype=", "-h", "-V", "-f", "-d", "-s"};
 	char *text = NULL;
 	size_t n = 0;
 	FILE *out = open_memstream(&text, &n);
