@@ -56,7 +56,7 @@ struct imap_session *imap_session_create(const struct imap_session_options *opti
 	s->options = *options;
 	s->events = *events;
 	s->ctx = ctx;
-	s->active = now;
+	s->born = s->active = now;
 	list_init(&s->queue);
 	list_init(&s->flight);
 	list_init(&s->unbuilt);
@@ -270,11 +270,14 @@ void imap_session_tick(struct imap_session *s, uint64_t now)
 	/* In IDLE the server owes nothing. */
 	bool due = s->pending > (imap_session_is_idle(s) ? 1u : 0u) ||
 		   (s->state < IMAP_READY && !s->login.waiting);
+	bool silent = now >= s->active + s->options.timeout;
+	/* One that drips octets says nothing by them. */
+	bool late = s->state < IMAP_READY && now >= s->born + s->options.timeout;
 
-	if (!due || s->state == IMAP_DEAD || s->state == IMAP_TLS ||
-		now < s->active + s->options.timeout)
+	if (!due || s->state == IMAP_DEAD || s->state == IMAP_TLS || !(silent || late))
 		return;
-	snprintf(text, sizeof(text), "no answer for %llu seconds",
+	snprintf(text, sizeof(text),
+		silent ? "no answer for %llu seconds" : "not logged in after %llu seconds",
 		(unsigned long long)(s->options.timeout / 1000));
 	imap_session_fail(s, ERR_TIMEOUT, text);
 }
@@ -506,6 +509,8 @@ void imap_session_token(struct imap_session *s, const char *token, uint64_t now)
 {
 	if (s->state != IMAP_LOGIN || !s->login.waiting)
 		return;
+	/* It was not the server's time. */
+	s->born += now - s->active;
 	s->active = s->now = now;
 	imap_login_on_token(s, span_of(token));
 	complete_unbuilt(s);

@@ -37,8 +37,8 @@ struct imap_session_options {
 	uint16_t port;
 	struct imap_login_as login;
 	bool starttls;    /* required before anything else */
-	uint64_t timeout; /* milliseconds without any octet, while one is due, after which the
-				 server is dead */
+	uint64_t timeout; /* milliseconds without any octet, while one is due, or since the start
+				 without a login, after which the server is dead */
 };
 
 struct imap_session_events {

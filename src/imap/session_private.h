@@ -30,6 +30,7 @@ struct imap_session {
 
 	enum imap_session_state state;
 	bool was_ready;
+	uint64_t born;    /* when the connection was begun */
 	uint64_t active;  /* when the server last said something, or was first asked something */
 	uint64_t now;     /* of the event under way */
 	struct span rest; /* received behind the frame under way */
