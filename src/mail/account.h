@@ -51,11 +51,14 @@ struct account {
 	struct cache *cache;
 	struct pool *pool;
 
-	struct mailbox *root;  /* of the tree: no mailbox itself, id 0 */
-	struct mailbox *top;   /* what is mounted: the root, or the mailbox that was asked for */
-	void *by_name;         /* tsearch tree of living mailboxes */
-	struct map by_id;      /* living and dead */
-	bool loading;          /* the tree is being made from the cache: nothing is new */
+	struct mailbox *root; /* of the tree: no mailbox itself, id 0 */
+	struct mailbox *top;  /* what is mounted: the root, or the mailbox that was asked for */
+	void *by_name;        /* tsearch tree of living mailboxes */
+	struct map by_id;     /* living and dead */
+	bool loading;         /* the tree is being made from the cache: nothing is new */
+	uint32_t living;      /* mailboxes and directories of the tree */
+	uint32_t left_out;    /* by the LIST under way: too many, or nested too deep */
+	bool left_out_told;
 	uint32_t generation;   /* of LIST */
 	uint64_t listed;       /* uv_now of the last LIST; 0: never */
 	struct lister *lister; /* LIST under way */

@@ -441,9 +441,23 @@ const char *conn_state_name(const struct conn *c)
 	return state_name(c->state);
 }
 
+/* A server that drips octets, or tells of other things for ever, is heard all the time. */
+static bool gets_nowhere(struct conn *c)
+{
+	LIST_FOREACH (pos, &c->tasks) {
+		const struct pool_task *t = list_entry(pos, struct pool_task, link);
+		if (t->progress_by && now(c) >= t->progress_by)
+			return true;
+	}
+	return false;
+}
+
 void conn_tick(struct conn *c)
 {
-	imap_session_tick(c->session, now(c));
+	if (gets_nowhere(c))
+		imap_session_fail(c->session, ERR_TIMEOUT, "what was asked for does not come");
+	else
+		imap_session_tick(c->session, now(c));
 }
 
 void conn_logout(struct conn *c)

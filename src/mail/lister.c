@@ -102,6 +102,11 @@ static void on_list_done(struct imap_command *c, const struct imap_result *resul
 	command_done(l);
 }
 
+static void expect_more(struct lister *l)
+{
+	l->task.progress_by = uv_now(l->account->loop) + l->account->options.pool.timeout;
+}
+
 static void on_untagged(struct pool_task *t, const struct imap_response *r, uint32_t uid)
 {
 	struct lister *l = list_entry(t, struct lister, task);
@@ -109,6 +114,8 @@ static void on_untagged(struct pool_task *t, const struct imap_response *r, uint
 	const struct imap_list *list = &r->list;
 
 	l->named |= r->kind == IMAP_LIST;
+	if (r->kind == IMAP_LIST || r->kind == IMAP_STATUS)
+		expect_more(l);
 	if (r->kind == IMAP_NAMESPACE && r->personal.present && r->personal.has_delimiter)
 		a->delimiter = r->personal.delimiter;
 	else if (r->kind == IMAP_STATUS)
@@ -143,6 +150,7 @@ static void on_conn(struct pool_task *t)
 	struct account *a = l->account;
 	uint32_t capabilities = pool_capabilities(a->pool);
 
+	expect_more(l);
 	a->utf8 = pool_enabled(a->pool, IMAP_CAP_UTF8_ACCEPT);
 	a->generation++;
 	imap_command_finish(&l->namespace);

@@ -93,10 +93,12 @@ struct pool_task {
 	struct list link; /* the pool's */
 	struct mailbox *mailbox;
 	enum pool_access access;
-	bool bulk;           /* nobody waits for it: others go first */
-	uint64_t not_before; /* uv_now; 0: at once. See pool_delay */
-	uint64_t deadline;   /* uv_now; on_fail with ERR_TIMEOUT when not granted by then */
-	struct conn *conn;   /* once granted */
+	bool bulk;            /* nobody waits for it: others go first */
+	uint64_t not_before;  /* uv_now; 0: at once. See pool_delay */
+	uint64_t deadline;    /* uv_now; on_fail with ERR_TIMEOUT when not granted by then */
+	uint64_t progress_by; /* uv_now; while granted: else the connection counts as dead, whatever
+				 it says. The owner moves it; 0: none */
+	struct conn *conn;    /* once granted */
 	void (*on_conn)(struct pool_task *t);
 	void (*on_fail)(struct pool_task *t, int err);
 	/* For tasks that hold a connection without a command under way: it is lost, end. */

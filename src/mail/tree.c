@@ -18,6 +18,8 @@
 
 /* No real account nests deeper; PATH_MAX ends far earlier. */
 #define LEVELS_MAX 128
+/* Living mailboxes, of some 600 octets each; a server may list without end. */
+#define MAILBOXES_MAX 65536
 
 static int compare(const void *a, const void *b)
 {
@@ -70,6 +72,7 @@ static void adopt(struct account *a, struct mailbox *parent, struct mailbox *mb,
 	mailbox_attach(parent, mb);
 	index_name(a, mb);
 	map_put(&a->by_id, mb->id, mb);
+	a->living++;
 	if (!a->loading) {
 		mailbox_touch(parent);
 		mailbox_save(parent);
@@ -94,7 +97,8 @@ static size_t level_end(struct span name, size_t from, bool has_delimiter, char 
 	return found ? (size_t)(found - name.p) : name.n;
 }
 
-/* Walks (and where necessary makes) the directories of a name; NULL when it nests too deep. */
+/* Walks (and where necessary makes) the directories of a name; NULL when it nests too deep, or when
+ * there are too many already. */
 static struct mailbox *walk(
 	struct account *a, struct span name, bool has_delimiter, char delimiter, uint32_t id)
 {
@@ -106,6 +110,8 @@ static struct mailbox *walk(
 		struct span prefix = canonical((struct span){name.p, end});
 		struct mailbox *next = account_by_name(a, prefix);
 		bool last = end == name.n;
+		if (!next && a->living >= MAILBOXES_MAX)
+			return NULL;
 		if (!next) {
 			struct span part = {name.p + from, end - from};
 			if (level == 0)
@@ -135,9 +141,7 @@ void account_on_list(
 		return;
 	struct mailbox *mb = walk(a, name, has_delimiter, delimiter, 0);
 	if (!mb) {
-		char text[80];
-		log_warning("mailbox %s is nested too deep and left out",
-			text_printable(name, text, sizeof(text)));
+		a->left_out++;
 		return;
 	}
 	/* The same name twice: what can be selected once can be selected. */
@@ -156,6 +160,7 @@ static void bury(struct account *a, struct mailbox *mb, int err)
 	struct mailbox *parent = mb->parent;
 
 	unindex_name(a, mb);
+	a->living--;
 	mailbox_detach(mb);
 	mailbox_touch(parent);
 	watch_forget(a->watch, mb);
@@ -260,9 +265,23 @@ bool account_list_is_plausible(struct account *a)
 	return c.missing <= c.named;
 }
 
+/* Once, not with each LIST. */
+static void warn_of_left_out(struct account *a)
+{
+	if (a->left_out > 0 && !a->left_out_told)
+		log_warning(
+			"%s: %u mailboxes are left out: it lists more than %u, or nests them more "
+			"than %u deep; mount one of them as host:mailbox to see what is below",
+			a->options.pool.host, a->left_out, MAILBOXES_MAX, LEVELS_MAX);
+	a->left_out_told |= a->left_out > 0;
+	a->left_out = 0;
+}
+
 void account_on_listed(struct account *a)
 {
 	struct mailbox *mb = deepest(a->root);
+
+	warn_of_left_out(a);
 
 	while (mb && mb != a->root) {
 		struct mailbox *next = next_in_post_order(a, mb);
