@@ -219,8 +219,15 @@ class Mount:
 
     def resident(self):
         """VmRSS in octets."""
+        return self._memory("VmRSS")
+
+    def peak(self):
+        """VmHWM in octets: the most that it ever had."""
+        return self._memory("VmHWM")
+
+    def _memory(self, what):
         with open(f"/proc/{self.pid}/status", encoding="ascii") as source:
-            return int(re.search(r"VmRSS:\s*(\d+) kB", source.read()).group(1)) * 1024
+            return int(re.search(rf"{what}:\s*(\d+) kB", source.read()).group(1)) * 1024
 
 
 def process_status(pid):
