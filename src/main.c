@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <time.h>
@@ -28,6 +27,7 @@
 #include "mail/watch.h"
 #include "net/stream.h"
 #include "options.h"
+#include "privileges.h"
 #include "token_command.h"
 
 #define ERROR_MAX 1024
@@ -159,6 +159,7 @@ static void on_started(void *ctx, int err, const char *text)
 	}
 	p->mounted = true;
 	guardian_watch(&p->guardian, &p->loop);
+	privileges_drop();
 	daemon_detach();
 }
 
@@ -412,7 +413,6 @@ int main(int argc, char **given)
 	char **argv = uv_setup_args(argc, given); /* or a process cannot be named */
 	struct program p = {0};
 	char error[ERROR_MAX];
-	const struct rlimit no_core = {0, 0};
 
 	if (argc > 1 && strcmp(argv[1], "--status") == 0) {
 		if (argc == 3)
@@ -431,8 +431,7 @@ int main(int argc, char **given)
 	if (p.options.help || p.options.version)
 		return EXIT_STATUS_OK;
 	log_set_debug(p.options.debug);
-	/* A core would hold the password. */
-	setrlimit(RLIMIT_CORE, &no_core);
+	privileges_begin();
 	int status = check_mountpoint(p.options.mountpoint);
 	if (status == EXIT_STATUS_OK) {
 		if (!p.options.foreground)

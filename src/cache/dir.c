@@ -48,6 +48,51 @@ static bool make_with_parents(const char *path)
 	return ok;
 }
 
+/* Whether others may rename what is in a directory. Who owns the root directory is root, also in a
+ * user namespace. A group that is our own is taken for ours alone, as many systems have it. */
+static bool is_foreign(const struct stat *st, uid_t root)
+{
+	if (st->st_uid != geteuid() && st->st_uid != root)
+		return true;
+	if (st->st_mode & S_ISVTX)
+		return false;
+	return (st->st_mode & S_IWOTH) || ((st->st_mode & S_IWGRP) && st->st_gid != getegid());
+}
+
+/* Steps up from *fd, which is closed. False when it cannot. */
+static bool step_up(int *fd, struct stat *st)
+{
+	int up = openat(*fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	close(*fd);
+	*fd = up;
+	return up >= 0 && fstat(up, st) == 0;
+}
+
+/* Who can rename a directory above could put another cache in the place of ours. */
+static bool check_parents(int dir, const char *path, char *error, size_t size)
+{
+	struct stat root, above, below = {0};
+	int fd = openat(dir, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	bool ok = fd >= 0 && stat("/", &root) == 0;
+
+	while (ok && (ok = step_up(&fd, &above)) && !is_foreign(&above, root.st_uid)) {
+		if (above.st_dev == below.st_dev && above.st_ino == below.st_ino)
+			break;
+		below = above;
+	}
+	if (!ok)
+		snprintf(error, size, "cache directory %s: %s", path, strerror(errno));
+	else if ((ok = !is_foreign(&above, root.st_uid)) == false)
+		snprintf(error, size,
+			"cache directory %s could be replaced by another user, who owns or can "
+			"write a directory above it: choose another directory",
+			path);
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
 static bool check_owner(int fd, const char *path, char *error, size_t size)
 {
 	struct stat st;
@@ -68,6 +113,10 @@ static bool check_owner(int fd, const char *path, char *error, size_t size)
 			"cache directory %s is writable by others: run 'chmod go-w' on it or "
 			"choose another directory",
 			path);
+		return false;
+	}
+	if ((st.st_mode & 07777) != 0700 && fchmod(fd, 0700) != 0) {
+		snprintf(error, size, "cache directory %s: %s", path, strerror(errno));
 		return false;
 	}
 	return true;
@@ -148,7 +197,7 @@ enum cache_dir_result cache_dir_open(
 		(d->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 ||
 		!(d->path = realpath(path, NULL)))
 		snprintf(error, size, "cache directory %s: %s", path, strerror(errno));
-	else if (check_owner(d->fd, path, error, size))
+	else if (check_owner(d->fd, path, error, size) && check_parents(d->fd, path, error, size))
 		result = lock(d, error, size);
 	if (result == CACHE_DIR_OK && !read_ids(d, error, size))
 		result = CACHE_DIR_UNUSABLE;

@@ -140,7 +140,8 @@ def test_another_user_is_kept_out(server, mount):
 
 
 def test_allow_other(server, mount):
-    m = mount(server, "allow_other", "default_permissions", "umask=0", "uid=65534")
+    """It lets in whom the files belong to and root, and nobody else: default_permissions is implied."""
+    m = mount(server, "allow_other", "umask=0", "uid=65534")
     as_nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
     assert run(*as_nobody, "cat", m.path("INBOX/1")).stdout == TEXT.decode()
     as_other = ("setpriv", "--reuid=65533", "--regid=65533", "--clear-groups")

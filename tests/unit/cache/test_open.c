@@ -87,11 +87,12 @@ static void test_refused(void **state)
 	check_refused(f, path, "writable by others: run 'chmod go-w'");
 	chmod(path, 0702);
 	check_refused(f, path, "writable by others");
-	/* To be read by others is for the user to decide. */
+	/* What others may only read is closed to them. */
 	chmod(path, 0755);
 	snprintf(f->dir, sizeof(f->dir), "%s", path);
 	fixture_open(f, MIB);
 	fixture_close(f);
+	assert_int_equal(mode_in(f, "."), 0700);
 	if (geteuid() == 0)
 		assert_int_equal(chown(path, 12345, 12345), 0);
 	check_refused(f, geteuid() == 0 ? path : "/usr", "belongs to another user");
@@ -101,6 +102,35 @@ static void test_refused(void **state)
 	check_refused(f, path, "Not a directory");
 	snprintf(path, sizeof(path), "%s/file/below", f->root);
 	check_refused(f, path, "Not a directory");
+}
+
+/* Who can write a directory above can put another in the place of ours, also where a link leads to it.
+ */
+static void test_parents(void **state)
+{
+	struct fixture *f = *state;
+	char loose[72], path[96], link[96];
+
+	snprintf(loose, sizeof(loose), "%s/loose", f->root);
+	snprintf(path, sizeof(path), "%s/between/cache", loose);
+	snprintf(link, sizeof(link), "%s/link", f->root);
+	assert_int_equal(mkdir(loose, 0700), 0);
+	chmod(loose, 0777);
+	check_refused(f, path, "could be replaced by another user");
+	assert_int_equal(symlink(path, link), 0);
+	check_refused(f, link, "could be replaced by another user");
+	if (geteuid() == 0) {
+		chmod(loose, 0755);
+		assert_int_equal(chown(loose, 12345, 12345), 0);
+		check_refused(f, path, "could be replaced by another user");
+		assert_int_equal(chown(loose, 0, 12345), 0);
+		chmod(loose, 0775);
+		check_refused(f, path, "could be replaced by another user");
+	}
+	chmod(loose, 01777);
+	snprintf(f->dir, sizeof(f->dir), "%s", path);
+	fixture_open(f, MIB);
+	fixture_close(f);
 }
 
 /* A link that somebody put there must not make us write elsewhere. */
@@ -483,6 +513,7 @@ int main(void)
 		TEST(test_modes),
 		TEST(test_loose_file_is_tightened),
 		TEST(test_refused),
+		TEST(test_parents),
 		TEST(test_links_are_not_followed),
 		TEST(test_linked_directory),
 		TEST(test_memory),
