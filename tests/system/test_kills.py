@@ -24,7 +24,7 @@ from fakeimap import FakeImap, Mailbox, Message
 from mounting import live, wait_until
 from servers import FakeMount
 
-KILLS = int(os.environ.get("IMAPFS_KILLS", "8"))
+KILLS = int(os.environ.get("IMAPFS_KILLS", "7"))
 SEED = int(os.environ.get("IMAPFS_SEED", "1"))
 FRESH = 24          # messages that come before each round, and that are to be removed in it
 FEW, MANY = 60, 120  # how many there are about
