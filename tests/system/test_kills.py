@@ -5,14 +5,12 @@ gone is what rm was asked to remove and nothing else, and what others marked as 
 
 IMAPFS_KILLS is how many moments for each server, IMAPFS_SEED the first seed; each kill has the next.
 """
-import contextlib
 import hashlib
 import json
 import os
 import random
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
@@ -164,29 +162,26 @@ def make_jobs(rng, uids):
     return jobs
 
 
-def run_worker(m, jobs, kill_after):
-    """Starts the daemon and the worker; kills the daemon so many seconds later, None: not. Returns what
-    the worker noted, and how long it all took."""
-    start = time.monotonic()
-    m.ready = False
+def run_worker(m, jobs, notes=None, pause=0):
+    """Starts the daemon and the worker. Kills the daemon a pause after so many notes of the worker, if
+    it is not to run to its end. Returns what the worker noted."""
+    m.ready = notes is None
     m.start()
     with subprocess.Popen([sys.executable, "-c", WORKER, m.path("INBOX"), json.dumps(jobs)],
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as worker:
         live.add(worker)
-        killer = threading.Timer(kill_after or 0, m.process.kill)
-        if kill_after is not None:
-            killer.start()
-            killer.join()
+        lines = [worker.stdout.readline() for _ in range(notes or 0)]
+        if notes is not None:
+            time.sleep(pause)
+            m.process.kill()
             m.process.wait(10)
-            # Without its mount the worker would wait for ever.
             wait_until(lambda: not mounting.is_mounted(m.point), "unmounted", 5)
-            if not jobs or worker.poll() is None:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    worker.wait(0.2)
-                worker.kill()
-        out = worker.communicate(timeout=60)[0]
+            if not notes:
+                worker.kill()  # it may wait for a mount that never was
+        lines += worker.stdout.readlines()
+        worker.wait(10)
         live.discard(worker)
-    return Outcome(out.decode().splitlines()), time.monotonic() - start
+    return Outcome(line for line in lines if line.endswith(b"\n"))
 
 
 def fill(account, rng, count=FRESH):
@@ -232,34 +227,38 @@ def test_kills(kind, tmp_path):
     os.chmod(tmp_path, 0o755)
     partial = restored = 0
     with ACCOUNTS[kind]() as account:
-        rng = random.Random(SEED)
-        fill(account, rng, FEW)
+        fill(account, random.Random(SEED), FEW)
         m = account.mount(str(tmp_path))
-        before = account.messages()
-        outcome, duration = run_worker_to_the_end(account, m, rng)
-        check(account, m, before, outcome)
         for seed in range(SEED, SEED + KILLS):
             rng = random.Random(seed)
             fill(account, rng)
             before = account.messages()
-            moment = rng.uniform(0, duration)
+            jobs = make_jobs(rng, sorted(before))
+            # One in ten while it starts.
+            notes = rng.randrange(1, 2 * len(jobs)) if rng.random() < 0.9 else 0
+            pause = rng.uniform(0, 0.005 if notes else 0.3)
             try:
-                outcome, _ = run_worker(m, make_jobs(rng, sorted(before)), moment)
+                outcome = run_worker(m, jobs, notes, pause)
                 account.settle()
                 check(account, m, before, outcome)
             except BaseException:
-                print(f"seed {seed}, killed after {moment:.3f} of {duration:.3f} s\n{m.said()}")
+                print(f"seed {seed}, killed {pause:.4f} s after note {notes}\n{m.said()}")
                 m.kill()
                 raise
+            partial += len(outcome.tried) > len(outcome.removed)
             restored += "deleted again" in m.said()
-            partial += bool(outcome.tried or outcome.read) and not outcome.ended
-        print(f"{kind}: {KILLS} kills within {duration:.2f} s, {partial} of them while mail was read and removed, "
+        print(f"{kind}: {KILLS} kills, {partial} of them within an unlink, "
               f"{restored} with marks to be given back")
 
 
-def run_worker_to_the_end(account, m, rng):
-    """As it is without a kill, which tells how long it takes."""
-    outcome, duration = run_worker(m, make_jobs(rng, sorted(account.messages())), None)
-    assert outcome.ended and outcome.removed == outcome.tried
-    m.stop()
-    return outcome, duration
+def test_to_the_end(tmp_path):
+    """The same without a kill."""
+    with Fake() as account:
+        rng = random.Random(SEED)
+        fill(account, rng, FEW)
+        before = account.messages()
+        m = account.mount(str(tmp_path))
+        outcome = run_worker(m, make_jobs(rng, sorted(before)))
+        assert outcome.ended and outcome.removed == outcome.tried
+        m.stop()
+        check(account, m, before, outcome)

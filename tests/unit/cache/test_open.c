@@ -104,7 +104,8 @@ static void test_refused(void **state)
 	check_refused(f, path, "Not a directory");
 }
 
-/* Who can write a directory above can put another in the place of ours, also where a link leads to it.
+/* Who can write a directory above can put another in the place of ours, also where a link leads to
+ * it.
  */
 static void test_parents(void **state)
 {
