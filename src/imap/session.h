@@ -4,8 +4,8 @@
  * commands, pipelined, matching tagged responses to them and mapping sequence numbers to UIDs in
  * the strict order of responses.
  *
- * Events are made from imap_session_feed, _tls_done, _tick and _fail only, never from _submit. The
- * session must not be destroyed from an event.
+ * Events are made from imap_session_feed, _tls_done, _token, _tick and _fail only, never from
+ * _submit. The session must not be destroyed from an event.
  */
 #ifndef IMAP_SESSION_H
 #define IMAP_SESSION_H

@@ -615,8 +615,9 @@ struct net_stream *net_stream_create(uv_loop_t *loop, const struct net_stream_op
 	s->credentials = options->tls;
 	s->connect_timeout = options->connect_timeout;
 	s->fd = -1;
-	buf_init(&s->out, OUT_MAX);
-	buf_init(&s->packed, OUT_MAX);
+	/* Passwords go through here. */
+	buf_init_secret(&s->out, OUT_MAX);
+	buf_init_secret(&s->packed, OUT_MAX);
 	buf_init(&s->wire.out, OUT_MAX);
 	init_handles(s);
 	start_deadline(s);

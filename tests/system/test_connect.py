@@ -118,12 +118,13 @@ def test_starttls(server, mount):
     assert m.read("INBOX", 1) == TEXT
 
 
-@pytest.mark.parametrize("behaviour", ["missing", "refuse", "inject"])
+@pytest.mark.parametrize("behaviour", [{"starttls": "missing"}, {"starttls": "refuse"}, {"starttls": "inject"},
+                                       {"preauth": True}])
 def test_starttls_is_required(server, mount, directory, behaviour):
-    """Without it nothing is sent in the clear, least of all the password."""
+    """Without it nothing is sent in the clear, least of all the password; nor is anything believed."""
     dovecot.make_authority(directory)
     dovecot.make_certificate(directory)
-    with FakeImap(certificate=(directory + "/server.pem", directory + "/server.key"), starttls=behaviour) as fake:
+    with FakeImap(certificate=(directory + "/server.pem", directory + "/server.key"), **behaviour) as fake:
         refused(mount, server, TLS, "localhost:", f"cafile={directory}/ca.pem",
                 source=f"imap://user@localhost:{fake.port}/")
         assert not {"LOGIN", "AUTHENTICATE"} & set(fake.names())
