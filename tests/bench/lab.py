@@ -3,6 +3,7 @@
 Everything runs on loopback and under one directory; leaving the context unmounts, ends what was
 started here, by process id, and removes the directory.
 """
+import collections
 import contextlib
 import os
 import shutil
@@ -76,13 +77,15 @@ def timed(command, directory, on_timeout=None):
 class Proxy:
     """tests/tools/proxy in front of a port."""
 
-    def __init__(self, program, port, control, rtt, rate):
+    def __init__(self, program, port, control):
         self.control = control
-        command = [*TETHER, program, "--listen", "0", "--to", f"127.0.0.1:{port}", "--control", control,
-                   "--rtt", str(rtt), "--rate", str(rate)]
+        command = [*TETHER, program, "--listen", "0", "--to", f"127.0.0.1:{port}", "--control", control]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         self.port = int(self.process.stdout.readline())
-        self.rate = rate
+
+    def become(self, line):
+        self.ask(f"rtt {line.rtt:g}")
+        self.ask(f"rate {line.rate:g}")
 
     def ask(self, command):
         with socket.socket(socket.AF_UNIX) as sock:
@@ -102,8 +105,20 @@ class Proxy:
         self.process.stdout.close()
 
 
+class Line(collections.namedtuple("Line", "rtt rate")):
+    """rtt: milliseconds; rate: Mbit/s each way, 0 for no cap. Written RTT or RTT@RATE."""
+
+    @classmethod
+    def parse(cls, text):
+        rtt, _, rate = text.partition("@")
+        return cls(float(rtt), float(rate or 0))
+
+    def __str__(self):
+        return f"{self.rtt:g} ms" + (f" at {self.rate:g} Mbit/s" if self.rate else "")
+
+
 class Lab:
-    """options: of scripts/bench (rtt, rate, build)."""
+    """options: of scripts/bench (build)."""
 
     def __init__(self, options):
         self.options = options
@@ -128,7 +143,7 @@ class Lab:
         self.server = self.stack.enter_context(dovecot.Dovecot())
         self.local = self.fresh("local")
         self.proxy = Proxy(self.program("tests/tools/proxy"), self.server.imaps_port,
-                           os.path.join(self.directory, "proxy.socket"), self.options.rtt, self.options.rate)
+                           os.path.join(self.directory, "proxy.socket"))
         self.stack.callback(self.proxy.close)
 
     def program(self, path):
@@ -198,6 +213,38 @@ Near :near:{mailbox}
 Create Near
 Sync Pull
 SyncState *
+""")
+        return path
+
+    def offlineimap_config(self, mailbox, target):
+        path = os.path.join(target, "offlineimaprc")
+        with open(path, "w", encoding="utf-8") as out:
+            out.write(f"""[general]
+accounts = bench
+metadata = {target}/meta
+ui = quiet
+fsync = no
+
+[Account bench]
+localrepository = near
+remoterepository = far
+
+[Repository near]
+type = Maildir
+localfolders = {target}/mail
+
+[Repository far]
+type = IMAP
+remotehost = localhost
+remoteport = {self.proxy.port}
+ssl = yes
+sslcacertfile = {self.server.ca_file}
+remoteuser = {self.server.user}
+remotepassfile = {self.server.password_file}
+folderfilter = lambda name: name == '{mailbox}'
+readonly = yes
+usecompression = yes
+maxconnections = 3
 """)
         return path
 
