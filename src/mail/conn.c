@@ -13,6 +13,11 @@
 #include "base/mem.h"
 #include "mail/pool_private.h"
 
+/* Of the rate with deflate, before it is held against that without: 4 MiB, or as many seconds. */
+#define DEFLATE_SAMPLES 8
+/* It must be faster by this part at least, for what it costs both processors. */
+#define DEFLATE_GAIN 8
+
 static const char *state_name(enum conn_state state)
 {
 	static const char *const names[] = {
@@ -62,6 +67,7 @@ static void on_compress(void *ctx, bool agreed, struct span rest)
 	struct conn *c = ctx;
 
 	c->deflated = agreed;
+	c->line_rate = (struct line_rate){0};
 	c->pool->compress_refused |= !agreed;
 	if (agreed)
 		net_stream_start_deflate(c->stream, rest);
@@ -216,17 +222,30 @@ static void on_open(void *ctx)
 	imap_session_tls_done(c->session, &binding, now(c));
 }
 
+/* Deflate is tried on a line that is slow, and kept when that proves to be faster: a server may be
+ * busier than the line is slow. */
 static void note_rate(struct conn *c, size_t octets)
 {
 	struct pool *p = c->pool;
+	struct line_rate *r = &c->line_rate;
 
-	if (p->options.compress != POOL_COMPRESS_AUTO || p->line_slow)
+	if (p->options.compress != POOL_COMPRESS_AUTO ||
+		!line_rate_note(r, octets, imap_session_is_midway(c->session), now(c)))
 		return;
-	p->line_slow = line_rate_note(
-		&c->line_rate, octets, imap_session_is_midway(c->session), now(c));
-	if (p->line_slow)
-		log_debug("%s: the line brings %llu octets a second: deflate pays", c->name,
-			(unsigned long long)c->line_rate.rate);
+	if (p->deflate == DEFLATE_UNTRIED && line_rate_is_slow(r)) {
+		p->deflate = DEFLATE_TRIED;
+		p->plain_rate = r->rate;
+	} else if (p->deflate == DEFLATE_TRIED && c->deflated && r->samples == DEFLATE_SAMPLES) {
+		bool pays = line_rate_mean(r) > p->plain_rate + p->plain_rate / DEFLATE_GAIN;
+		p->deflate = pays ? DEFLATE_PAYS : DEFLATE_COSTS;
+	} else {
+		return;
+	}
+	log_debug("%s: %llu octets a second, %s deflate %s", c->name,
+		(unsigned long long)line_rate_mean(r), c->deflated ? "with" : "without",
+		p->deflate == DEFLATE_TRIED  ? "(to be tried)"
+		: p->deflate == DEFLATE_PAYS ? "(which pays)"
+					     : "(which costs)");
 }
 
 static void on_data(void *ctx, struct span data)
@@ -402,10 +421,16 @@ bool conn_wants_compress(const struct conn *c)
 {
 	const struct pool *p = c->pool;
 	enum pool_compress how = p->options.compress;
-	bool wanted = how == POOL_COMPRESS_ON || (how == POOL_COMPRESS_AUTO && p->line_slow);
+	bool pays = p->deflate == DEFLATE_TRIED || p->deflate == DEFLATE_PAYS;
+	bool wanted = how == POOL_COMPRESS_ON || (how == POOL_COMPRESS_AUTO && pays);
 
 	return wanted && c->state == CONN_READY && !c->deflated && !p->compress_refused &&
 	       (imap_session_capabilities(c->session) & IMAP_CAP_COMPRESS_DEFLATE);
+}
+
+bool conn_is_in_vain(const struct conn *c)
+{
+	return c->state == CONN_READY && c->deflated && c->pool->deflate == DEFLATE_COSTS;
 }
 
 void conn_compress(struct conn *c)

@@ -74,6 +74,9 @@ int conn_select(struct conn *c, struct mailbox *mailbox, bool writable);
 /* COMPRESS is to be sent before anything else, as soon as no task is on the connection. */
 bool conn_wants_compress(const struct conn *c);
 void conn_compress(struct conn *c);
+/* It deflates, which costs more than it brings and cannot be ended: to be closed as soon as no task
+ * is on it. */
+bool conn_is_in_vain(const struct conn *c);
 void conn_grant(struct conn *c, struct pool_task *t);
 void conn_tick(struct conn *c);
 void conn_logout(struct conn *c);

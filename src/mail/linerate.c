@@ -6,6 +6,11 @@
 #define SAMPLE_TIME 1000
 #define SAMPLE_MIN (16u << 10)
 
+static uint64_t a_second(uint64_t octets, uint64_t milliseconds)
+{
+	return octets * 1000 / (milliseconds ? milliseconds : 1);
+}
+
 bool line_rate_note(struct line_rate *r, size_t octets, bool midway, uint64_t now)
 {
 	if (r->midway) {
@@ -17,9 +22,22 @@ bool line_rate_note(struct line_rate *r, size_t octets, bool midway, uint64_t no
 	if (r->octets < SAMPLE_OCTETS && (r->octets < SAMPLE_MIN || r->elapsed < SAMPLE_TIME))
 		return false;
 
-	uint64_t before = r->rate;
-	r->rate = r->octets * 1000 / (r->elapsed ? r->elapsed : 1);
+	r->rate_before = r->rate;
+	r->rate = a_second(r->octets, r->elapsed);
+	r->all_octets += r->octets;
+	r->all_elapsed += r->elapsed;
+	r->samples++;
 	r->octets = r->elapsed = 0;
-	return before > 0 && before < LINE_RATE_SLOW && r->rate < LINE_RATE_SLOW &&
-	       r->rate <= before + before / 2;
+	return true;
+}
+
+bool line_rate_is_slow(const struct line_rate *r)
+{
+	return r->samples >= 2 && r->rate_before < LINE_RATE_SLOW && r->rate < LINE_RATE_SLOW &&
+	       r->rate <= r->rate_before + r->rate_before / 2;
+}
+
+uint64_t line_rate_mean(const struct line_rate *r)
+{
+	return a_second(r->all_octets, r->all_elapsed);
 }

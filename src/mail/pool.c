@@ -351,9 +351,14 @@ void pool_on_conn_selected(struct conn *c, struct mailbox *mailbox, int err)
 
 /* --- scheduling --- */
 
+static bool takes_no_more(const struct conn *c)
+{
+	return conn_wants_compress(c) || conn_is_in_vain(c);
+}
+
 static bool serves(const struct conn *c, const struct pool_task *t)
 {
-	if (c->state != CONN_READY || c->task_count >= POOL_DEPTH || conn_wants_compress(c))
+	if (c->state != CONN_READY || c->task_count >= POOL_DEPTH || takes_no_more(c))
 		return false;
 	if (t->bulk && c->bulk_count >= BULK_DEPTH)
 		return false;
@@ -365,7 +370,7 @@ static bool serves(const struct conn *c, const struct pool_task *t)
 
 static bool idle(const struct conn *c)
 {
-	return c->state == CONN_READY && c->task_count == 0 && !c->next && !conn_wants_compress(c);
+	return c->state == CONN_READY && c->task_count == 0 && !c->next && !takes_no_more(c);
 }
 
 static bool is_connecting(const struct pool *p)
@@ -402,8 +407,7 @@ static bool coming(const struct pool *p, const struct pool_task *t)
 			return true;
 		/* Bulk tasks wait for the connection that they are on, unless they go to one that
 		 * deflates. */
-		if (t->bulk && c->bulk_count > 0 && c->mailbox == t->mailbox &&
-			!conn_wants_compress(c))
+		if (t->bulk && c->bulk_count > 0 && c->mailbox == t->mailbox && !takes_no_more(c))
 			return true;
 		if (compresses_soon(c) && (!t->mailbox || c->mailbox == t->mailbox))
 			return true;
@@ -569,7 +573,9 @@ static void resume_drained(struct pool *p)
 		struct conn *c = list_entry(pos, struct conn, link);
 		if (c->state != CONN_READY || c->task_count > 0)
 			continue;
-		if (conn_wants_compress(c))
+		if (conn_is_in_vain(c))
+			conn_logout(c);
+		else if (conn_wants_compress(c))
 			conn_compress(c);
 		else if (c->next && conn_select(c, c->next, c->next_writable) < 0)
 			c->next = NULL;

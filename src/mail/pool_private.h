@@ -4,6 +4,9 @@
 
 #include "mail/conn.h"
 
+/* With POOL_COMPRESS_AUTO: whether deflate brings more of the mail in the same time. */
+enum pool_deflate { DEFLATE_UNTRIED, DEFLATE_TRIED, DEFLATE_PAYS, DEFLATE_COSTS };
+
 struct pool {
 	uv_loop_t *loop;
 	struct pool_options options;
@@ -21,7 +24,8 @@ struct pool {
 	uint64_t down_since;  /* 0: a connection is or may be up */
 	bool shaken;          /* one that was up fell silent, and none was ready since */
 	uint32_t capabilities, enabled;
-	bool line_slow;        /* deflate pays */
+	enum pool_deflate deflate;
+	uint64_t plain_rate;   /* of the line before it was tried, octets a second */
 	bool compress_refused; /* the server offers it, but said no */
 	char *capability_words;
 	struct conn_counts past; /* of connections that are no more */

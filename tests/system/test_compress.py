@@ -1,5 +1,6 @@
 """COMPRESS=DEFLATE: octets on the wire of a real Dovecot, and servers that will not."""
 import os
+import random
 import re
 
 import mailgen
@@ -30,6 +31,18 @@ def server(start_server, mails):
     others = [mail._replace(mailbox="More") for mail in mails[:MORE]]
     others.append(mails[MORE]._replace(mailbox="Other"))
     return start_server(mails + others, rawlog=True)
+
+
+@pytest.fixture(scope="module")
+def noisy(server):
+    """Mail that does not deflate, in three mailboxes."""
+    rng = random.Random(5)
+    octets = bytes(range(1, 10)) + bytes(range(14, 256))
+    lines = [bytes(rng.choices(octets, k=900)) + b"\r\n" for _ in range(440)]
+    bodies = [b"Subject: noise\r\n\r\n" + b"".join(rng.sample(lines, k=440)) for _ in range(18)]
+    mails = [mailgen.Mail("Noise", body, 1300000000) for body in bodies]
+    server.load(mail._replace(mailbox=mailbox) for mailbox in ("Noise", "Noise2", "Noise3") for mail in mails)
+    return mails
 
 
 def read_all(m, mails, mailbox="INBOX"):
@@ -80,6 +93,20 @@ def test_auto_on_a_slow_line(mount, proxy, server, mails):
     server.kick()
     read_all(m, mails[MORE:MORE + 1], "Other")
     mounting.wait_until(lambda: asked(server) > before, "a new connection deflates")
+
+
+def test_auto_gives_up(mount, proxy, server, noisy):
+    """What cannot be deflated comes no faster: back to connections without."""
+    line = proxy(server)
+    m = mount(server, port=line.port)
+    line.ask("rate 80")
+    for mailbox in ("Noise", "Noise2"):
+        read_all(m, noisy, mailbox)
+    assert asked(server) > 0
+    mounting.wait_until(lambda: not re.search(DEFLATED, status(m)), "connections without deflate")
+    before = asked(server)
+    read_all(m, noisy[:2], "Noise3")
+    assert asked(server) == before and not re.search(DEFLATED, status(m))
 
 
 @pytest.mark.parametrize("answer", [b"NO [COMPRESSIONACTIVE] TLS does it", b"BAD what?"])
