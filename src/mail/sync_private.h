@@ -28,6 +28,7 @@ struct sync {
 	unsigned throttled;    /* how often the server asked for patience */
 	uint64_t told;         /* mb->told when the check began */
 	bool changed;          /* names came or went */
+	uint32_t added;        /* names that came */
 	bool by_noop;          /* the mailbox was selected before this check */
 	uint32_t uidnext;      /* as this check's SELECT said, or 0 */
 	uint64_t modseq;       /* the same for HIGHESTMODSEQ */

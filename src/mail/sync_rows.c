@@ -43,6 +43,7 @@ void sync_add_row(struct sync *s, const struct cache_message *m)
 	bool is_new = mailbox_add(s->mb, m);
 
 	s->changed |= is_new;
+	s->added += is_new;
 	s->rows[s->rows_used++] = *m;
 	if (s->rows_used == SYNC_ROW_BATCH)
 		sync_flush_rows(s);
@@ -81,13 +82,26 @@ static bool same(const struct cache_message *a, const struct cache_message *b)
 	return a && a->size == b->size && a->date == b->date && a->flags == b->flags;
 }
 
-static void on_row(struct mailbox *mb, const struct imap_fetch *row, uint32_t uid)
+/* A mailbox has no more messages than EXISTS says: SEARCH shall tell who is wrong. */
+static bool may_be_new(const struct sync *s, const struct conn *conn, uint32_t seq, uint32_t uid)
+{
+	if (s->step == SYNC_FILL)
+		return uidset_has(&s->found, uid);
+	return seq <= conn_exists(conn) && s->added < conn_exists(conn);
+}
+
+static void on_row(
+	struct mailbox *mb, const struct conn *conn, const struct imap_fetch *row, uint32_t uid)
 {
 	struct sync *s = mb->sync;
 
 	/* Not what a check asked for: flags, a body. */
 	if (!s || uid == 0 || (!row->has_size && !row->has_date))
 		return;
+	if (!mailbox_find(mb, uid) && !may_be_new(s, conn, row->seq, uid)) {
+		mb->doubt |= s->step != SYNC_FILL;
+		return;
+	}
 	/* SEARCH has proved that it is there, whatever an EXPUNGE seemed to say before. */
 	if (s->step == SYNC_FILL)
 		mailbox_unmark(mb, uid);
@@ -142,7 +156,7 @@ void sync_on_untagged(
 	if (mb->dead || !mb->loaded)
 		return;
 	if (r->kind == IMAP_FETCH) {
-		on_row(mb, &r->fetch, uid);
+		on_row(mb, conn, &r->fetch, uid);
 	} else if (r->kind == IMAP_EXPUNGE && uid) {
 		message_gone(mb, conn, uid);
 	} else if (r->kind == IMAP_EXPUNGE) {

@@ -11,7 +11,7 @@ What a hostile server does, and where that is tried (here unless a file is named
     forged tags                             test_servers_session.py: test_forged_tag
     untagged floods                         test_flood
     names that escape or collide            test_servers_listing.py: test_name, test_odd_encodings
-    names that flood                        test_flood_of_names
+    rows, names that flood                  test_flood_of_rows, test_flood_of_names
     sizes of 2^63                           test_huge_sizes
     dates of nonsense                       test_servers_listing.py: test_dates
     NUL and 8-bit anywhere                  test_odd_octets
@@ -134,6 +134,26 @@ def test_flood(what):
         with mount(server, says=ANYTHING, program=RELEASE, timeout=30) as m:
             assert (m.root / "INBOX" / "2").read_bytes() == BODIES[1]
             assert (m.root / "INBOX" / "7").read_bytes() == BODIES[6]
+            harmless(m)
+
+
+def flood_of_rows(numbers):
+    def rows(session):
+        for first in range(9, 1000009, 5000):
+            session.send(b"".join(b"* %d FETCH (UID %d RFC822.SIZE 7)\r\n" % (numbers(n), n)
+                                  for n in range(first, first + 5000)), now=True)
+        return b""
+    return rows
+
+
+@pytest.mark.parametrize("numbers", [lambda n: n, lambda n: 1 + n % 8], ids=["beyond-exists", "within"])
+def test_flood_of_rows(numbers):
+    """A million messages in a mailbox of eight: what goes over EXISTS is not kept."""
+    with FakeImap(ACCOUNT) as server:
+        server.rule("UID FETCH", match=rb"RFC822.SIZE", times=1, before_ok=flood_of_rows(numbers))
+        with mount(server, says=ANYTHING, program=RELEASE, timeout=30) as m:
+            assert set(uids(m.root / "INBOX")) >= set(range(1, 9))
+            check(m)
             harmless(m)
 
 
