@@ -134,9 +134,12 @@ class Mount:
         if self.ready:
             self.wait_mounted()
 
+    def is_ready(self):
+        return is_mounted(self.point)
+
     def wait_mounted(self):
         def over():
-            return is_mounted(self.point) or self.process.poll() is not None
+            return self.is_ready() or self.process.poll() is not None
         wait_until(over, "mounted", START_SECONDS)
         assert self.process.poll() is None, (self.process.poll(), self.said())
 
@@ -260,10 +263,11 @@ def waits(process):
 class Proxy:
     """tests/tools/proxy in front of a server's port."""
 
-    def __init__(self, program, directory, to_port):
-        self.control = os.path.join(directory, "proxy.socket")
+    def __init__(self, program, directory, to_port, *, address="127.0.0.1", port=0):
+        self.control = os.path.join(directory, f"proxy.{address}.socket")
         self.process = subprocess.Popen(
-            [*TETHER, program, "--listen", "0", "--to", f"127.0.0.1:{to_port}", "--control", self.control],
+            [*TETHER, program, "--bind", address, "--listen", str(port), "--to", f"127.0.0.1:{to_port}",
+             "--control", self.control],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         self.port = int(self.process.stdout.readline())
 

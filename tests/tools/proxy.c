@@ -2,6 +2,7 @@
  * A TCP proxy for loopback that behaves like a slow, capped or faulty line. See --help; a control
  * socket takes one command a line and answers each with one line, "ok ..." or "error ...".
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
 #include <netdb.h>
@@ -23,6 +24,7 @@
 struct proxy {
 	uv_loop_t loop;
 	struct line *line;
+	struct in_addr address;
 	uint16_t port;
 	int listen_fd; /* -1 while refusing */
 	uv_poll_t *listener;
@@ -41,15 +43,18 @@ struct client {
 };
 
 static const char usage[] =
-	"usage: proxy --listen PORT --to HOST:PORT [--rtt MS] [--rate MBIT] [--control PATH]\n"
+	"usage: proxy --listen PORT --to HOST:PORT [--bind ADDRESS] [--rtt MS] [--rate MBIT]\n"
+	"             [--control PATH]\n"
 	"Prints the port that it listens on (PORT may be 0). Control commands:\n"
 	"  stats, reset          counters; set them to 0\n"
 	"  rtt MS, rate MBIT     from now on (rate 0: no cap)\n"
 	"  cut, close            RST, FIN on all connections\n"
 	"  stall                 forward nothing, keep open\n"
-	"  cut-after N, stall-after N   once N more octets of the server were handed on\n"
 	"  dribble               an octet a millisecond\n"
 	"  half-open             swallow everything, answer nothing\n"
+	"  cut-after N, stall-after N, ...   one of these, once N more octets of the server\n"
+	"                        were handed on, to the octet\n"
+	"  cut-after-sent N, ...   the same for octets of clients\n"
 	"  resume                end of stall, dribble, half-open and the limits\n"
 	"  refuse, listen        stop listening; listen again\n";
 
@@ -75,7 +80,7 @@ static int proxy_listen(struct proxy *p)
 
 	if (p->listen_fd >= 0)
 		return 0;
-	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	a.sin_addr = p->address;
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
@@ -110,10 +115,11 @@ static void do_stats(struct line *l, char *out, size_t size)
 
 	line_stats(l, &s);
 	snprintf(out, size,
-		"ok to_client=%llu to_server=%llu round_trips=%llu connections=%llu open=%llu",
+		"ok to_client=%llu to_server=%llu round_trips=%llu connections=%llu open=%llu "
+		"limits=%llu",
 		(unsigned long long)s.to_client, (unsigned long long)s.to_server,
 		(unsigned long long)s.round_trips, (unsigned long long)s.connections,
-		(unsigned long long)s.open);
+		(unsigned long long)s.open, (unsigned long long)s.limits);
 }
 
 static void set_rtt(struct line *l, double ms)
@@ -126,17 +132,8 @@ static void set_rate(struct line *l, double mbit)
 	line_set_rate(l, (uint64_t)(mbit * 1e6 / 8));
 }
 
-static void cut_after(struct line *l, double octets)
-{
-	line_cut_after(l, (uint64_t)octets);
-}
-
-static void stall_after(struct line *l, double octets)
-{
-	line_stall_after(l, (uint64_t)octets);
-}
-
-/* Commands have no argument, or one number. */
+/* Commands have no argument, or one number. What has no argument can also be put off: see
+ * run_later. */
 static const struct {
 	const char *name;
 	void (*plain)(struct line *l);
@@ -149,8 +146,6 @@ static const struct {
 	{"dribble", line_dribble, NULL},
 	{"half-open", line_half_open, NULL},
 	{"resume", line_resume, NULL},
-	{"cut-after", NULL, cut_after},
-	{"stall-after", NULL, stall_after},
 	{"rtt", NULL, set_rtt},
 	{"rate", NULL, set_rate},
 };
@@ -182,6 +177,27 @@ static bool run_line_command(struct line *l, const char *name, const char *argum
 	return false;
 }
 
+/* NAME-after N and NAME-after-sent N. */
+static bool run_later(struct line *l, char *name, const char *argument)
+{
+	char *end = strstr(name, "-after");
+	double octets;
+
+	if (!end || !argument || !parse_number(argument, &octets))
+		return false;
+	bool sent = strcmp(end, "-after-sent") == 0;
+	if (!sent && strcmp(end, "-after") != 0)
+		return false;
+	*end = '\0';
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (commands[i].plain && strcmp(name, commands[i].name) == 0) {
+			line_act_after(l, !sent, (uint64_t)octets, commands[i].plain);
+			return true;
+		}
+	}
+	return false;
+}
+
 static void run_command(struct proxy *p, char *text, char *out, size_t size)
 {
 	char *save, *name = strtok_r(text, " \r", &save);
@@ -199,7 +215,8 @@ static void run_command(struct proxy *p, char *text, char *out, size_t size)
 
 		if (err != 0)
 			snprintf(out, size, "error %s", strerror(-err));
-	} else if (!run_line_command(p->line, name, argument)) {
+	} else if (!run_line_command(p->line, name, argument) &&
+		   !run_later(p->line, name, argument)) {
 		snprintf(out, size, "error bad command %.32s", name);
 	}
 }
@@ -325,6 +342,7 @@ static void signals_start(struct proxy *p)
 
 struct options {
 	const char *to, *control;
+	struct in_addr address;
 	uint16_t port;
 	double rtt, rate;
 };
@@ -334,6 +352,7 @@ static bool parse_options(int argc, char **argv, struct options *o)
 	static const struct option longs[] = {
 		{"listen", required_argument, NULL, 'l'},
 		{"to", required_argument, NULL, 't'},
+		{"bind", required_argument, NULL, 'b'},
 		{"rtt", required_argument, NULL, 'd'},
 		{"rate", required_argument, NULL, 'r'},
 		{"control", required_argument, NULL, 'c'},
@@ -350,6 +369,8 @@ static bool parse_options(int argc, char **argv, struct options *o)
 			ok = parse_number(optarg, &o->rtt);
 		else if (c == 'r')
 			ok = parse_number(optarg, &o->rate);
+		else if (c == 'b')
+			ok = inet_pton(AF_INET, optarg, &o->address) == 1;
 		else if (c == 't')
 			o->to = optarg;
 		else if (c == 'c')
@@ -380,7 +401,7 @@ static struct addrinfo *resolve(const char *to)
 
 int main(int argc, char **argv)
 {
-	struct options o = {0};
+	struct options o = {.address.s_addr = htonl(INADDR_LOOPBACK)};
 	struct proxy p = {.listen_fd = -1};
 	struct addrinfo *server;
 	int err;
@@ -390,6 +411,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	server = resolve(o.to);
+	p.address = o.address;
 	p.port = o.port;
 	p.control_path = o.control;
 	list_init(&p.clients);

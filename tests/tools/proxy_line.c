@@ -76,7 +76,6 @@ struct conn {
 };
 
 enum line_mode { LINE_NORMAL, LINE_STALLED, LINE_DRIBBLING, LINE_HALF_OPEN };
-enum limit_action { LIMIT_NONE, LIMIT_CUT, LIMIT_STALL };
 
 struct line {
 	uv_loop_t *loop;
@@ -87,7 +86,8 @@ struct line {
 	uint64_t rtt, rate;
 	uint64_t free_at[2]; /* when the direction has sent all that was read */
 	bool full[2];        /* it passed BURST, and BURST_LOW is yet to come */
-	enum limit_action limit_action;
+	void (*limit_action)(struct line *l); /* NULL: no limit */
+	enum side limit_side;                 /* whose octets it counts */
 	uint64_t limit;
 	bool limit_reached;
 	struct line_stats stats;
@@ -289,15 +289,13 @@ static void conn_swallow(struct conn *c, enum side d)
  * on. */
 static void line_settle(struct line *l)
 {
-	enum limit_action action = l->limit_action;
+	void (*action)(struct line *l) = l->limit_action;
 
 	if (l->limit_reached) {
 		l->limit_reached = false;
-		l->limit_action = LIMIT_NONE;
-		if (action == LIMIT_STALL)
-			line_stall(l);
-		else
-			line_cut(l);
+		l->limit_action = NULL;
+		l->stats.limits++;
+		action(l);
 	}
 	line_wake(l);
 }
@@ -310,7 +308,7 @@ static size_t flow_allowance(const struct conn *c, enum side d, uint64_t now)
 
 	if (l->mode == LINE_DRIBBLING)
 		n = now >= c->flow[d].next_dribble ? 1 : 0;
-	if (d == SERVER && l->limit_action != LIMIT_NONE && n > l->limit)
+	if (d == l->limit_side && l->limit_action && n > l->limit)
 		n = (size_t)l->limit;
 	return n;
 }
@@ -360,11 +358,11 @@ static void count_handed_on(struct conn *c, enum side d, size_t n)
 
 	if (d == CLIENT) {
 		l->stats.to_server += n;
-		return;
+	} else {
+		l->stats.to_client += n;
+		c->answered = true;
 	}
-	l->stats.to_client += n;
-	c->answered = true;
-	if (l->limit_action == LIMIT_NONE)
+	if (!l->limit_action || d != l->limit_side)
 		return;
 	l->limit -= n;
 	l->limit_reached = l->limit == 0;
@@ -715,22 +713,14 @@ void line_stall(struct line *l)
 	line_wake(l);
 }
 
-static void line_limit(struct line *l, enum limit_action action, uint64_t octets)
+void line_act_after(
+	struct line *l, bool from_server, uint64_t octets, void (*action)(struct line *l))
 {
 	l->limit_action = action;
+	l->limit_side = from_server ? SERVER : CLIENT;
 	l->limit = octets;
 	l->limit_reached = octets == 0;
 	line_settle(l);
-}
-
-void line_cut_after(struct line *l, uint64_t octets)
-{
-	line_limit(l, LIMIT_CUT, octets);
-}
-
-void line_stall_after(struct line *l, uint64_t octets)
-{
-	line_limit(l, LIMIT_STALL, octets);
 }
 
 void line_dribble(struct line *l)
@@ -750,7 +740,7 @@ void line_half_open(struct line *l)
 void line_resume(struct line *l)
 {
 	l->mode = LINE_NORMAL;
-	l->limit_action = LIMIT_NONE;
+	l->limit_action = NULL;
 	l->limit_reached = false;
 	line_step(l);
 }

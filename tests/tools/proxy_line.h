@@ -5,6 +5,7 @@
 #ifndef PROXY_LINE_H
 #define PROXY_LINE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 #include <uv.h>
@@ -28,13 +29,14 @@ void line_cut(struct line *l);
 void line_close(struct line *l);
 /* Nothing is read or written, new connections are accepted and wait. */
 void line_stall(struct line *l);
-/* The same, once so many octets more have been handed to clients (over all connections). */
-void line_cut_after(struct line *l, uint64_t octets);
-void line_stall_after(struct line *l, uint64_t octets);
 /* One octet a millisecond and direction of a connection. */
 void line_dribble(struct line *l);
 /* Every connection, also those to come, swallows what it is sent, and answers nothing. */
 void line_half_open(struct line *l);
+/* One of these, once so many octets more of the server (else: of clients) were handed on, over all
+ * connections, and not one more. The last one asked for counts. */
+void line_act_after(
+	struct line *l, bool from_server, uint64_t octets, void (*action)(struct line *l));
 /* Back to normal for new connections and for those that lost nothing. */
 void line_resume(struct line *l);
 
@@ -45,6 +47,7 @@ struct line_stats {
 	uint64_t round_trips;
 	uint64_t connections; /* accepted */
 	uint64_t open;        /* now */
+	uint64_t limits;      /* of line_act_after that were reached */
 };
 void line_stats(const struct line *l, struct line_stats *stats);
 void line_reset_stats(struct line *l);
