@@ -49,8 +49,7 @@ static bool should_set_aside(int code)
 
 static bool is_no_room(int code)
 {
-	return (code & 0xff) == SQLITE_FULL || code == SQLITE_IOERR_WRITE ||
-	       code == SQLITE_IOERR_SHMSIZE;
+	return (code & 0xff) == SQLITE_FULL || code == SQLITE_IOERR_WRITE;
 }
 
 static bool set_aside(struct cache *c, const char *why)

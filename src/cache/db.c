@@ -36,8 +36,7 @@ static const char schema[] =
 	"INSERT INTO total VALUES(1, 0);";
 
 static const char writer_settings[] =
-	"PRAGMA auto_vacuum=INCREMENTAL;" /* for a new database only */
-	"PRAGMA cache_size=-8192;"        /* KiB */
+	"PRAGMA cache_size=-8192;" /* KiB */
 	"PRAGMA secure_delete=FAST;"
 	"PRAGMA synchronous=NORMAL;"
 	"PRAGMA wal_autocheckpoint=0;";
@@ -150,11 +149,13 @@ static int check_schema(struct cache_db *db)
 	return make_schema(db);
 }
 
+/* unix-excl: for one process, whose connections share the index of the log on its heap. Else it is a
+ * file that is mapped, and whoever cuts that file takes the mount down by SIGBUS. */
 static int open_handle(struct cache_db *db, const char *path, int flags)
 {
 	int rc = sqlite3_open_v2(path, &db->handle,
 		flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_NOFOLLOW,
-		NULL);
+		"unix-excl");
 
 	if (rc != 0)
 		return rc;
@@ -189,6 +190,19 @@ static int set_wal(struct cache_db *db)
 	return rc;
 }
 
+/* What must be said before the first page is written. Said again it would be written to an old
+ * database, for which a full disk may have no room. */
+static int set_layout(struct cache_db *db)
+{
+	int64_t pages;
+	int rc = get_number(db, "PRAGMA page_count", &pages);
+
+	if (rc != 0 || pages > 0)
+		return rc;
+	rc = set_number(db, "page_size", CACHE_PAGE_SIZE);
+	return rc == 0 ? execute(db, "PRAGMA auto_vacuum=INCREMENTAL") : rc;
+}
+
 /* Pages of 16 KiB: with 8 KiB one holds a single body of 4 KiB and wastes the rest (twice the file,
  * 89 against 213 MB/s of writing); 32 KiB gain little more and cost small writes. */
 int cache_db_open_writer(struct cache_db *db, const char *path)
@@ -198,7 +212,7 @@ int cache_db_open_writer(struct cache_db *db, const char *path)
 	if (rc != 0)
 		return rc;
 	sqlite3_busy_timeout(db->handle, 5000);
-	rc = set_number(db, "page_size", CACHE_PAGE_SIZE); /* of a new database */
+	rc = set_layout(db);
 	if (rc == 0)
 		rc = execute(db, writer_settings);
 	if (rc == 0)

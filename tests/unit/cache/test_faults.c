@@ -5,8 +5,10 @@
  */
 #include "support.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -107,6 +109,39 @@ static void test_damaged_messages(void **state)
 	assert_int_equal(f->err, ERR_IO);
 	expect_log("malformed; going on without it");
 	check_ceased(f);
+}
+
+/* Somebody empties the files while they are in use: that what was kept is lost is all that it does. */
+static void test_emptied_in_use(void **state)
+{
+	struct fixture *f = *state;
+	char path[PATH_MAX];
+
+	fixture_open(f, 100 * MIB);
+	put_messages(f, 1, 1, 1000);
+	for (uint32_t uid = 1; uid <= 100; uid++)
+		put_chunk(f, 1, uid, 0, 5000);
+	fixture_settle(f);
+	DIR *dir = opendir(f->dir);
+	assert_non_null(dir);
+	for (struct dirent *e; (e = readdir(dir));) {
+		snprintf(path, sizeof(path), "%s/%s", f->dir, e->d_name);
+		if (e->d_type == DT_REG)
+			assert_int_equal(truncate(path, 0), 0);
+	}
+	closedir(dir);
+	for (uint32_t uid = 1; uid <= 200; uid++) {
+		has_chunk(f, 1, uid, 0, 5000);
+		put_chunk(f, 1, uid + 100, 0, 5000);
+		fixture_settle(f);
+	}
+	load(f, 1);
+	forgive_log("cache: ");
+	fixture_reopen(f);
+	forgive_log("cache: ");
+	put_chunk(f, 1, 1, 1, 5000);
+	fixture_settle(f);
+	assert_true(has_chunk(f, 1, 1, 1, 5000));
 }
 
 /* --- a limit on file sizes --- */
@@ -474,6 +509,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		TEST(test_damaged_body),
 		TEST(test_damaged_messages),
+		TEST(test_emptied_in_use),
 		TEST(test_file_size_limit),
 		TEST_MOUNTED(test_full_disk),
 		TEST_MOUNTED(test_bound_on_a_full_disk),
