@@ -66,6 +66,12 @@ static void opendir_sync(struct fs_op *op)
 	op_wait_mailbox(op, mb, !mb->complete, opendir_synced);
 }
 
+/* What is remembered does not need the server, however slow it is. */
+static void opendir_expired(struct fs_op *op)
+{
+	opendir_synced(op, ERR_TIMEOUT);
+}
+
 static void opendir_listed(struct fs_op *op, int err)
 {
 	/* The tree that is known stays. */
@@ -92,6 +98,7 @@ void dir_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct fs_op *op = op_create(fs, req, "opendir", ino);
 	op->mb = mb;
 	op->fi = *fi;
+	op->expire = opendir_expired;
 	watch_use(fs->account->watch, mb);
 	/* Mailboxes that others made show where they would be looked for first. */
 	bool tree = mb == fs->account->top || mb->child_count > 0;
@@ -375,6 +382,10 @@ void dir_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		return;
 	if (sync_is_fresh(mb)) {
 		op_fail(op, ERR_GONE);
+		return;
+	}
+	if (op_is_late(fs, parent)) {
+		op_fail(op, ERR_TIMEOUT);
 		return;
 	}
 	sync_start(mb);

@@ -10,9 +10,6 @@
 #include "mail/quota.h"
 #include "mail/sync.h"
 
-/* Milliseconds. */
-#define AGAIN 500
-
 /* --- sizes --- */
 
 /* The kernel reads nothing of a file of size 0: that is shown only when it is certain. */
@@ -232,13 +229,6 @@ static void read_synced(struct fs_op *op, int err)
 	}
 }
 
-/* When the kernel's read-ahead fails it reads the one page that is wanted: its reader has waited
- * the whole timeout already. */
-static bool is_again(const struct fs *fs, fuse_ino_t ino)
-{
-	return fs->late == ino && uv_now(fs->loop) < fs->late_at + AGAIN;
-}
-
 void file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct fs *fs = fuse_req_userdata(req);
@@ -267,7 +257,7 @@ void file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fu
 		return;
 	}
 	int err = body_read_try(&read, &parts);
-	if (err == ERR_NOT_CACHED && is_again(fs, ino)) {
+	if (err == ERR_NOT_CACHED && op_is_late(fs, ino)) {
 		err = ERR_TIMEOUT;
 	} else if (err == ERR_NOT_CACHED) {
 		read_start(fs, req, ino, &read);
@@ -321,7 +311,12 @@ void file_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 		fuse_reply_err(req, mailbox_child(mb, span_of(name)) ? EISDIR : ENOENT);
 		return;
 	}
+	if (op_is_late(fs, parent)) {
+		fuse_reply_err(req, ETIMEDOUT);
+		return;
+	}
 	struct fs_op *op = op_create(fs, req, "unlink", inode_of_message(mb, uid));
+	op->locked = parent;
 	op->removal = (struct removal){.mb = mb, .uid = uid, .on_done = on_removed};
 	list_init(&op->removal.link);
 	op->abandon = abandon_removal;

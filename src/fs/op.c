@@ -12,6 +12,8 @@
 #include "fs/private.h"
 
 #define INTERRUPT_GRACE 1000
+/* Milliseconds in which the kernel sends what it held back. */
+#define LATE_TIME 250
 
 static void on_interrupt(fuse_req_t req, void *data)
 {
@@ -59,11 +61,28 @@ void op_end(struct fs_op *op)
 	op_free(op, 0);
 }
 
+static void note_late(struct fs *fs, fuse_ino_t ino)
+{
+	unsigned i = fs->late_next++ % LATE_COUNT;
+
+	fs->late[i].ino = ino;
+	fs->late[i].at = uv_now(fs->loop);
+}
+
+bool op_is_late(const struct fs *fs, fuse_ino_t ino)
+{
+	for (unsigned i = 0; i < LATE_COUNT; i++)
+		if (fs->late[i].ino == ino && uv_now(fs->loop) < fs->late[i].at + LATE_TIME)
+			return true;
+	return false;
+}
+
 void op_fail_errno(struct fs_op *op, int error)
 {
 	if (error == ETIMEDOUT) {
-		op->fs->late = op->ino;
-		op->fs->late_at = uv_now(op->fs->loop);
+		note_late(op->fs, op->ino);
+		if (op->locked)
+			note_late(op->fs, op->locked);
 	}
 	fuse_reply_err(op->req, error);
 	op_free(op, error);
@@ -124,7 +143,11 @@ static void op_give_up(struct fs_op *op, int error)
 {
 	if (op->abandon)
 		op->abandon(op);
-	op_fail_errno(op, error);
+	op->abandon = NULL;
+	if (error == ETIMEDOUT && op->expire)
+		op->expire(op);
+	else
+		op_fail_errno(op, error);
 }
 
 void op_tick(struct fs *fs)

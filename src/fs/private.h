@@ -18,6 +18,9 @@
 struct control;
 struct notifier;
 
+/* Deadlines that are remembered: see op_is_late. */
+#define LATE_COUNT 64
+
 struct fs {
 	uv_loop_t *loop;
 	struct fs_options options;
@@ -31,8 +34,11 @@ struct fs {
 	const char *doing; /* the last operation */
 	uv_timer_t timer;  /* deadlines and interrupts of ops */
 	struct list ops;   /* struct fs_op that wait */
-	fuse_ino_t late;   /* what an op waited for that ended by its deadline last, */
-	uint64_t late_at;  /* and when (uv_now) */
+	struct {
+		fuse_ino_t ino; /* what an op waited for that ended by its deadline, */
+		uint64_t at;    /* and when (uv_now) */
+	} late[LATE_COUNT];     /* the last ones */
+	unsigned late_next;
 	struct notifier *notifier;
 	struct control *control;
 	struct map unlinking; /* inodes whose names the kernel itself is removing */
@@ -95,6 +101,10 @@ struct fs_op {
 	void (*resume)(struct fs_op *op, int err);
 	/* Ends whatever waits, without a call of resume. */
 	void (*abandon)(struct fs_op *op);
+	/* Optional: the deadline has come, and all that waited was ended. Answers; else it is
+	 * ETIMEDOUT. */
+	void (*expire)(struct fs_op *op);
+	fuse_ino_t locked; /* the directory that the kernel keeps locked meanwhile, or 0 */
 };
 
 /* Milliseconds between looks at the deadlines of requests that wait. */
@@ -108,6 +118,10 @@ void op_fail_errno(struct fs_op *op, int error);
 void op_end(struct fs_op *op);
 void op_wait_mailbox(struct fs_op *op, struct mailbox *mb, bool progress,
 	void (*resume)(struct fs_op *op, int err));
+/* A request for this inode has just ended by its deadline. The next one that would wait was held back by
+ * the kernel until then (two unlinks in a directory; a page behind a read-ahead that failed), so its
+ * caller has waited as long as anybody should. */
+bool op_is_late(const struct fs *fs, fuse_ino_t ino);
 /* True: no need to wait. */
 bool op_wait_account(struct fs_op *op, void (*resume)(struct fs_op *op, int err));
 void op_tick(struct fs *fs);

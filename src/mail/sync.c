@@ -588,6 +588,9 @@ static void on_loaded(void *ctx, int err, struct cache_message *messages, size_t
 	enqueue(s);
 	if (mb->complete && pool_is_unsure(mb->account->pool))
 		mailbox_wake(mb, false, ERR_NET);
+	else
+		/* Who wants one message may find it remembered. */
+		mailbox_wake(mb, true, 0);
 }
 
 void sync_start(struct mailbox *mb)
