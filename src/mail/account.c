@@ -30,6 +30,7 @@ static void started(struct account *a, int err, const char *text)
 	void (*on_started)(void *, int, const char *) = a->on_started;
 
 	a->on_started = NULL;
+	uv_timer_stop(&a->start_deadline);
 	if (on_started)
 		on_started(a->ctx, err, text);
 }
@@ -56,19 +57,33 @@ static bool is_outage(int err)
 	return err == ERR_NET || err == ERR_TIMEOUT || err == ERR_THROTTLED;
 }
 
+static void start_without(struct account *a, int err, const char *text)
+{
+	if (is_outage(err) && a->remembered)
+		start_offline(a, text);
+	else
+		started(a, err, text);
+}
+
+/* A server that logs us in, but does not get to the end of its list of mailboxes, is none. */
+static void on_start_deadline(uv_timer_t *timer)
+{
+	struct account *a = timer->data;
+	char text[64];
+
+	snprintf(text, sizeof(text), "not ready after %llu seconds",
+		(unsigned long long)(a->options.pool.timeout / 1000));
+	start_without(a, ERR_TIMEOUT, text);
+}
+
 static void on_first(void *ctx, int err, const char *text)
 {
 	struct account *a = ctx;
 
-	if (err < 0 && is_outage(err) && a->root->child_count > 0) {
-		start_offline(a, text);
-		return;
-	}
+	if (err < 0 && a->options.pool.offline && !a->remembered)
+		text = "offline, and the cache holds nothing of this account";
 	if (err < 0) {
-		started(a, err,
-			a->options.pool.offline
-				? "offline, and the cache holds nothing of this account"
-				: text);
+		start_without(a, err, text);
 		return;
 	}
 	struct starter *s = mem_zalloc(sizeof(*s));
@@ -172,13 +187,17 @@ static void on_listed_first(struct account_wait *w, int err)
 	char text[512] = "";
 
 	free(s);
-	if (err < 0)
+	if (err < 0) {
 		snprintf(text, sizeof(text), "cannot list the mailboxes: %s", error_text(err));
-	else if ((err = choose_top(a)) < 0)
-		snprintf(text, sizeof(text), "there is no mailbox %s", a->options.mailbox);
-	if (err == 0) {
-		start_services(a);
+		/* Else it was mounted without, and on_up will do the rest. */
+		if (a->on_started)
+			start_without(a, err, text);
+		return;
 	}
+	if (a->on_started && (err = choose_top(a)) < 0)
+		snprintf(text, sizeof(text), "there is no mailbox %s", a->options.mailbox);
+	if (err == 0 && !watch_started(a->watch))
+		start_services(a);
 	started(a, err, text);
 }
 
@@ -206,12 +225,17 @@ struct account *account_create(uv_loop_t *loop, const struct account_options *op
 	a->root->loaded = a->root->complete = true;
 	map_put(&a->by_id, 0, a->root);
 	account_load_tree(a);
+	a->remembered = a->root->child_count > 0;
+	uv_timer_init(loop, &a->start_deadline);
+	a->start_deadline.data = a;
 	return a;
 }
 
 void account_start(struct account *a, void (*on_started)(void *ctx, int err, const char *text))
 {
 	a->on_started = on_started;
+	/* A second more than the connection has for itself, which knows better what is wrong. */
+	uv_timer_start(&a->start_deadline, on_start_deadline, a->options.pool.timeout + 1000, 0);
 	pool_connect(a->pool);
 }
 
@@ -233,6 +257,7 @@ static void on_pool_shut_down(void *ctx)
 void account_stop(struct account *a, void (*on_done)(void *ctx))
 {
 	a->on_stopped = on_done;
+	uv_close((uv_handle_t *)&a->start_deadline, NULL);
 	pool_shutdown(a->pool, on_pool_shut_down);
 }
 

@@ -74,6 +74,8 @@ struct account {
 	struct body_pool *bodies;
 	struct quota *quota;
 
+	bool remembered; /* the cache knew it at the start */
+	uv_timer_t start_deadline;
 	void (*on_started)(void *ctx, int err, const char *text); /* while starting */
 	void (*on_stopped)(void *ctx);                            /* while stopping */
 };

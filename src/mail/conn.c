@@ -296,6 +296,7 @@ struct conn *conn_create(struct pool *p, unsigned number)
 		.on_open = on_open, .on_data = on_data, .on_closed = on_stream_closed};
 
 	c->pool = p;
+	c->made_at = now(c);
 	snprintf(c->name, sizeof(c->name), "[%u]", number);
 	list_init(&c->tasks);
 	list_init(&c->token.link);
@@ -477,12 +478,29 @@ static bool gets_nowhere(struct conn *c)
 	return false;
 }
 
+/* Who sends an octet now and then is not silent, but may not keep us waiting for ever. That a token
+ * takes its time is not the server's fault. */
+static void check_login(struct conn *c)
+{
+	uint64_t timeout = c->pool->options.timeout;
+	char text[64];
+
+	if (!list_empty(&c->token.link))
+		c->made_at = now(c);
+	if (c->state != CONN_CONNECTING || now(c) < c->made_at + timeout)
+		return;
+	snprintf(text, sizeof(text), "logging in took longer than %llu seconds",
+		(unsigned long long)(timeout / 1000));
+	imap_session_fail(c->session, ERR_TIMEOUT, text);
+}
+
 void conn_tick(struct conn *c)
 {
 	if (gets_nowhere(c))
 		imap_session_fail(c->session, ERR_TIMEOUT, "what was asked for does not come");
 	else
 		imap_session_tick(c->session, now(c));
+	check_login(c);
 }
 
 void conn_logout(struct conn *c)

@@ -29,7 +29,7 @@ struct conn {
 	enum conn_state state;
 	struct net_stream *stream;
 	struct imap_session *session;
-	uint64_t ready_at; /* uv_now */
+	uint64_t made_at, ready_at; /* uv_now */
 	bool was_ready;
 	bool deflated; /* COMPRESS=DEFLATE is active */
 	struct line_rate line_rate;

@@ -88,18 +88,22 @@ static int64_t time_slept(void)
 }
 
 /* After a sleep the servers and routers on the way have forgotten us, but would not say so for a
- * long time. */
+ * long time. The first connection is left to its own deadline: how it ends decides about the
+ * start. */
 static void check_sleep(struct pool *p)
 {
 	int64_t slept = time_slept();
+	bool long_ago = slept - p->slept > SLEEP_MAX;
 
-	if (slept - p->slept > SLEEP_MAX) {
-		log_debug("the machine slept: connecting anew");
-		LIST_FOREACH_SAFE (pos, &p->conns)
-			conn_fail(list_entry(pos, struct conn, link), ERR_NET, "the machine slept");
-		p->retry_at = 0;
-	}
 	p->slept = slept;
+	if (!long_ago || !p->first_told)
+		return;
+	log_debug("the machine slept: connecting anew");
+	/* Whatever happened meanwhile, nobody was told of it: on_up. */
+	p->shaken = true;
+	LIST_FOREACH_SAFE (pos, &p->conns)
+		conn_fail(list_entry(pos, struct conn, link), ERR_NET, "the machine slept");
+	p->retry_at = 0;
 }
 
 /* Octets arrived since the last tick. */
