@@ -16,6 +16,7 @@ import pytest
 
 import mounting
 from dovecot import Dovecot
+from world import World
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LIMIT_SECONDS = 90
@@ -119,9 +120,16 @@ def mount(directory):
 
 @pytest.fixture
 def proxy(directory):
-    """proxy(server): a line to the server's port with TLS, see tests/tools/proxy."""
+    """proxy(server, **keywords of Proxy): a line to the server's port with TLS, see tests/tools/proxy."""
     with contextlib.ExitStack() as stack:
-        def start(server):
+        def start(server, **keywords):
             return stack.enter_context(
-                mounting.Proxy(os.path.join(TOOLS, "proxy"), directory, server.imaps_port))
+                mounting.Proxy(os.path.join(TOOLS, "proxy"), directory, server.imaps_port, **keywords))
         yield start
+
+
+@pytest.fixture
+def world(directory):
+    """Clocks and addresses for mounts with environment=world.environment."""
+    with contextlib.closing(World(os.path.join(TOOLS, "world.so"), directory)) as made:
+        yield made

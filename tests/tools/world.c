@@ -1,0 +1,158 @@
+/*
+ * A library to be preloaded: what a process sees of the world outside is what a test says. The file
+ * that $TEST_WORLD names is mapped by everyone concerned and holds a struct world; what a test
+ * writes there counts at once. Without that variable nothing is changed.
+ *
+ *   a machine that slept      boottime (and realtime) ahead of what they were, monotonic as ever
+ *   a clock that was set      realtime ahead or behind
+ *   a server that moved       every host name has this address
+ *   a full disk               so many octets may still be written, and no more, to files on the
+ *                             disk of that file
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+struct world {
+	int64_t boottime, realtime; /* nanoseconds that these clocks are ahead of the kernel's */
+	_Atomic int64_t room;       /* octets; less than 0: as many as you like */
+	char address[48];           /* numeric; empty: names have the addresses that they have */
+};
+
+static struct world *world;
+static dev_t disk;
+static int (*real_gettime)(clockid_t, struct timespec *);
+static int (*real_getaddrinfo)(
+	const char *, const char *, const struct addrinfo *, struct addrinfo **);
+static ssize_t (*real_pwrite)(int, const void *, size_t, off_t);
+
+static void *next(const char *name)
+{
+	void *found = dlsym(RTLD_NEXT, name);
+
+	if (!found)
+		abort();
+	return found;
+}
+
+__attribute__((constructor)) static void open_world(void)
+{
+	const char *path = getenv("TEST_WORLD");
+	int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+	void *p = MAP_FAILED;
+
+	if (fd >= 0)
+		p = mmap(NULL, sizeof(*world), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	struct stat st;
+
+	if (path && (p == MAP_FAILED || fstat(fd, &st) != 0)) {
+		perror(path);
+		abort();
+	}
+	world = path ? p : NULL;
+	disk = path ? st.st_dev : 0;
+	if (fd >= 0)
+		close(fd);
+}
+
+static int64_t ahead(clockid_t clock)
+{
+	if (!world)
+		return 0;
+	if (clock == CLOCK_BOOTTIME)
+		return world->boottime;
+	return clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE ? world->realtime : 0;
+}
+
+static int64_t now(clockid_t clock)
+{
+	struct timespec t;
+
+	if (!real_gettime)
+		*(void **)&real_gettime = next("clock_gettime");
+	if (real_gettime(clock, &t) != 0)
+		return -1;
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec + ahead(clock);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *t)
+{
+	int64_t ns = now(clock);
+
+	if (ns < 0)
+		return -1;
+	*t = (struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+	return 0;
+}
+
+time_t time(time_t *where)
+{
+	time_t seconds = (time_t)(now(CLOCK_REALTIME) / 1000000000);
+
+	if (where)
+		*where = seconds;
+	return seconds;
+}
+
+int gettimeofday(struct timeval *restrict t, void *restrict zone)
+{
+	int64_t ns = now(CLOCK_REALTIME);
+
+	*t = (struct timeval){.tv_sec = ns / 1000000000, .tv_usec = ns / 1000 % 1000000};
+	return 0;
+}
+
+int getaddrinfo(const char *restrict node, const char *restrict service,
+	const struct addrinfo *restrict hints, struct addrinfo **restrict found)
+{
+	if (!real_getaddrinfo)
+		*(void **)&real_getaddrinfo = next("getaddrinfo");
+	if (world && world->address[0])
+		node = world->address;
+	return real_getaddrinfo(node, service, hints, found);
+}
+
+/* Takes up to n octets of what is left. */
+static size_t take_room(int fd, size_t n)
+{
+	struct stat st;
+
+	if (!world || atomic_load(&world->room) < 0 || fstat(fd, &st) != 0 || st.st_dev != disk)
+		return n;
+	int64_t room = atomic_fetch_sub(&world->room, (int64_t)n);
+	if (room >= (int64_t)n)
+		return n;
+	atomic_store(&world->room, 0);
+	return room > 0 ? (size_t)room : 0;
+}
+
+ssize_t pwrite(int fd, const void *octets, size_t n, off_t offset)
+{
+	size_t fit = take_room(fd, n);
+
+	if (!real_pwrite)
+		*(void **)&real_pwrite = next("pwrite64");
+	if (fit == 0 && n > 0) {
+		errno = ENOSPC;
+		return -1;
+	}
+	return real_pwrite(fd, octets, fit, offset);
+}
+
+/* The header has given that one the name pwrite64. */
+ssize_t plain_pwrite(int fd, const void *octets, size_t n, off_t offset) __asm__("pwrite");
+ssize_t plain_pwrite(int fd, const void *octets, size_t n, off_t offset)
+{
+	return pwrite(fd, octets, n, offset);
+}
