@@ -35,11 +35,10 @@ static const char schema[] =
 	"CREATE TABLE total(id INTEGER PRIMARY KEY, bytes INTEGER);"
 	"INSERT INTO total VALUES(1, 0);";
 
-static const char writer_settings[] =
-	"PRAGMA cache_size=-8192;" /* KiB */
-	"PRAGMA secure_delete=FAST;"
-	"PRAGMA synchronous=NORMAL;"
-	"PRAGMA wal_autocheckpoint=0;";
+static const char writer_settings[] = "PRAGMA cache_size=-8192;" /* KiB */
+				      "PRAGMA secure_delete=FAST;"
+				      "PRAGMA synchronous=NORMAL;"
+				      "PRAGMA wal_autocheckpoint=0;";
 
 static const char *const statements[STMT_COUNT] = {
 	[STMT_BEGIN] = "BEGIN IMMEDIATE",
@@ -149,8 +148,8 @@ static int check_schema(struct cache_db *db)
 	return make_schema(db);
 }
 
-/* unix-excl: for one process, whose connections share the index of the log on its heap. Else it is a
- * file that is mapped, and whoever cuts that file takes the mount down by SIGBUS. */
+/* unix-excl: for one process, whose connections share the index of the log on its heap. Else it is
+ * a file that is mapped, and whoever cuts that file takes the mount down by SIGBUS. */
 static int open_handle(struct cache_db *db, const char *path, int flags)
 {
 	int rc = sqlite3_open_v2(path, &db->handle,

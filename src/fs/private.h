@@ -118,9 +118,9 @@ void op_fail_errno(struct fs_op *op, int error);
 void op_end(struct fs_op *op);
 void op_wait_mailbox(struct fs_op *op, struct mailbox *mb, bool progress,
 	void (*resume)(struct fs_op *op, int err));
-/* A request for this inode has just ended by its deadline. The next one that would wait was held back by
- * the kernel until then (two unlinks in a directory; a page behind a read-ahead that failed), so its
- * caller has waited as long as anybody should. */
+/* A request for this inode has just ended by its deadline. The next one that would wait was held
+ * back by the kernel until then (two unlinks in a directory; a page behind a read-ahead that
+ * failed), so its caller has waited as long as anybody should. */
 bool op_is_late(const struct fs *fs, fuse_ino_t ino);
 /* True: no need to wait. */
 bool op_wait_account(struct fs_op *op, void (*resume)(struct fs_op *op, int err));

@@ -84,8 +84,8 @@ struct line {
 	struct list conns;
 	enum line_mode mode;
 	uint64_t rtt, rate;
-	uint64_t free_at[2]; /* when the direction has sent all that was read */
-	bool full[2];        /* it passed BURST, and BURST_LOW is yet to come */
+	uint64_t free_at[2];                  /* when the direction has sent all that was read */
+	bool full[2];                         /* it passed BURST, and BURST_LOW is yet to come */
 	void (*limit_action)(struct line *l); /* NULL: no limit */
 	enum side limit_side;                 /* whose octets it counts */
 	uint64_t limit;
@@ -289,7 +289,7 @@ static void conn_swallow(struct conn *c, enum side d)
  * on. */
 static void line_settle(struct line *l)
 {
-	void (*action)(struct line *l) = l->limit_action;
+	void (*action)(struct line * l) = l->limit_action;
 
 	if (l->limit_reached) {
 		l->limit_reached = false;

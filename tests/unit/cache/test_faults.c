@@ -111,7 +111,8 @@ static void test_damaged_messages(void **state)
 	check_ceased(f);
 }
 
-/* Somebody empties the files while they are in use: that what was kept is lost is all that it does. */
+/* Somebody empties the files while they are in use: that what was kept is lost is all that it does.
+ */
 static void test_emptied_in_use(void **state)
 {
 	struct fixture *f = *state;
