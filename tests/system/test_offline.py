@@ -202,6 +202,66 @@ def test_server_restart(server, line, mount):
     check_healed(m, server)
 
 
+def test_suspended(server, line, mount, world):
+    """The connections died while the machine slept, and nothing says so: it is found out at once, and what
+    happened meanwhile shows without anybody asking, far before any connection would be missed."""
+    m = mount(server, "timeout=30", "refresh=3600", port=line.port, environment=world.environment)
+    tolerate_trouble(m)
+    see(m)
+    wait_until(lambda: status(m, "watching") == "NOTIFY", "watching")
+    line.ask("half-open")
+    uid = server.deliver("INBOX", text(60))
+    line.ask("resume")
+    before = line.ask("stats")["connections"]
+    world.suspend(8 * 3600)
+    wait_until(lambda: os.path.lexists(m.path("INBOX", uid)), "new mail shows", 20)
+    assert m.read("INBOX", uid) == text(60)
+    wait_until(lambda: status(m, "watching") == "NOTIFY", "watching again")
+    assert status(m, "state") == "online"
+    # One for data and one that watches: nobody dials more than is needed.
+    assert line.ask("stats")["connections"] - before <= 4
+    server.expunge("INBOX", [uid])
+    wait_until(lambda: not os.path.lexists(m.path("INBOX", uid)), "it is told of, too")
+    check_known(m)
+
+
+def test_suspended_without_a_line(server, line, mount, world):
+    """It wakes up where there is no network: what is known is given, nothing waits."""
+    m = mount(server, f"timeout={TIMEOUT}", port=line.port, environment=world.environment)
+    tolerate_trouble(m)
+    see(m)
+    for command in ("half-open", "refuse"):
+        line.ask(command)
+    world.suspend(3600)
+    wait_until(lambda: status(m, "state") == "offline", "known to be offline")
+    check_known(m, AT_ONCE)
+    check_unknown(m, AT_ONCE)
+    line.ask("resume")
+    line.ask("listen")
+    check_healed(m, server)
+
+
+@pytest.mark.parametrize("old", [("cut", "refuse"), ("half-open",)], ids=["refused", "vanished"])
+def test_moved(server, mount, proxy, world, old):
+    """The server's name leads to another address now, and the old one is dead."""
+    first = proxy(server)
+    second = proxy(server, address="127.0.0.2", port=first.port)
+    world.move("127.0.0.1")
+    m = mount(server, f"timeout={TIMEOUT}", port=first.port, environment=world.environment)
+    tolerate_trouble(m)
+    see(m)
+    assert first.received() and not second.received()
+    world.move("127.0.0.2")
+    for command in old:
+        first.ask(command)
+    check_known(m)
+    # Who asks first may have to find out that nobody answers there.
+    wait_until(lambda: timed(m.read, "Unread", 1)[0] == large(1), "the new address answers", 45)
+    check_healed(m, server)
+    assert second.received()
+    assert os.listdir(m.path("Never")) == ["1"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 @pytest.mark.parametrize("command", ["cat {}/Unread/1", "ls {}/Never", "stat {}/Never/1", "rm -f {}/INBOX/20"])
 def test_a_waiting_process_ends(server, line, mount, command, number):
