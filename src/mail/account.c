@@ -71,6 +71,10 @@ static void on_start_deadline(uv_timer_t *timer)
 	struct account *a = timer->data;
 	char text[64];
 
+	if (pool_awaits_token(a->pool)) {
+		uv_timer_start(timer, on_start_deadline, a->options.pool.timeout, 0);
+		return;
+	}
 	snprintf(text, sizeof(text), "not ready after %llu seconds",
 		(unsigned long long)(a->options.pool.timeout / 1000));
 	start_without(a, ERR_TIMEOUT, text);

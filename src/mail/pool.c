@@ -207,6 +207,14 @@ bool pool_is_unsure(const struct pool *p)
 	return (p->shaken || p->failures > 0) && ready_count(p) == 0;
 }
 
+bool pool_awaits_token(const struct pool *p)
+{
+	LIST_FOREACH (pos, &p->conns)
+		if (!list_empty(&list_entry(pos, struct conn, link)->token.link))
+			return true;
+	return false;
+}
+
 static bool may_connect(const struct pool *p)
 {
 	return !p->shutting_down && !p->options.offline && conn_count(p) < p->max &&

@@ -152,5 +152,7 @@ bool pool_is_down(const struct pool *p);
 /* None is reached at the moment, and the last attempt failed or the last connection fell silent: to
  * wait for it is likely to be in vain. */
 bool pool_is_unsure(const struct pool *p);
+/* A login waits for our own token, not for the server. */
+bool pool_awaits_token(const struct pool *p);
 
 #endif
