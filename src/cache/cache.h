@@ -89,6 +89,7 @@ enum cache_message_flag {
 	CACHE_SIZE_PROVED = 1 << 0, /* size is the octet count, not RFC822.SIZE's promise */
 	CACHE_SIZE_UNKNOWN = 1 << 1,
 	CACHE_DATE_UNKNOWN = 1 << 2,
+	CACHE_MESSAGE_FLAGS = (1 << 3) - 1, /* others are not written */
 };
 
 struct cache_message {
@@ -132,6 +133,16 @@ void cache_put_journal(struct cache *c, uint32_t mailbox, const uint32_t *uids, 
 /* Calls f for each entry, blocking; before the loop runs. */
 void cache_each_journal(struct cache *c,
 	void (*f)(void *ctx, uint32_t mailbox, const uint32_t *uids, size_t n), void *ctx);
+
+/* --- numbers that the account is to remember --- */
+
+enum cache_note {
+	CACHE_NOTE_SIZES = 2, /* enum sizes_belief; 1 is the cache's own */
+};
+
+/* 0 when there is none. Blocking; before the loop runs. */
+int64_t cache_get_note(struct cache *c, enum cache_note note);
+void cache_put_note(struct cache *c, enum cache_note note, int64_t value);
 
 struct cache_counts {
 	uint64_t bytes, max_bytes; /* bodies kept, and their bound */

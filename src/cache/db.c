@@ -7,7 +7,8 @@
  *  - bodies is the index of chunks and small, data holds the octets: a use rewrites a row of
  * bodies, and eviction walks it, without touching a page of data.
  *  - doomed: mailboxes that were dropped while their bodies are removed bit by bit.
- *  - total keeps the sum of bodies.n, so that it need not be counted.
+ *  - total keeps the sum of bodies.n (row 1), so that it need not be counted, and in further rows
+ * the numbers of enum cache_note.
  * What SQLite would not notice when it changes on the disk carries a check sum.
  */
 #include "cache/internal.h"
@@ -84,6 +85,8 @@ static const char *const statements[STMT_COUNT] = {
 	[STMT_DATA_DELETE] = "DELETE FROM data WHERE id=?1",
 	[STMT_TOTAL_GET] = "SELECT bytes FROM total WHERE id=1",
 	[STMT_TOTAL_PUT] = "UPDATE total SET bytes=?1 WHERE id=1",
+	[STMT_NOTE_GET] = "SELECT bytes FROM total WHERE id=?1",
+	[STMT_NOTE_PUT] = "INSERT OR REPLACE INTO total(id, bytes) VALUES(?1, ?2)",
 	[STMT_NEWEST] = "SELECT max(used) FROM bodies",
 	[STMT_HIGHEST_ID] = "SELECT max((SELECT ifnull(max(id), 0) FROM mailboxes),"
 			    " (SELECT ifnull(max(mailbox), 0) FROM doomed),"

@@ -166,6 +166,7 @@ static int apply_put_messages(struct cache_writer *w, struct cache_job *job)
 	for (size_t i = 0; i < job->n && rc == 0; i++) {
 		rc = block_seek(w, &b, job->mailbox, messages[i].uid);
 		b.at[messages[i].uid % BLOCK] = messages[i];
+		b.at[messages[i].uid % BLOCK].flags &= CACHE_MESSAGE_FLAGS;
 		b.changed = true;
 	}
 	return rc == 0 ? block_write(w, &b) : rc;
@@ -363,7 +364,35 @@ void cache_put_journal(struct cache *c, uint32_t mailbox, const uint32_t *uids, 
 	cache_jobs_add(c, job);
 }
 
+/* --- notes --- */
+
+static int apply_put_note(struct cache_writer *w, struct cache_job *job)
+{
+	return cache_db_run(
+		cache_db_bind(&w->db, STMT_NOTE_PUT, (int64_t)job->n, (int64_t)job->used));
+}
+
+static const struct cache_job_kind put_note = {.apply = apply_put_note};
+
+void cache_put_note(struct cache *c, enum cache_note note, int64_t value)
+{
+	struct cache_job *job = cache_jobs_new(&put_note, 0);
+
+	job->n = note;
+	job->used = (uint64_t)value;
+	cache_jobs_add(c, job);
+}
+
 /* --- reading before the loop runs --- */
+
+int64_t cache_get_note(struct cache *c, enum cache_note note)
+{
+	int64_t value = 0;
+
+	if (!c->ceased)
+		cache_db_number(cache_db_bind(&c->reader, STMT_NOTE_GET, note), &value);
+	return value;
+}
 
 static int read_mailbox(sqlite3_stmt *s, struct cache_mailbox *m)
 {
