@@ -203,6 +203,11 @@ static struct account *create_account(struct program *p)
 		[COMPRESS_ON] = POOL_COMPRESS_ON,
 		[COMPRESS_OFF] = POOL_COMPRESS_OFF,
 	};
+	static const enum sizes_mode sizes[] = {
+		[OPTIONS_SIZES_AUTO] = SIZES_AUTO,
+		[OPTIONS_SIZES_TRUST] = SIZES_TRUST,
+		[OPTIONS_SIZES_VERIFY] = SIZES_VERIFY,
+	};
 	struct account_options options = {
 		.pool =
 			{
@@ -231,6 +236,7 @@ static struct account *create_account(struct program *p)
 		.subscribed = o->subscribed,
 		.refresh = (uint64_t)o->refresh * 1000,
 		.readonly = o->ro,
+		.sizes = sizes[o->sizes],
 	};
 
 	return account_create(&p->loop, &options, p->cache, &fs_observer, p->fs);

@@ -27,6 +27,8 @@ enum exit_status {
 };
 
 enum options_compress { COMPRESS_AUTO, COMPRESS_ON, COMPRESS_OFF };
+/* What to think of the sizes that the server states. */
+enum options_sizes { OPTIONS_SIZES_AUTO, OPTIONS_SIZES_TRUST, OPTIONS_SIZES_VERIFY };
 
 struct options {
 	bool help, version; /* -h, -V: nothing but these is set */
@@ -62,6 +64,7 @@ struct options {
 	unsigned refresh;              /* seconds */
 	unsigned connections;
 	enum options_compress compress;
+	enum options_sizes sizes;
 	char *suffix;        /* of messages' names; "" for none */
 	char *mount_options; /* for -o of libfuse: separated by commas, escaped; never empty */
 };

@@ -50,6 +50,8 @@ static const char help[] =
 	"                      (default 60)\n"
 	"    -o connections=N  at most this many for data (default 3)\n"
 	"    -o compress=MODE  auto: where the line is slow (default); on; off\n"
+	"    -o sizes=MODE     of messages, as the server states them: auto, trust, or verify "
+	"each\n"
 	"\n"
 	"    -o cache=DIR      of this account (default $XDG_CACHE_HOME/imapfs/USER@HOST)\n"
 	"    -o cache_size=N   for its messages, with K, M or G (default 2G)\n"

@@ -200,6 +200,21 @@ static int set_fingerprint(struct options_parser *p, const struct rule *rule, co
 	return 0;
 }
 
+static int set_sizes(struct options_parser *p, const struct rule *rule, const char *value)
+{
+	static const char *const modes[] = {[OPTIONS_SIZES_AUTO] = "auto",
+		[OPTIONS_SIZES_TRUST] = "trust",
+		[OPTIONS_SIZES_VERIFY] = "verify"};
+
+	for (int i = OPTIONS_SIZES_AUTO; i <= OPTIONS_SIZES_VERIFY; i++) {
+		if (strcmp(value, modes[i]) == 0) {
+			p->o->sizes = (enum options_sizes)i;
+			return 0;
+		}
+	}
+	return options_fail(p, "sizes= is auto, trust or verify, not '%s'", value);
+}
+
 static int set_number(struct options_parser *p, const struct rule *rule, const char *value)
 {
 	bool connections = strcmp(rule->name, "connections") == 0;
@@ -319,6 +334,7 @@ static const struct rule rules[] = {
 	{"refresh", "SECONDS", set_number},
 	{"connections", "N", set_number},
 	{"compress", "MODE", set_compress},
+	{"sizes", "MODE", set_sizes},
 	{"suffix", ".EXT", set_suffix},
 	{"uid", "N", set_id},
 	{"gid", "N", set_id},

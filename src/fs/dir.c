@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "fs/private.h"
+#include "mail/sizes.h"
 #include "mail/sync.h"
 #include "mail/watch.h"
 
@@ -178,15 +179,18 @@ static bool put_children(struct listing *l, uint32_t after)
 
 static void put_messages(struct listing *l, uint32_t after)
 {
-	const struct cache_message *m;
+	struct cache_message *m;
 	char name[NAME_MAX + 1];
 	struct stat st;
 
 	while ((m = mailbox_after(l->mb, after))) {
+		bool known = size_can_be_shown(l->mb, m);
 		entry_stat_message(l->fs, l->mb, m, &st);
 		entry_name(l->fs, l->mb, m->uid, name);
-		if (!put(l, name, &st, size_is_known(m), KIND_MESSAGE | m->uid))
+		if (!put(l, name, &st, known, KIND_MESSAGE | m->uid))
 			return;
+		if (known && l->plus)
+			size_note_shown(l->mb, m);
 		after = m->uid;
 	}
 }
@@ -275,14 +279,15 @@ void dir_readdirplus(
 
 /* --- lookup --- */
 
-static void reply_entry(fuse_req_t req, const struct stat *st, double timeout)
+static void reply_entry(
+	fuse_req_t req, const struct stat *st, double entry_timeout, double attr_timeout)
 {
 	struct fuse_entry_param e = {
 		.ino = st->st_ino,
 		.generation = 1,
 		.attr = *st,
-		.attr_timeout = ATTR_TIMEOUT,
-		.entry_timeout = timeout,
+		.attr_timeout = attr_timeout,
+		.entry_timeout = entry_timeout,
 	};
 
 	fuse_reply_entry(req, &e);
@@ -301,36 +306,37 @@ static bool lookup_directory(struct fs *fs, fuse_req_t req, struct mailbox *mb, 
 	if (!found)
 		return false;
 	entry_stat_directory(fs, found, &st);
-	reply_entry(req, &st, name_timeout(fs));
-	return true;
-}
-
-static void lookup_sized(struct fs_op *op, int err);
-
-/* True when the op was answered, or goes on by itself. */
-static bool lookup_message(struct fs_op *op)
-{
-	const struct cache_message *m = mailbox_find(op->mb, op->uid);
-	struct stat st;
-
-	if (!m)
-		return false;
-	if (!size_is_known(m)) {
-		op_find_size(op, op->mb, op->uid, lookup_sized);
-		return true;
-	}
-	entry_stat_message(op->fs, op->mb, m, &st);
-	reply_entry(op->req, &st, ATTR_TIMEOUT);
-	op_end(op);
+	reply_entry(req, &st, name_timeout(fs), ATTR_TIMEOUT);
 	return true;
 }
 
 static void lookup_sized(struct fs_op *op, int err)
 {
-	if (err < 0)
-		op_fail(op, err == ERR_STALE ? ERR_GONE : err);
-	else if (!lookup_message(op))
-		op_fail(op, ERR_GONE);
+	struct cache_message *m = mailbox_find(op->mb, op->uid);
+	struct stat st;
+
+	if (err < 0 || !m) {
+		op_fail(op, err < 0 && err != ERR_STALE ? err : ERR_GONE);
+		return;
+	}
+	entry_stat_message(op->fs, op->mb, m, &st);
+	size_note_shown(op->mb, m);
+	reply_entry(op->req, &st, ATTR_TIMEOUT, size_timeout(op->mb, m));
+	op_end(op);
+}
+
+/* True when the op was answered, or goes on by itself. */
+static bool lookup_message(struct fs_op *op)
+{
+	const struct cache_message *m = mailbox_find(op->mb, op->uid);
+
+	if (!m)
+		return false;
+	if (size_can_be_shown(op->mb, m))
+		lookup_sized(op, 0);
+	else
+		op_find_size(op, op->mb, op->uid, lookup_sized);
+	return true;
 }
 
 static void lookup_synced(struct fs_op *op, int err)

@@ -8,79 +8,14 @@
 #include "base/mem.h"
 #include "fs/private.h"
 #include "mail/quota.h"
+#include "mail/sizes.h"
 #include "mail/sync.h"
-
-/* --- sizes --- */
-
-/* The kernel reads nothing of a file of size 0: that is shown only when it is certain. */
-bool size_is_known(const struct cache_message *m)
-{
-	if (m->flags & CACHE_SIZE_PROVED)
-		return true;
-	return !(m->flags & CACHE_SIZE_UNKNOWN) && m->size > 0;
-}
-
-static void find_size_step(struct fs_op *op);
-
-static void on_size_read(struct body_read *r, int err, const struct body_parts *parts)
-{
-	struct fs_op *op = list_entry(r, struct fs_op, read);
-
-	op->abandon = NULL;
-	if (err < 0) {
-		op->resume(op, err);
-		return;
-	}
-	if (parts->total > 0)
-		op->read.offset += CACHE_CHUNK;
-	find_size_step(op);
-}
-
-static void abandon_read(struct fs_op *op)
-{
-	body_read_cancel(&op->read);
-}
-
-/* Reads one octet of each chunk until the end has been seen. */
-static void find_size_step(struct fs_op *op)
-{
-	struct body_parts parts;
-	int err;
-
-	while ((err = body_read_try(&op->read, &parts)) == 0) {
-		const struct cache_message *m = mailbox_find(op->read.mb, op->read.uid);
-		if (!m || size_is_known(m)) {
-			op->resume(op, m ? 0 : ERR_GONE);
-			return;
-		}
-		if (parts.total == 0) {
-			op->resume(op, ERR_UNREADABLE);
-			return;
-		}
-		op->read.offset += CACHE_CHUNK;
-	}
-	if (err != ERR_NOT_CACHED) {
-		op->resume(op, err);
-		return;
-	}
-	op->abandon = abandon_read;
-	body_read_start(&op->read);
-}
-
-void op_find_size(struct fs_op *op, struct mailbox *mb, uint32_t uid,
-	void (*resume)(struct fs_op *op, int err))
-{
-	op->resume = resume;
-	op->read = (struct body_read){.mb = mb, .uid = uid, .size = 1, .on_done = on_size_read};
-	list_init(&op->read.link);
-	find_size_step(op);
-}
 
 /* --- getattr --- */
 
 static void getattr_sized(struct fs_op *op, int err)
 {
-	const struct cache_message *m = mailbox_find(op->mb, op->uid);
+	struct cache_message *m = mailbox_find(op->mb, op->uid);
 	struct stat st;
 
 	if (err < 0 || !m) {
@@ -88,7 +23,8 @@ static void getattr_sized(struct fs_op *op, int err)
 		return;
 	}
 	entry_stat_message(op->fs, op->mb, m, &st);
-	fuse_reply_attr(op->req, &st, ATTR_TIMEOUT);
+	size_note_shown(op->mb, m);
+	fuse_reply_attr(op->req, &st, size_timeout(op->mb, m));
 	op_end(op);
 }
 
@@ -96,7 +32,7 @@ static void getattr_message(struct fs_op *op)
 {
 	const struct cache_message *m = mailbox_find(op->mb, op->uid);
 
-	if (m && !size_is_known(m))
+	if (m && !size_can_be_shown(op->mb, m))
 		op_find_size(op, op->mb, op->uid, getattr_sized);
 	else
 		getattr_sized(op, 0);
@@ -155,6 +91,11 @@ void file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	fuse_reply_err(req, ENOSYS);
 }
 
+static void abandon_read(struct fs_op *op)
+{
+	body_read_cancel(&op->read);
+}
+
 /* Where the size was just found to be larger the kernel must know before it sees octets that it did
  * not expect; where smaller, after it has seen the end. */
 static void reply_parts(struct fs *fs, fuse_req_t req, fuse_ino_t ino, const struct body_read *read,
@@ -178,6 +119,22 @@ static void reply_parts(struct fs *fs, fuse_req_t req, fuse_ino_t ino, const str
 	notify_then_reply(fs->notifier, req, data, parts->total);
 }
 
+/* The errno of a read that was answered; 0 with its octets. Whoever reads after the size was found
+ * wrong, and before it was asked for again, may take the old one for the end of the file, or map
+ * more than there is: an error is better than a copy that is cut short or padded. */
+static int answer_read(struct fs *fs, fuse_req_t req, fuse_ino_t ino, const struct body_read *read,
+	const struct body_parts *parts)
+{
+	if (!size_misled(read->mb, read->uid)) {
+		reply_parts(fs, req, ino, read, parts);
+		return 0;
+	}
+	fuse_req_interrupt_func(req, NULL, NULL);
+	notify_attributes(fs->notifier, ino);
+	notify_then_fail(fs->notifier, req, EIO);
+	return EIO;
+}
+
 /* What is open and gone is stale, whatever the reason. */
 static int read_error(int err)
 {
@@ -193,7 +150,7 @@ static void on_read(struct body_read *r, int err, const struct body_parts *parts
 		op_fail(op, read_error(err));
 		return;
 	}
-	reply_parts(op->fs, op->req, op->ino, r, parts);
+	answer_read(op->fs, op->req, op->ino, r, parts);
 	op_end(op);
 }
 
@@ -263,11 +220,12 @@ void file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fu
 		read_start(fs, req, ino, &read);
 		return;
 	}
-	if (err < 0)
-		fuse_reply_err(req, error_errno(read_error(err)));
+	int error = err < 0 ? error_errno(read_error(err)) : 0;
+	if (error)
+		fuse_reply_err(req, error);
 	else
-		reply_parts(fs, req, ino, &read, &parts);
-	op_log("read", ino, started, err < 0 ? error_errno(read_error(err)) : 0);
+		error = answer_read(fs, req, ino, &read, &parts);
+	op_log("read", ino, started, error);
 }
 
 /* --- unlink --- */

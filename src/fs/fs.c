@@ -169,14 +169,14 @@ static void on_message_gone(void *ctx, struct mailbox *mb, uint32_t uid)
 /* A smaller size the kernel learns from the short answer to its read, but only as long as it was
  * not told to forget the attributes meanwhile; else the reader would see zeros behind the end. So
  * it is told after that answer: see reply_parts. */
-static void on_size_changed(void *ctx, struct mailbox *mb, uint32_t uid, bool grew)
+static void on_size_changed(void *ctx, struct mailbox *mb, uint32_t uid, bool at_once)
 {
 	struct fs *fs = ctx;
 	fuse_ino_t ino = inode_of_message(mb, uid);
 
 	if (!fs->session || fs->stopping)
 		return;
-	if (grew)
+	if (at_once)
 		notify_attributes(fs->notifier, ino);
 	else
 		map_put(&fs->shrunk, ino, fs);

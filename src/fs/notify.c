@@ -20,6 +20,7 @@ struct notice {
 	char *text; /* a name or a reply's octets */
 	size_t length;
 	fuse_req_t req;
+	int error; /* of a reply: instead of octets */
 };
 
 struct notifier {
@@ -89,7 +90,10 @@ static void carry_out(struct fuse_session *se, const struct notice *notice)
 		rc = name_gone(se, notice);
 		break;
 	case NOTICE_REPLY:
-		fuse_reply_buf(notice->req, notice->text, notice->length);
+		if (notice->error)
+			fuse_reply_err(notice->req, notice->error);
+		else
+			fuse_reply_buf(notice->req, notice->text, notice->length);
 		break;
 	}
 	/* ENOENT: the kernel does not know it, so there is nothing to forget. */
@@ -194,6 +198,15 @@ void notify_then_reply(struct notifier *n, fuse_req_t req, char *data, size_t si
 	notice->req = req;
 	notice->text = data;
 	notice->length = size;
+	run(n);
+}
+
+void notify_then_fail(struct notifier *n, fuse_req_t req, int error)
+{
+	struct notice *notice = add(n, NOTICE_REPLY, 0);
+
+	notice->req = req;
+	notice->error = error;
 	run(n);
 }
 

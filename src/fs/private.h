@@ -9,6 +9,7 @@
 #include "fs/fs.h"
 #include "mail/body.h"
 #include "mail/expunge.h"
+#include "mail/prove.h"
 
 /* Messages never change and are announced when they go; directories are announced too. Seconds. */
 #define ATTR_TIMEOUT 86400.0
@@ -88,6 +89,7 @@ struct fs_op {
 	struct account_wait account_wait;
 	struct body_read read;
 	struct removal removal;
+	struct proof proof;
 	/* What the request asked. */
 	struct mailbox *mb;
 	uint32_t uid;
@@ -144,11 +146,14 @@ void file_statfs(fuse_req_t req, fuse_ino_t ino);
 
 extern const struct fuse_lowlevel_ops fs_operations;
 
-/* Finds the message's octet count where the server gave none, then calls resume. */
+/* --- size.c --- */
+
+/* Finds the octet count of a message whose size cannot be shown (size_can_be_shown), then calls
+ * resume, perhaps at once: 0, and the message has the best size that is to be had, or an error. */
 void op_find_size(struct fs_op *op, struct mailbox *mb, uint32_t uid,
 	void (*resume)(struct fs_op *op, int err));
-/* Whether the size can be shown. */
-bool size_is_known(const struct cache_message *m);
+/* How long the kernel may believe the message's size, seconds. */
+double size_timeout(const struct mailbox *mb, const struct cache_message *m);
 
 /* --- control.c --- */
 
@@ -174,6 +179,8 @@ void notify_name_gone(
 bool notifier_has(const struct notifier *n, fuse_ino_t ino);
 /* Answers a read after everything that is queued now. data (malloc'ed) becomes the notifier's. */
 void notify_then_reply(struct notifier *n, fuse_req_t req, char *data, size_t size);
+/* The same with an errno. */
+void notify_then_fail(struct notifier *n, fuse_req_t req, int error);
 /* Forgets what is queued but replies; on_idle(fs) is called from the loop when nothing runs any
  * more. */
 void notifier_drain(struct notifier *n, void (*on_idle)(struct fs *fs));

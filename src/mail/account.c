@@ -9,6 +9,7 @@
 #include "mail/body.h"
 #include "mail/expunge.h"
 #include "mail/quota.h"
+#include "mail/sizes.h"
 #include "mail/sync.h"
 #include "mail/watch.h"
 
@@ -228,6 +229,7 @@ struct account *account_create(uv_loop_t *loop, const struct account_options *op
 	a->root = a->top = mailbox_create(a, 0, SPAN(""));
 	a->root->loaded = a->root->complete = true;
 	map_put(&a->by_id, 0, a->root);
+	sizes_init(a);
 	account_load_tree(a);
 	a->remembered = a->root->child_count > 0;
 	uv_timer_init(loop, &a->start_deadline);

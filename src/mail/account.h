@@ -21,6 +21,16 @@ struct poll;
 struct quota;
 struct watch;
 
+enum sizes_mode { SIZES_AUTO, SIZES_TRUST, SIZES_VERIFY };
+/* What is known of the server's sizes; kept in the cache as CACHE_NOTE_SIZES. See sizes.h. */
+enum sizes_belief { SIZES_UNJUDGED, SIZES_HONEST, SIZES_LIAR };
+
+struct sizes {
+	enum sizes_mode mode;
+	enum sizes_belief belief;
+	unsigned right; /* sizes that proved right, while the account is not judged */
+};
+
 struct account_options {
 	struct pool_options pool;
 	const char *mailbox; /* UTF-8, as a path from the root; NULL or "": all. That subtree is
@@ -29,6 +39,7 @@ struct account_options {
 	uint64_t refresh;    /* milliseconds between looks at what the server does not tell of */
 	bool readonly;
 	const char *suffix; /* of message names; NULL: none */
+	enum sizes_mode sizes;
 };
 
 /* What the account tells the filesystem; from the loop. Each is a change that the kernel may have
@@ -37,8 +48,9 @@ struct account_observer {
 	/* Names came, or the listing changed otherwise. */
 	void (*on_directory_changed)(void *ctx, struct mailbox *mb);
 	void (*on_message_gone)(void *ctx, struct mailbox *mb, uint32_t uid);
-	/* The size was corrected. grew: what was announced was too small, or not known. */
-	void (*on_size_changed)(void *ctx, struct mailbox *mb, uint32_t uid, bool grew);
+	/* The size that was shown is wrong, or may be. at_once: nothing of the message must be read
+	 * before it is forgotten; else after the end was read. */
+	void (*on_size_changed)(void *ctx, struct mailbox *mb, uint32_t uid, bool at_once);
 	/* The directory is no more under this name; `component` in `parent` is to be forgotten. */
 	void (*on_directory_gone)(void *ctx, struct mailbox *parent, struct mailbox *mb);
 };
@@ -72,6 +84,7 @@ struct account {
 	char delimiter;           /* of the personal namespace; 0: none */
 
 	struct body_pool *bodies;
+	struct sizes sizes;
 	struct quota *quota;
 
 	bool remembered; /* the cache knew it at the start */

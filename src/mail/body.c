@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "mail/ahead.h"
 #include "mail/body_private.h"
+#include "mail/sizes.h"
 
 /* Octets of bodies in memory; beyond it those that are in the cache, or that nobody waits for, go.
  */
@@ -121,13 +122,10 @@ static uint64_t promised(const struct body *b)
  * large the kernel corrects by itself at the end, one that is too small would cut. */
 static void outgrow(struct body *b, uint64_t reached)
 {
-	struct account *a = b->pool->account;
-
 	if (promised(b) >= reached)
 		return;
-	mailbox_find(b->mb, b->uid)->size = reached + CACHE_CHUNK;
 	b->outgrown = true;
-	a->observer.on_size_changed(a->ctx, b->mb, b->uid, true);
+	size_contradict(b->mb, mailbox_find(b->mb, b->uid), reached + CACHE_CHUNK);
 }
 
 /* What a whole chunk tells about the end. */
@@ -222,19 +220,8 @@ void body_set_end(struct body *b, uint64_t end)
 	b->end_known = true;
 	b->end = end;
 	struct cache_message *m = mb ? mailbox_find(mb, b->uid) : NULL;
-	if (!m)
-		return;
-	bool wrong = m->size != end || (m->flags & CACHE_SIZE_UNKNOWN);
-	m->flags = (m->flags & ~(uint32_t)CACHE_SIZE_UNKNOWN) | CACHE_SIZE_PROVED;
-	if (!wrong)
-		return;
-	log_debug("message %u of %s has %llu octets, not %llu", b->uid, mb->component,
-		(unsigned long long)end, (unsigned long long)m->size);
-	bool grew = end > m->size;
-	m->size = end;
-	if (mb->uidvalidity != 0)
-		cache_put_messages(b->pool->account->cache, mb->id, m, 1);
-	b->pool->account->observer.on_size_changed(b->pool->account->ctx, mb, b->uid, grew);
+	if (m)
+		size_pin(mb, m, end);
 }
 
 /* --- reading --- */

@@ -13,6 +13,7 @@
 #include "mail/ahead.h"
 #include "mail/body.h"
 #include "mail/expunge.h"
+#include "mail/prove.h"
 #include "mail/sync.h"
 
 struct mailbox *mailbox_create(struct account *a, uint32_t id, struct span name)
@@ -51,6 +52,7 @@ void mailbox_destroy(struct mailbox *mb)
 	mailbox_kill(mb);
 	expunge_forget(mb);
 	sync_forget(mb);
+	prove_forget(mb);
 	map_finish(&mb->bodies);
 	free((char *)mb->name.p);
 	free(mb->component);

@@ -21,6 +21,7 @@
 struct account;
 struct ahead;
 struct expunge;
+struct prover;
 struct sync;
 
 /* What STATUS said last. */
@@ -78,10 +79,17 @@ struct mailbox {
 	struct expunge *expunge;
 	struct map bodies;   /* UID -> struct body */
 	struct ahead *ahead; /* read-ahead of messages; NULL: nobody reads */
+
+	/* Sizes. */
+	struct prover *prover; /* NULL: none was ever to be proved */
+	bool sizes_sampled;    /* some were proved, and right */
 };
 
 /* In message.flags, beside enum cache_message_flag; never written to the cache. */
 #define MESSAGE_GONE (1u << 16)
+#define MESSAGE_SHOWN (1u << 17)      /* the kernel was told the size */
+#define MESSAGE_MISLED (1u << 18)     /* and it was wrong: see size_misled */
+#define MESSAGE_UNPROVABLE (1u << 19) /* the server would not let it be proved */
 
 /* Someone who waits for a mailbox to become known: progress (more rows) or the end of a sync. */
 struct mailbox_wait {

@@ -4,6 +4,7 @@
 #include "mail/body.h"
 #include "mail/pool_private.h"
 #include "mail/quota.h"
+#include "mail/sizes.h"
 #include "mail/watch.h"
 
 static unsigned long long n(uint64_t number)
@@ -42,6 +43,7 @@ static int put_server(struct account *a, struct buf *out)
 	err |= buf_printf(out, "wire: %llu in, %llu out, %llu turns\n",
 		n(total.wire_in + watching.wire_in), n(total.wire_out + watching.wire_out),
 		n(total.turns + watching.turns));
+	err |= buf_printf(out, "sizes: %s\n", sizes_text(a));
 	if (a->quota->limit)
 		err |= buf_printf(
 			out, "quota: %llu of %llu octets\n", n(a->quota->used), n(a->quota->limit));

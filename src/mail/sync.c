@@ -5,6 +5,8 @@
  *   check   SELECT's own answer, or NOOP where the mailbox is selected already. Same UIDNEXT and
  *           same count: nothing changed (UIDs only grow, so a message that came raises UIDNEXT, and
  *           one that went lowers the count). With QRESYNC, SELECT has told what vanished before
+ *   sample  in an account that is new: the first few messages, so that their sizes are proved
+ *           before the others are shown
  *   fetch   the attributes of all UIDs from UIDNEXT on
  *   bisect  only if there are fewer messages there than here: samples of sequence numbers find
  *           what went, see bisect.h
@@ -27,9 +29,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "mail/poll.h"
+#include "mail/prove.h"
+#include "mail/sizes.h"
 #include "mail/watch.h"
 
 #define ROWS "(UID RFC822.SIZE INTERNALDATE)"
+/* Messages whose sizes are proved before the first listing. */
+#define SAMPLE 4u
 #define ATTEMPTS 3
 /* How often samples are taken anew because the mailbox changed meanwhile. */
 #define BISECTS 4
@@ -54,7 +60,7 @@ static void on_done(struct imap_command *c, const struct imap_result *result);
 static const char *step_name(enum sync_step step)
 {
 	static const char *const names[] = {
-		"load", "wait", "check", "fetch", "bisect", "search", "fill"};
+		"load", "wait", "check", "sample", "fetch", "bisect", "search", "fill"};
 
 	return names[step];
 }
@@ -94,6 +100,7 @@ static void finish(struct sync *s, int err)
 			mailbox_touch(mb);
 		else if (changed)
 			mb->version++;
+		bool first = !mb->complete;
 		bool save = changed || !mb->complete || s->modseq > mb->highestmodseq;
 		/* Only now that the rows are those of that state: what is cut off is asked for
 		 * again. */
@@ -104,6 +111,8 @@ static void finish(struct sync *s, int err)
 		mb->complete = true;
 		if (save)
 			mailbox_save(mb);
+		if (first)
+			prove_some(mb);
 	} else if (err < 0) {
 		log_debug("sync of %s: %s", mb->component, error_text(err));
 	}
@@ -189,8 +198,22 @@ static void after_check(struct sync *s)
 		end(s);
 		return;
 	}
-	set_step(s, conn_exists(s->task.conn) > 0 ? SYNC_FETCH : SYNC_SEARCH);
+	if (conn_exists(s->task.conn) == 0)
+		set_step(s, SYNC_SEARCH);
+	else
+		set_step(s, sizes_want_sample(mb) ? SYNC_SAMPLE : SYNC_FETCH);
 	send_step(s);
+}
+
+/* The proofs are asked for first: this goes on behind them, on the same connection, which did not
+ * change meanwhile unless it was lost. */
+static void after_sample(struct sync *s)
+{
+	prove_first(s->mb);
+	pool_end(&s->task);
+	set_step(s, SYNC_WAIT);
+	s->task.deadline = account_deadline(s->mb->account);
+	pool_start(s->mb->account->pool, &s->task);
 }
 
 static void after_fetch(struct sync *s)
@@ -416,6 +439,9 @@ static void advance(struct sync *s)
 	case SYNC_CHECK:
 		after_check(s);
 		break;
+	case SYNC_SAMPLE:
+		after_sample(s);
+		break;
 	case SYNC_FETCH:
 		after_fetch(s);
 		break;
@@ -435,7 +461,8 @@ static void advance(struct sync *s)
  * for them apart. NO to that gives up. */
 static void on_refused(struct sync *s, int err)
 {
-	if ((s->step == SYNC_FETCH || s->step == SYNC_BISECT) && err == ERR_REFUSED) {
+	if ((s->step == SYNC_SAMPLE || s->step == SYNC_FETCH || s->step == SYNC_BISECT) &&
+		err == ERR_REFUSED) {
 		search(s);
 		return;
 	}
@@ -484,6 +511,10 @@ static void send_step(struct sync *s)
 		return;
 	case SYNC_CHECK:
 		imap_command_add(c, "NOOP\r\n");
+		break;
+	case SYNC_SAMPLE:
+		imap_command_add(c, "FETCH 1:%u " ROWS "\r\n",
+			conn_exists(s->task.conn) < SAMPLE ? conn_exists(s->task.conn) : SAMPLE);
 		break;
 	case SYNC_FETCH:
 		imap_command_add(c, "UID FETCH %u:* " ROWS "\r\n", unknown_from(s));
@@ -575,6 +606,8 @@ static void on_loaded(void *ctx, int err, struct cache_message *messages, size_t
 		mb->complete = false;
 		n = 0;
 	}
+	/* When they were listed first. */
+	mb->sizes_sampled |= n > 0 && mb->complete;
 	if (n > 0 && mb->count == 0) {
 		mb->messages = messages;
 		mb->count = mb->cap = n;

@@ -2,6 +2,7 @@
  * unasked.
  */
 #include "base/error.h"
+#include "mail/sizes.h"
 #include "mail/sync_private.h"
 
 /* Octets of a message; a server that promises more is not believed. */
@@ -106,8 +107,15 @@ static void on_row(
 	if (s->step == SYNC_FILL)
 		mailbox_unmark(mb, uid);
 	struct cache_message m = sync_merge_row(mb, row, uid);
-	if (!same(mailbox_find(mb, uid), &m))
-		sync_add_row(s, &m);
+	struct cache_message *old = mailbox_find(mb, uid);
+	if (same(old, &m))
+		return;
+	/* Two sizes for one message. */
+	if (old && size_is_said(old) && old->size != m.size) {
+		size_contradict(mb, old, m.size);
+		m = sync_merge_row(mb, row, uid);
+	}
+	sync_add_row(s, &m);
 }
 
 /* SEARCH said otherwise before. */
@@ -178,7 +186,8 @@ void sync_on_batch(struct mailbox *mb)
 {
 	if (mb->unsaved)
 		mailbox_save(mb);
-	if (!mb->sync || mb->count == mb->woken_at)
+	/* A sample is shown when its sizes are proved. */
+	if (!mb->sync || mb->count == mb->woken_at || mb->sync->step == SYNC_SAMPLE)
 		return;
 	mb->woken_at = mb->count;
 	mailbox_wake(mb, true, 0);

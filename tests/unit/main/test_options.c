@@ -85,6 +85,7 @@ static void test_defaults(void **state)
 	assert_int_equal(o.timeout, 30);
 	assert_int_equal(o.connections, 3);
 	assert_int_equal(o.compress, COMPRESS_AUTO);
+	assert_int_equal(o.sizes, OPTIONS_SIZES_AUTO);
 	assert_false(o.help || o.version || o.foreground || o.debug || o.ro || o.subscribed ||
 		     o.has_uid || o.has_gid);
 	assert_int_equal(o.fmask | o.dmask, 0);
@@ -137,7 +138,7 @@ static void test_values(void **state)
 
 	parse_o(&o, "passfile=/p,cafile=/c,cache=/"
 		    "k,cache_size=1M,timeout=3600,connections=16,compress=off,"
-		    "suffix=.eml,subscribed,uid=1000,gid=0,ro");
+		    "suffix=.eml,subscribed,uid=1000,gid=0,ro,sizes=trust,sizes=verify");
 	assert_string_equal(o.passfile, "/p");
 	assert_string_equal(o.cafile, "/c");
 	assert_string_equal(o.cache, "/k");
@@ -145,6 +146,7 @@ static void test_values(void **state)
 	assert_int_equal(o.timeout, 3600);
 	assert_int_equal(o.connections, 16);
 	assert_int_equal(o.compress, COMPRESS_OFF);
+	assert_int_equal(o.sizes, OPTIONS_SIZES_VERIFY);
 	assert_string_equal(o.suffix, ".eml");
 	assert_true(o.subscribed && o.ro && o.has_uid && o.has_gid);
 	assert_int_equal(o.uid, 1000);
@@ -414,6 +416,7 @@ static void test_refused(void **state)
 		{"connections=0", "from 1 to 16"},
 		{"connections=17", "from 1 to 16"},
 		{"compress=yes", "auto, on or off, not 'yes'"},
+		{"sizes=always", "auto, trust or verify, not 'always'"},
 		{"cache_size=1048575", "at least 1M"},
 		{"cache_size=0G", "at least 1M"},
 		{"cache_size=8589934592G", "at least 1M"},
@@ -503,9 +506,10 @@ static void test_help(void **state)
 	static const char *const names[] = {"ro", "subscribed",
 		"suffix=", "passfile=", "passcmd=", "netrc=", "tls=", "cafile=", "fingerprint=",
 		"tls_priority=", "certfile=", "keyfile=", "tokencmd=", "auth=", "authzid=",
-		"timeout=", "connections=", "compress=", "cache=", "cache_size=", "uid=", "gid=",
-		"umask=", "fmask=", "dmask=", "allow_other", "allow_root", "default_permissions",
-		"auto_unmount", "fsname=", "subtype=", "-h", "-V", "-f", "-d", "-s"};
+		"timeout=", "connections=", "compress=", "sizes=", "cache=", "cache_size=", "uid=",
+		"gid=", "umask=", "fmask=", "dmask=", "allow_other", "allow_root",
+		"default_permissions", "auto_unmount", "fsname=", "subtype=", "-h", "-V", "-f",
+		"-d", "-s"};
 	char *text = NULL;
 	size_t n = 0;
 	FILE *out = open_memstream(&text, &n);

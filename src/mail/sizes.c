@@ -1,0 +1,179 @@
+#include "mail/sizes.h"
+
+#include "base/log.h"
+
+/* So many sizes that proved right make an account honest. */
+#define RIGHT_MIN 8
+
+void sizes_init(struct account *a)
+{
+	a->sizes.mode = a->options.sizes;
+	switch (cache_get_note(a->cache, CACHE_NOTE_SIZES)) {
+	case SIZES_HONEST:
+		a->sizes.belief = SIZES_HONEST;
+		break;
+	case SIZES_LIAR:
+		a->sizes.belief = SIZES_LIAR;
+		break;
+	}
+}
+
+const char *sizes_text(const struct account *a)
+{
+	if (a->sizes.belief == SIZES_LIAR)
+		return a->sizes.mode == SIZES_TRUST ? "some are wrong, shown as the server says"
+						    : "some are wrong, each is proved";
+	if (a->sizes.mode == SIZES_VERIFY)
+		return "each is proved";
+	return a->sizes.belief == SIZES_HONEST ? "right so far" : "as the server says";
+}
+
+static void judge(struct account *a, enum sizes_belief belief)
+{
+	a->sizes.belief = belief;
+	cache_put_note(a->cache, CACHE_NOTE_SIZES, belief);
+}
+
+bool size_is_said(const struct cache_message *m)
+{
+	return !(m->flags & CACHE_SIZE_UNKNOWN) && m->size > 0;
+}
+
+bool size_can_be_shown(const struct mailbox *mb, const struct cache_message *m)
+{
+	const struct sizes *sizes = &mb->account->sizes;
+
+	if (m->flags & CACHE_SIZE_PROVED)
+		return true;
+	/* The kernel reads nothing of a file of size 0: that is shown only when it is certain. */
+	if (!size_is_said(m) || sizes->mode == SIZES_VERIFY)
+		return false;
+	if (sizes->mode == SIZES_TRUST || sizes->belief == SIZES_HONEST)
+		return true;
+	return sizes->belief == SIZES_UNJUDGED && mb->sizes_sampled;
+}
+
+bool sizes_want_sample(const struct mailbox *mb)
+{
+	const struct sizes *sizes = &mb->account->sizes;
+
+	return sizes->mode == SIZES_AUTO && sizes->belief == SIZES_UNJUDGED && !mb->complete &&
+	       mb->count == 0;
+}
+
+void size_note_shown(const struct mailbox *mb, struct cache_message *m)
+{
+	m->flags |= MESSAGE_SHOWN;
+	if (m->flags & CACHE_SIZE_PROVED)
+		m->flags &= ~(uint32_t)MESSAGE_MISLED;
+}
+
+bool size_misled(struct mailbox *mb, uint32_t uid)
+{
+	const struct cache_message *m = mailbox_find(mb, uid);
+
+	return m && (m->flags & MESSAGE_MISLED);
+}
+
+/* What the kernel believes of the message is wrong, or may be. */
+static void tell(struct mailbox *mb, struct cache_message *m, bool at_once)
+{
+	struct account *a = mb->account;
+
+	if (m->flags & MESSAGE_SHOWN)
+		a->observer.on_size_changed(a->ctx, mb, m->uid, at_once);
+}
+
+/* What proved right while nobody doubted is worth keeping now. */
+static void keep_proved(struct mailbox *mb)
+{
+	size_t from = 0;
+
+	for (size_t i = 0; i <= mb->count; i++) {
+		bool proved = i < mb->count && (mb->messages[i].flags & CACHE_SIZE_PROVED) &&
+			      !(mb->messages[i].flags & MESSAGE_GONE);
+		if (proved)
+			continue;
+		if (i > from)
+			cache_put_messages(
+				mb->account->cache, mb->id, mb->messages + from, i - from);
+		from = i + 1;
+	}
+}
+
+static void doubt_mailbox(void *ctx, uint64_t key, void *value)
+{
+	struct mailbox *mb = value;
+
+	for (size_t i = 0; i < mb->count; i++)
+		if (!(mb->messages[i].flags & (MESSAGE_GONE | CACHE_SIZE_PROVED)))
+			tell(mb, &mb->messages[i], true);
+	if (mb->uidvalidity != 0 && !mb->dead)
+		keep_proved(mb);
+}
+
+/* The first lie. All sizes that were believed are to be asked for again. */
+static void caught(struct mailbox *mb, const struct cache_message *m, uint64_t said)
+{
+	struct account *a = mb->account;
+
+	if (a->sizes.belief == SIZES_LIAR)
+		return;
+	judge(a, SIZES_LIAR);
+	if (a->sizes.mode == SIZES_TRUST)
+		return;
+	log_notice("%s: the server states wrong sizes, such as %llu octets for message %u of %s: "
+		   "each is proved before it is shown",
+		a->options.pool.host, (unsigned long long)said, m->uid, mb->component);
+	map_each(&a->by_id, doubt_mailbox, NULL);
+}
+
+static void set_wrong(struct mailbox *mb, struct cache_message *m, uint64_t size)
+{
+	bool trust = mb->account->sizes.mode == SIZES_TRUST;
+	bool grew = size > m->size || (m->flags & CACHE_SIZE_UNKNOWN);
+
+	m->size = size;
+	m->flags &= ~(uint32_t)CACHE_SIZE_UNKNOWN;
+	if ((m->flags & MESSAGE_SHOWN) && !trust)
+		m->flags |= MESSAGE_MISLED;
+	tell(mb, m, grew || !trust);
+}
+
+static void note_right(struct account *a)
+{
+	if (a->sizes.belief == SIZES_UNJUDGED && ++a->sizes.right >= RIGHT_MIN)
+		judge(a, SIZES_HONEST);
+}
+
+void size_pin(struct mailbox *mb, struct cache_message *m, uint64_t octets)
+{
+	struct account *a = mb->account;
+	uint64_t said = m->size;
+	bool unsaid = m->flags & CACHE_SIZE_UNKNOWN;
+	bool wrong = said != octets || unsaid;
+
+	if (!wrong && (m->flags & CACHE_SIZE_PROVED))
+		return;
+	m->flags |= CACHE_SIZE_PROVED;
+	if (wrong) {
+		log_debug("message %u of %s has %llu octets, not %llu", m->uid, mb->component,
+			(unsigned long long)octets, (unsigned long long)said);
+		set_wrong(mb, m, octets);
+	} else {
+		note_right(a);
+	}
+	bool keep = wrong || a->sizes.mode == SIZES_VERIFY || a->sizes.belief == SIZES_LIAR;
+	if (keep && mb->uidvalidity != 0)
+		cache_put_messages(a->cache, mb->id, m, 1);
+	if (wrong && !unsaid)
+		caught(mb, m, said);
+}
+
+void size_contradict(struct mailbox *mb, struct cache_message *m, uint64_t provisional)
+{
+	uint64_t said = m->size;
+
+	set_wrong(mb, m, provisional);
+	caught(mb, m, said);
+}
