@@ -507,6 +507,11 @@ void conn_logout(struct conn *c)
 {
 	if (c->state == CONN_DEAD || c->state == CONN_CLOSING)
 		return;
+	/* Nobody waits for it, and before the login the server has nothing to say goodbye to. */
+	if (c->state == CONN_CONNECTING) {
+		conn_fail(c, ERR_CANCELED, "shutting down");
+		return;
+	}
 	set_state(c, CONN_CLOSING);
 	imap_session_logout(c->session);
 }
