@@ -157,14 +157,16 @@ static void rescue(const struct ward *w)
 		abort_connection(w);
 		if (!daemon_has_ended(w, 0) && is_ours(w))
 			umount2(w->mountpoint, MNT_FORCE);
-		daemon_has_ended(w, ABORTED_WAIT);
+		if (!daemon_has_ended(w, ABORTED_WAIT))
+			log_error("what waits in the mount hangs until root writes 1 to "
+				  "/sys/fs/fuse/connections/%u/abort",
+				minor(w->ours.dev));
 	}
 	if (!is_ours(w))
 		return;
-	if (take_away(w))
-		log_error("the daemon died; %s is unmounted", w->mountpoint);
-	else
-		log_error("the daemon died; unmount with 'fusermount3 -uz %s'", w->mountpoint);
+	log_error("the daemon died; unmounting %s", w->mountpoint);
+	if (!take_away(w))
+		log_error("cannot unmount; try 'fusermount3 -uz %s'", w->mountpoint);
 }
 
 /* False at the end of the daemon. */

@@ -303,6 +303,8 @@ static void run(struct program *p)
 	p->account = create_account(p);
 	account_start(p->account, on_started);
 	uv_run(&p->loop, UV_RUN_DEFAULT);
+	if (!p->mounted)
+		cache_discard_new(p->cache);
 	cache_close(p->cache);
 	account_destroy(p->account);
 	token_command_destroy(p->tokens);

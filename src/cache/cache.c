@@ -160,6 +160,11 @@ void cache_close(struct cache *c)
 	free(c);
 }
 
+void cache_discard_new(struct cache *c)
+{
+	c->dir.unwanted = c->on_disk && c->dir.made;
+}
+
 void cache_cease(struct cache *c, int code)
 {
 	if (c->ceased)

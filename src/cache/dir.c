@@ -33,7 +33,8 @@
 #define BLOCK_MIN 64u
 #define BLOCK_MAX 4096u
 
-static bool make_with_parents(const char *path)
+/* *made: path itself was not there. */
+static bool make_with_parents(const char *path, bool *made)
 {
 	char *copy = mem_strdup(path);
 	bool ok = true;
@@ -43,7 +44,8 @@ static bool make_with_parents(const char *path)
 		ok = mkdir(copy, 0700) == 0 || errno == EEXIST;
 		*slash = '/';
 	}
-	ok = ok && (mkdir(copy, 0700) == 0 || errno == EEXIST);
+	*made = ok && mkdir(copy, 0700) == 0;
+	ok = ok && (*made || errno == EEXIST);
 	free(copy);
 	return ok;
 }
@@ -193,7 +195,7 @@ enum cache_dir_result cache_dir_open(
 	enum cache_dir_result result = CACHE_DIR_UNUSABLE;
 
 	init(d);
-	if (!make_with_parents(path) ||
+	if (!make_with_parents(path, &d->made) ||
 		(d->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 ||
 		!(d->path = realpath(path, NULL)))
 		snprintf(error, size, "cache directory %s: %s", path, strerror(errno));
@@ -256,6 +258,11 @@ static void close_fd(int *fd)
 
 void cache_dir_close(struct cache_dir *d)
 {
+	if (d->unwanted) {
+		unlinkat(d->fd, IDS_NAME, 0);
+		unlinkat(d->fd, LOCK_NAME, 0);
+		cache_dir_hide(d);
+	}
 	close_fd(&d->ids);
 	close_fd(&d->fd);
 	close_fd(&d->lock);

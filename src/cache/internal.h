@@ -23,6 +23,8 @@ struct cache_dir {
 	uint32_t end_id;  /* the first that is not reserved in the file */
 	uint32_t block;   /* how many to reserve next */
 	bool ids_failed;  /* it was said that the counter cannot be written */
+	bool made;        /* the directory was not there before */
+	bool unwanted;    /* remove it when it is closed */
 };
 
 enum cache_dir_result { CACHE_DIR_OK, CACHE_DIR_LOCKED, CACHE_DIR_UNUSABLE };

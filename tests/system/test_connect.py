@@ -36,10 +36,12 @@ def write_secret(path, text, mode=0o600):
 
 
 def refused(mount, server, status, pattern, *options, **keywords):
-    """It ends with the status and says one line, which the pattern matches; nothing is mounted."""
+    """It ends with the status and says one line, which the pattern matches; nothing is mounted, and no
+    cache is left that was not there."""
     m = mount(server, *options, ready=False, **keywords)
     m.expect("^imapfs: " + pattern)
     m.finished(status)
+    assert not os.path.exists(m.cache)
     assert m.said().count("\n") == 1, m.said()
     return m.said()
 

@@ -17,7 +17,7 @@ from servers import errno_of, mount
 
 # The errors that the readers of a dead filesystem see.
 DEAD = {errno.ENOTCONN, errno.ECONNABORTED, errno.ENOENT}
-UNMOUNTED = r"the daemon died; .*/mail is unmounted"
+UNMOUNTED = r"the daemon died; unmounting .*/mail"
 
 
 def account(count=8):
