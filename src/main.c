@@ -439,6 +439,8 @@ int main(int argc, char **given)
 	if (p.options.help || p.options.version)
 		return EXIT_STATUS_OK;
 	log_set_debug(p.options.debug);
+	/* A limit on the size of files (ulimit -f) is an error of the cache, not our end. */
+	signal(SIGXFSZ, SIG_IGN);
 	privileges_begin();
 	int status = check_mountpoint(p.options.mountpoint);
 	if (status == EXIT_STATUS_OK) {

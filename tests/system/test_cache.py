@@ -174,6 +174,17 @@ def test_size_bound(start_server, mount):
     assert tree.compare(server, m.point) == []
 
 
+def test_limit_of_file_sizes(server, mount):
+    """As by ulimit -f, in a shell or a service: what does not fit is not kept."""
+    m = mount(server, prefix=("prlimit", "--fsize=300000"))
+    m.tolerate("cache: .*going on without keeping mail")
+    assert tree.compare(server, m.point) == []
+    m.stop()
+    m.start()
+    m.tolerate("cache")
+    assert tree.compare(server, m.point) == []
+
+
 def test_least_recently_used_goes(start_server, mount):
     """What is read again and again stays while others come and go."""
     generator = mailgen.Generator(4)
