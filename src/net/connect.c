@@ -1,6 +1,6 @@
 /*
- * Everything lies in one struct that lives until the resolver's thread and all handles are done
- * with it (`references`), whether or not the caller still waits (`done`).
+ * Everything lies in one struct that lives until all handles are done with it (`references`),
+ * whether or not the caller still waits (`done`).
  */
 #include "net/connect.h"
 
@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "net/lookup.h"
 
 enum {
 	ATTEMPT_DELAY = 250, /* ms, RFC 8305 section 5 */
@@ -32,9 +33,9 @@ struct attempt {
 
 struct net_connect {
 	uv_loop_t *loop;
-	uv_getaddrinfo_t resolve;
+	struct net_lookup *lookup; /* while it is under way */
 	uv_timer_t timer;
-	unsigned references; /* the resolver and the handles that are not closed */
+	unsigned references; /* handles that are not closed */
 	bool done;
 
 	char *host;
@@ -53,7 +54,8 @@ static void release(struct net_connect *c)
 {
 	if (--c->references > 0 || !c->done)
 		return;
-	uv_freeaddrinfo(c->addresses);
+	if (c->addresses)
+		freeaddrinfo(c->addresses);
 	free(c->host);
 	free(c);
 }
@@ -84,6 +86,8 @@ static int end_attempt(struct attempt *a)
 static void finish(struct net_connect *c)
 {
 	c->done = true;
+	net_lookup_cancel(c->lookup);
+	c->lookup = NULL;
 	for (size_t i = 0; i < c->started; i++) {
 		if (c->attempts[i].fd >= 0)
 			close(end_attempt(&c->attempts[i]));
@@ -205,31 +209,29 @@ static void start_next(struct net_connect *c)
 	fail(c);
 }
 
-static void on_resolved(uv_getaddrinfo_t *resolve, int status, struct addrinfo *addresses)
+static void on_resolved(void *ctx, int status, struct addrinfo *addresses)
 {
-	struct net_connect *c = resolve->data;
+	struct net_connect *c = ctx;
 
+	c->lookup = NULL;
 	c->addresses = c->next = addresses;
-	if (!c->done && status == 0) {
+	if (status == 0) {
 		start_next(c);
-	} else if (!c->done) {
+	} else {
 		net_failure_set(&c->failure, status == UV_ENOMEM ? ERR_NOMEM : ERR_NET,
 			"cannot resolve the host name %s: %s", c->host, uv_strerror(status));
 		fail(c);
 	}
-	release(c);
 }
 
 struct net_connect *net_connect_start(uv_loop_t *loop, const char *host, uint16_t port,
 	net_connect_cb *on_done, void *ctx, struct net_failure *failure)
 {
 	struct net_connect *c = mem_zalloc(sizeof(*c));
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
 	char service[8];
 
 	snprintf(service, sizeof(service), "%u", port);
-	c->resolve.data = c;
-	int err = uv_getaddrinfo(loop, &c->resolve, on_resolved, host, service, &hints);
+	int err = net_lookup_start(&c->lookup, loop, host, service, on_resolved, c);
 	if (err < 0) {
 		net_failure_set(failure, err == UV_ENOMEM ? ERR_NOMEM : ERR_NET,
 			"cannot resolve the host name %s: %s", host, uv_strerror(err));
@@ -243,7 +245,7 @@ struct net_connect *net_connect_start(uv_loop_t *loop, const char *host, uint16_
 	c->ctx = ctx;
 	uv_timer_init(loop, &c->timer);
 	c->timer.data = c;
-	c->references = 2;
+	c->references = 1;
 	return c;
 }
 
@@ -251,7 +253,6 @@ void net_connect_cancel(struct net_connect *c)
 {
 	if (!c)
 		return;
-	uv_cancel((uv_req_t *)&c->resolve);
 	finish(c);
 }
 

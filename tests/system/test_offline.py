@@ -241,6 +241,37 @@ def test_suspended_without_a_line(server, line, mount, world):
     check_healed(m, server)
 
 
+def test_dead_resolver(server, line, mount, world):
+    """As on a network that swallows all: what looks up a name hangs, and nothing else does."""
+    m = mount(server, f"timeout={TIMEOUT}", port=line.port, environment=world.environment)
+    tolerate_trouble(m)
+    see(m)
+    world.lose_resolver()
+    line.ask("cut")
+    wait_until(lambda: timed(m.read, "Unread", 1)[0] in LOST, "the loss is seen")
+    wait_until(lambda: status(m, "state") == "offline", "known to be offline")
+    check_known(m, AT_ONCE)
+    check_unknown(m, AT_ONCE)
+    world.lose_resolver(False)
+    check_healed(m, server)
+
+
+def test_mount_and_end_with_a_dead_resolver(server, mount, world):
+    """The cache is mounted in time, each of its mailboxes lists and reads, and the end does not wait."""
+    m = fill(server, mount, environment=world.environment)
+    world.lose_resolver()
+    m.ready, start = False, time.monotonic()
+    m.start()
+    m.wait_mounted()
+    assert time.monotonic() - start < LIMIT + 1
+    m.expect("showing what the cache holds, read-only")
+    check_known(m, AT_ONCE)
+    assert sorted(os.listdir(m.path("Unread"))) == ["1", "2"]
+    start = time.monotonic()
+    m.stop()
+    assert time.monotonic() - start < LIMIT
+
+
 @pytest.mark.parametrize("old", [("cut", "refuse"), ("half-open",)], ids=["refused", "vanished"])
 def test_moved(server, mount, proxy, world, old):
     """The server's name leads to another address now, and the old one is dead."""

@@ -4,7 +4,7 @@ import mmap
 import os
 import struct
 
-LAYOUT = struct.Struct("qqq48s")
+LAYOUT = struct.Struct("qqqq48s")
 NANOSECONDS = 1_000_000_000
 
 
@@ -14,11 +14,12 @@ class World:
     def __init__(self, library, directory):
         self.path = os.path.join(directory, "world")
         with open(self.path, "wb") as out:
-            out.write(LAYOUT.pack(0, 0, -1, b""))
+            out.write(LAYOUT.pack(0, 0, -1, 0, b""))
         with open(self.path, "r+b") as file:
             self.memory = mmap.mmap(file.fileno(), LAYOUT.size)
         self.boottime = self.realtime = 0
         self.room = -1
+        self.resolver_is_dead = False
         self.address = ""
         # The sanitizer's library wants to be the first, which only matters for memory.
         options = [os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0"]
@@ -27,7 +28,7 @@ class World:
 
     def _write(self):
         self.memory[:] = LAYOUT.pack(int(self.boottime * NANOSECONDS), int(self.realtime * NANOSECONDS),
-                                     self.room, self.address.encode())
+                                     self.room, self.resolver_is_dead, self.address.encode())
 
     def suspend(self, seconds):
         """The machine was suspended for so long, and has just come back."""
@@ -43,6 +44,11 @@ class World:
     def move(self, address):
         """All host names lead to this numeric address now."""
         self.address = address
+        self._write()
+
+    def lose_resolver(self, lost=True):
+        """Names can not be looked up, nor is that said."""
+        self.resolver_is_dead = lost
         self._write()
 
     def fill_disk(self, room=0):

@@ -6,6 +6,7 @@
  *   a machine that slept      boottime (and realtime) ahead of what they were, monotonic as ever
  *   a clock that was set      realtime ahead or behind
  *   a server that moved       every host name has this address
+ *   a dead resolver           looking up a name lasts until the number is 0 again
  *   a full disk               so many octets may still be written, and no more, to files on the
  *                             disk of that file
  */
@@ -26,7 +27,8 @@
 struct world {
 	int64_t boottime, realtime; /* nanoseconds that these clocks are ahead of the kernel's */
 	_Atomic int64_t room;       /* octets; less than 0: as many as you like */
-	char address[48];           /* numeric; empty: names have the addresses that they have */
+	_Atomic int64_t resolver_is_dead;
+	char address[48]; /* numeric; empty: names have the addresses that they have */
 };
 
 static struct world *world;
@@ -118,6 +120,8 @@ int getaddrinfo(const char *restrict node, const char *restrict service,
 {
 	if (!real_getaddrinfo)
 		*(void **)&real_getaddrinfo = next("getaddrinfo");
+	while (world && atomic_load(&world->resolver_is_dead))
+		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
 	if (world && world->address[0])
 		node = world->address;
 	return real_getaddrinfo(node, service, hints, found);
