@@ -142,6 +142,7 @@ static void on_started(void *ctx, int err, const char *text)
 	struct fs *fs = ctx;
 	struct program *p = uv_loop_get_data(fs_loop(fs));
 	const struct source *source = &p->options.source;
+	char reason[ERROR_MAX];
 
 	if (p->stopping)
 		return;
@@ -151,8 +152,8 @@ static void on_started(void *ctx, int err, const char *text)
 		stop(p);
 		return;
 	}
-	if (fs_mount(p->fs, p->account, on_unmounted, p) < 0) {
-		log_error("%s: cannot mount", p->options.mountpoint);
+	if (fs_mount(p->fs, p->account, on_unmounted, p, reason, sizeof(reason)) < 0) {
+		log_error("%s: cannot mount: %s", p->options.mountpoint, reason);
 		p->status = EXIT_STATUS_MOUNT;
 		stop(p);
 		return;

@@ -294,28 +294,13 @@ uv_loop_t *fs_loop(const struct fs *fs)
 	return fs->loop;
 }
 
-static struct fuse_session *new_session(struct fs *fs)
+int fs_mount(struct fs *fs, struct account *account, void (*on_unmounted)(void *ctx), void *ctx,
+	char *error, size_t size)
 {
-	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
-	struct fuse_session *session = NULL;
-
-	if (fuse_opt_add_arg(&args, "imapfs") == 0 && fuse_opt_add_arg(&args, "-o") == 0 &&
-		fuse_opt_add_arg(&args, fs->options.mount_options) == 0)
-		session = fuse_session_new(&args, &fs_operations, sizeof(fs_operations), fs);
-	fuse_opt_free_args(&args);
-	return session;
-}
-
-int fs_mount(struct fs *fs, struct account *account, void (*on_unmounted)(void *ctx), void *ctx)
-{
-	struct fuse_session *session = new_session(fs);
+	struct fuse_session *session = mount_session(fs, error, size);
 
 	if (!session)
 		return ERR_INVALID;
-	if (fuse_session_mount(session, fs->options.mountpoint) < 0) {
-		fuse_session_destroy(session);
-		return ERR_INVALID;
-	}
 	fs->session = session;
 	fs->account = account;
 	fs->on_unmounted = on_unmounted;

@@ -34,9 +34,10 @@ struct fs *fs_create(uv_loop_t *loop, const struct fs_options *options);
 uv_loop_t *fs_loop(const struct fs *fs);
 /* What the account is to tell, with the fs as its ctx. */
 extern const struct account_observer fs_observer;
-/* Mounts and begins to serve. Returns 0, or ERR_INVALID when libfuse could not (it has said why on
- * stderr). on_unmounted(ctx) is called from the loop when somebody else unmounted it. */
-int fs_mount(struct fs *fs, struct account *account, void (*on_unmounted)(void *ctx), void *ctx);
+/* Mounts and begins to serve. Returns 0, or ERR_INVALID when libfuse could not, and error is its
+ * words. on_unmounted(ctx) is called from the loop when somebody else unmounted it. */
+int fs_mount(struct fs *fs, struct account *account, void (*on_unmounted)(void *ctx), void *ctx,
+	char *error, size_t size);
 /* Answers everything that waits, unmounts; on_done(ctx) from the loop. Also after on_unmounted. */
 void fs_stop(struct fs *fs, void (*on_done)(void *ctx));
 void fs_destroy(struct fs *fs);

@@ -52,6 +52,11 @@ struct fs {
 	unsigned closing; /* handles */
 };
 
+/* --- mount.c --- */
+
+/* A session that is mounted, or NULL and why in error. */
+struct fuse_session *mount_session(struct fs *fs, char *error, size_t size);
+
 /* --- inode.c --- */
 
 /* inode = mailbox id << 32 | UID; UID 0 is the directory; the mounted directory itself is

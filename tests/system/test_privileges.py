@@ -165,9 +165,15 @@ def test_allow_other(server, directory):
 
 
 def test_allow_other_is_forbidden(server, user):
-    """Where he does not, that is said."""
+    """Where he does not, that is said: the words of fusermount3, in one line of ours."""
     output = user.run(script(user, server, "{MOUNT} || echo $?", options="allow_other"))
-    assert re.search("user_allow_other", output) and output.endswith("\n5\n")
+    assert re.fullmatch(r"imapfs: \S+/mail: cannot mount: fusermount3: .*user_allow_other.*\n5\n", output), output
+
+
+def test_mountpoint_of_another(server, user):
+    """It may be entered, but not mounted on."""
+    output = user.run(script(user, server, "{MOUNT} || echo $?").replace(f"{user.directory}/mail", "/mnt"))
+    assert re.fullmatch(r"imapfs: /mnt: cannot mount: fusermount3: .*write access.*\n5\n", output), output
 
 
 def test_cache_of_another(server, user):
