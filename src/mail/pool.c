@@ -28,7 +28,6 @@
 #define SLEEP_MAX 20000
 
 static void pool_run(struct pool *p);
-static uint64_t back_off(const struct pool *p);
 static unsigned conn_count(const struct pool *p);
 static bool may_connect(const struct pool *p);
 
@@ -204,7 +203,7 @@ static unsigned ready_count(const struct pool *p)
 
 bool pool_is_unsure(const struct pool *p)
 {
-	return (p->shaken || p->failures > 0) && ready_count(p) == 0;
+	return (p->shaken || p->backoff.failures > 0) && ready_count(p) == 0;
 }
 
 bool pool_awaits_token(const struct pool *p)
@@ -221,13 +220,13 @@ static bool may_connect(const struct pool *p)
 	       uv_now(p->loop) >= p->retry_at;
 }
 
-static void go_down(struct pool *p)
+static void go_down(struct pool *p, int err)
 {
 	uint64_t now = uv_now(p->loop);
 
-	p->failures++;
+	backoff_note(&p->backoff, err);
 	p->down_since = now > p->options.timeout ? now - p->options.timeout : 1;
-	p->retry_at = now + back_off(p);
+	p->retry_at = now + backoff_delay(&p->backoff, (uint32_t)random());
 }
 
 void pool_connect(struct pool *p)
@@ -242,13 +241,13 @@ void pool_on_conn_ready(struct conn *c)
 {
 	struct pool *p = c->pool;
 
-	bool was_down = p->failures > 0;
+	bool was_down = p->backoff.failures > 0;
 	if (was_down && !p->options.quiet)
 		log_notice("%s: connected again", p->options.host);
 	bool was_shaken = p->shaken;
 	p->shaken = false;
 	c->ready_at = uv_now(p->loop);
-	p->failures = 0;
+	p->backoff = (struct backoff){0};
 	p->down_since = 0;
 	p->retry_at = 0;
 	p->capabilities = imap_session_capabilities(c->session);
@@ -271,18 +270,6 @@ void pool_on_conn_ready(struct conn *c)
 			p->events.on_first(p->ctx, 0, NULL);
 	}
 	run_soon(p);
-}
-
-/* 1, 2, 4 ... 30 s, give or take a quarter so that many clients do not come back in step. */
-static uint64_t back_off(const struct pool *p)
-{
-	uint64_t delay = BACKOFF_MIN;
-
-	for (unsigned i = 1; i < p->failures && delay < BACKOFF_MAX; i++)
-		delay *= 2;
-	if (delay > BACKOFF_MAX)
-		delay = BACKOFF_MAX;
-	return delay * 3 / 4 + (uint64_t)random() % (delay / 2 + 1);
 }
 
 /* A server that takes us in and throws us out again would have us log in for ever. The first times
@@ -322,11 +309,11 @@ static void note_failure(struct pool *p, const struct conn *c, int err, const ch
 		p->shaken |= err == ERR_TIMEOUT;
 		return; /* reconnect at once when it is needed */
 	}
-	p->failures++;
+	backoff_note(&p->backoff, err);
 	if (!p->down_since && conn_count(p) == 0)
 		p->down_since = now;
-	p->retry_at = now + back_off(p);
-	if (!p->options.quiet && (p->failures == 1 || err == ERR_AUTH))
+	p->retry_at = now + backoff_delay(&p->backoff, (uint32_t)random());
+	if (!p->options.quiet && (p->backoff.failures == 1 || err == ERR_AUTH))
 		log_warning("%s:%u: %s", p->options.host, p->options.port, text);
 }
 
@@ -337,7 +324,7 @@ void pool_on_conn_dead(struct conn *c, int err, const char *text)
 	if (!p->shutting_down) {
 		if (!p->first_told && p->events.on_first) {
 			p->first_told = true;
-			go_down(p);
+			go_down(p, err);
 			p->events.on_first(p->ctx, err, text);
 		} else {
 			note_failure(p, c, err, text);
@@ -609,7 +596,7 @@ static void pool_run(struct pool *p)
 	}
 	if (p->options.offline && !p->first_told) {
 		p->first_told = true;
-		go_down(p);
+		go_down(p, ERR_NET);
 		p->events.on_first(p->ctx, ERR_NET, "offline");
 	}
 	resume_drained(p);

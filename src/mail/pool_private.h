@@ -2,6 +2,7 @@
 #ifndef MAIL_POOL_PRIVATE_H
 #define MAIL_POOL_PRIVATE_H
 
+#include "mail/backoff.h"
 #include "mail/conn.h"
 
 /* With POOL_COMPRESS_AUTO: whether deflate brings more of the mail in the same time. */
@@ -18,7 +19,7 @@ struct pool {
 	unsigned max;       /* connections that the server lets us have */
 	unsigned numbers;   /* connections ever made */
 	bool first_told, shutting_down;
-	unsigned failures;    /* connection attempts in a row */
+	struct backoff backoff;
 	unsigned short_lives; /* connections in a row that were lost soon after they were ready */
 	uint64_t retry_at;    /* not before this */
 	uint64_t down_since;  /* 0: a connection is or may be up */
