@@ -257,7 +257,7 @@ static void refuse(struct expunge *e, int err)
 static void distrust(struct expunge *e, const char *why)
 {
 	log_warning("%s: SEARCH DELETED %s in %s: nothing is expunged",
-		e->mb->account->options.pool.host, why, e->mb->component);
+		e->mb->account->options.pool.host, why, mailbox_path(e->mb));
 	refuse(e, ERR_REFUSED);
 }
 
@@ -400,7 +400,7 @@ static void after_verify(struct expunge *e)
 	if (!list_empty(&refused))
 		log_warning(
 			"%s: the server says that it expunged messages of %s, but still has them",
-			e->mb->account->options.pool.host, e->mb->component);
+			e->mb->account->options.pool.host, mailbox_path(e->mb));
 	answer(&refused, ERR_REFUSED);
 	batch_over(e, 0);
 }
@@ -654,7 +654,7 @@ static void restore(void *ctx, uint32_t id, const uint32_t *uids, size_t n)
 		return;
 	log_notice("marking %zu messages of %s as deleted again, as they were before an "
 		   "interrupted rm",
-		n, mb->component);
+		n, mailbox_path(mb));
 	for (size_t i = 0; i < n; i++)
 		uidset_add(&e->others, uids[i], uids[i]);
 	uidset_sort(&e->others);

@@ -261,6 +261,23 @@ struct mailbox *mailbox_child(struct mailbox *mb, struct span component)
 	return NULL;
 }
 
+const char *mailbox_path(const struct mailbox *mb)
+{
+	static char out[1024];
+	size_t at = sizeof(out) - 1;
+
+	for (; mb && mb->component[0]; mb = mb->parent) {
+		size_t n = strlen(mb->component), slash = out[at] != 0;
+		if (n + slash > at)
+			break;
+		if (slash)
+			out[--at] = '/';
+		at -= n;
+		memcpy(out + at, mb->component, n);
+	}
+	return out + at;
+}
+
 struct mailbox *mailbox_child_after(struct mailbox *mb, uint32_t id)
 {
 	LIST_FOREACH (pos, &mb->children) {

@@ -131,6 +131,10 @@ void mailbox_wake(struct mailbox *mb, bool progress_only, int err);
 /* Writes the mailbox's row to the cache. */
 void mailbox_save(struct mailbox *mb);
 
+/* Its path from the top of the tree, for people: when it is very long the end of it, of a dead one
+ * the last level. Valid until the next call; for the loop's thread. */
+const char *mailbox_path(const struct mailbox *mb);
+
 struct mailbox *mailbox_child(struct mailbox *mb, struct span component);
 /* The first child with an id above id, or NULL. */
 struct mailbox *mailbox_child_after(struct mailbox *mb, uint32_t id);

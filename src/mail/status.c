@@ -22,8 +22,9 @@ static int put_connections(const struct pool *p, const char *role, struct buf *o
 		err |= buf_printf(out,
 			"connection: %s %s: %s%s%s, %u tasks, %llu in, %llu out, %llu turns%s\n",
 			c->name, role, conn_state_name(c), c->mailbox ? ", " : "",
-			c->mailbox ? c->mailbox->component : "", c->task_count, n(counts.wire_in),
-			n(counts.wire_out), n(counts.turns), c->deflated ? ", deflated" : "");
+			c->mailbox ? mailbox_path(c->mailbox) : "", c->task_count,
+			n(counts.wire_in), n(counts.wire_out), n(counts.turns),
+			c->deflated ? ", deflated" : "");
 	}
 	return err;
 }
@@ -81,7 +82,7 @@ static void put_mailbox(void *ctx, uint64_t key, void *value)
 		return;
 	uint64_t age = mb->checked ? (uv_now(l->account->loop) - mb->checked) / 1000 : 0;
 	l->err |= buf_printf(l->out,
-		"mailbox: %s: %zu messages, UIDVALIDITY %u, %s, %s %llu s ago\n", mb->component,
+		"mailbox: %s: %zu messages, UIDVALIDITY %u, %s, %s %llu s ago\n", mailbox_path(mb),
 		mailbox_count(mb), mb->uidvalidity,
 		mb->sync       ? "being checked"
 		: mb->complete ? "complete"

@@ -381,7 +381,7 @@ static void after_search(struct sync *s)
 			return;
 		}
 		log_warning("%s: SEARCH of %s names %llu messages of %u",
-			s->mb->account->options.pool.host, s->mb->component,
+			s->mb->account->options.pool.host, mailbox_path(s->mb),
 			(unsigned long long)s->named, s->counted);
 		s->mb->doubt = s->holes = true;
 		pool_end(&s->task);

@@ -185,7 +185,7 @@ struct mailbox *account_replace(struct account *a, struct mailbox *old)
 
 	if (old == a->root)
 		return old;
-	log_notice("UIDVALIDITY of %s changed: its messages are new ones", old->component);
+	log_notice("UIDVALIDITY of %s changed: its messages are new ones", mailbox_path(old));
 	a->observer.on_directory_gone(a->ctx, parent, old);
 	unindex_name(a, old);
 	struct mailbox *mb = mailbox_create(a, cache_new_id(a->cache), old->name);

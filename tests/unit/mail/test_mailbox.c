@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "../support/random.h"
+#include "base/mem.h"
 #include "imap/response.h"
 #include "mail/account.h"
 
@@ -343,6 +344,39 @@ static void waiters_are_woken_once(void **state)
 	assert_int_equal(w[1].woken, 2);
 }
 
+static void paths(void **state)
+{
+	struct fixture *f = *state;
+	struct mailbox *chain[8];
+	struct mailbox *parent = f->mb;
+
+	free(f->mb->component);
+	f->mb->component = mem_strdup(""); /* the root */
+	assert_string_equal(mailbox_path(f->mb), "");
+	for (unsigned i = 0; i < 8; i++) {
+		char level[251];
+		memset(level, 'a' + (int)i, sizeof(level) - 1);
+		level[i < 2 ? 1 : sizeof(level) - 1] = 0;
+		chain[i] = mailbox_create(&f->account, 10 + i, SPAN("x"));
+		free(chain[i]->component);
+		chain[i]->component = mem_strdup(level);
+		mailbox_attach(parent, chain[i]);
+		parent = chain[i];
+	}
+	assert_string_equal(mailbox_path(chain[0]), "a");
+	assert_string_equal(mailbox_path(chain[1]), "a/b");
+	/* Four whole levels fit. */
+	assert_int_equal(strlen(mailbox_path(chain[7])), 4 * 250 + 3);
+	assert_int_equal(mailbox_path(chain[7])[0], 'e');
+	mailbox_detach(chain[7]);
+	assert_int_equal(strlen(mailbox_path(chain[7])), 250);
+	mailbox_destroy(chain[7]);
+	for (unsigned i = 7; i-- > 0;) {
+		mailbox_detach(chain[i]);
+		mailbox_destroy(chain[i]);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, create, destroy)
 
 int main(void)
@@ -355,6 +389,7 @@ int main(void)
 		TEST(the_dead_are_empty),
 		TEST(what_can_be_selected),
 		TEST(children_stay_in_order),
+		TEST(paths),
 		TEST(waiters_are_woken_once),
 	};
 
