@@ -94,24 +94,24 @@ def test_password_command(server, tmp_path):
 
 
 @pytest.mark.parametrize("end", ["TERM", "KILL", "ABRT"])
-@pytest.mark.parametrize("flags", ["-f", ""])
-def test_ends(server, user, flags, end):
+@pytest.mark.parametrize("flags, beside", [("-f", "&"), ("", "")], ids=["foreground", "background"])
+def test_ends(server, user, flags, beside, end):
     """Of a daemon that may not run set-user-ID programs any more, and of one that was killed."""
     output = user.run(script(user, server, """
-        {MOUNT} 2>errors &
+        {MOUNT} 2>errors %s
         {MOUNTED}
         ls mail/INBOX | wc -l
-        pid=$(pgrep -x -u $(id -u) -f "./imapfs .*{directory}/mail")
+        pid=$(grep -lz '^{directory}/mail$' /proc/[0-9]*/cmdline 2>/dev/null | grep -v /$$/ | cut -d/ -f3)
         kill -%s $pid
         {UNMOUNTED}
         while kill -0 $pid 2>/dev/null && ! grep -q 'State:.Z' /proc/$pid/status; do sleep 0.01; done
         ls -A mail
-        {MOUNT} 2>>errors &
+        {MOUNT} 2>>errors %s
         {MOUNTED}
         cat mail/INBOX/8 | head -n 1
         fusermount3 -u mail
         grep -v 'the daemon died; unmounting ' errors || true
-    """ % end, flags=flags))
+    """ % (beside, end, beside), flags=flags))
     assert output == "8\nSubject: 8\n"
 
 
