@@ -187,3 +187,43 @@ def test_unmounted_before_it_was_killed():
         errno_of(os.close, file)
         m.kill()
         assert not m.said()
+
+
+BUSY = r"""
+import os, sys
+box, verb = sys.argv[1:]
+os.listdir(box)
+sys.stdout.write("x")
+sys.stdout.flush()
+while True:
+    for name in os.listdir(box):
+        try:
+            os.unlink(os.path.join(box, name)) if verb == "unlink" else os.stat(os.path.join(box, name + "0"))
+        except FileNotFoundError:
+            os.stat(box + "/..")
+"""
+
+
+def test_killed_in_a_storm():
+    """Many wait for the lock of the directory, among them the daemon itself: all of them end."""
+    others = iter(range(2000, 0, -1))
+    with FakeImap(account(2000)) as server, mount(server, says=None) as m:
+        for _ in range(4):
+            server.rules.clear()
+            server.rule("UID EXPUNGE", delay=0.03,
+                        action=lambda session: session.send(b"* VANISHED %d\r\n" % next(others), now=True))
+            workers = [subprocess.Popen([sys.executable, "-c", BUSY, m.path("INBOX"), verb], stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+                       for verb in ("unlink", "unlink", "stat", "stat")]
+            live.update(workers)
+            for worker in workers:
+                assert worker.stdout.read(1) == b"x"
+            wait_until(lambda: is_blocked(m.pid), "a thread waits for the lock")
+            m.process.kill()
+            for worker in workers:
+                assert worker.wait(5)
+                worker.stdout.close()
+                live.discard(worker)
+            m.process.wait(5)
+            wait_until(lambda: not is_mounted(m.point), "unmounted", 5)
+            m.start()
