@@ -193,8 +193,12 @@ static int settle_login(struct options_parser *p)
 	if (o->certfile && !o->keyfile)
 		o->keyfile = mem_strdup(o->certfile);
 	bool given = o->passfile || o->passcmd || o->netrc_given;
-	o->without_password = any ? o->tokencmd || (o->certfile && !given)
-				  : !(uses & IMAP_USES_PASSWORD);
+	if (o->offline)
+		o->without_password = true;
+	else if (any)
+		o->without_password = o->tokencmd || (o->certfile && !given);
+	else
+		o->without_password = !(uses & IMAP_USES_PASSWORD);
 	return 0;
 }
 

@@ -1,6 +1,7 @@
 """Without the server: what is known goes on, what is not fails in time, and it heals by itself."""
 import errno
 import os
+import re
 import signal
 import subprocess
 import time
@@ -361,9 +362,10 @@ def test_mount_of_an_unknown_account_without_server(server, line, mount, fault):
 
 
 def test_option_offline(server, line, mount):
+    """Nor is a password needed."""
     m = fill(server, mount, port=line.port)
     line.ask("reset")
-    m.command = [word.replace("timeout=", "offline,timeout=") for word in m.command]
+    m.command = [re.sub("passfile=[^,]*", "passfile=/nowhere,offline", word) for word in m.command]
     m.start()
     check_known(m, AT_ONCE)
     check_unknown(m, AT_ONCE)

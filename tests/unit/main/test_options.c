@@ -196,6 +196,9 @@ static void test_login(void **state)
 	assert_string_equal(o.keyfile, "/home/anna/k");
 	assert_false(o.without_password);
 	options_finish(&o);
+	parse_o(&o, "offline");
+	assert_true(o.without_password);
+	options_finish(&o);
 	parse_o(&o, "certfile=/c,auth=PLAIN");
 	assert_false(o.without_password);
 	options_finish(&o);
