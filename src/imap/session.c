@@ -541,6 +541,13 @@ const char *imap_session_capability_words(const struct imap_session *s)
 	return s->capability_words.data ? s->capability_words.data : "";
 }
 
+const char *imap_session_login_name(const struct imap_session *s)
+{
+	if (s->login.mechanism != IMAP_AUTH_ANY)
+		return imap_mechanism_name(s->login.mechanism);
+	return *s->login.shown ? "LOGIN" : "nothing";
+}
+
 bool imap_session_enabled(const struct imap_session *s, uint32_t capability)
 {
 	return (s->enabled & capability) == capability;

@@ -109,6 +109,8 @@ enum imap_session_state imap_session_state(const struct imap_session *s);
 uint32_t imap_session_capabilities(const struct imap_session *s);
 /* The same as the server wrote it. Valid until the next event. */
 const char *imap_session_capability_words(const struct imap_session *s);
+/* How it was logged in, for people: the mechanism, "LOGIN", or "nothing" (PREAUTH). */
+const char *imap_session_login_name(const struct imap_session *s);
 /* ENABLE was confirmed for it (CONDSTORE, QRESYNC, UTF8_ACCEPT). */
 bool imap_session_enabled(const struct imap_session *s, uint32_t capability);
 /* Messages in the selected mailbox, as said by EXISTS and EXPUNGE so far. */

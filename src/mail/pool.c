@@ -251,6 +251,7 @@ void pool_on_conn_ready(struct conn *c)
 	p->down_since = 0;
 	p->retry_at = 0;
 	p->capabilities = imap_session_capabilities(c->session);
+	p->login = imap_session_login_name(c->session);
 	p->enabled = 0;
 	free(p->capability_words);
 	p->capability_words = mem_strdup(imap_session_capability_words(c->session));

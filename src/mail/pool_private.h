@@ -29,6 +29,7 @@ struct pool {
 	uint64_t plain_rate;   /* of the line before it was tried, octets a second */
 	bool compress_refused; /* the server offers it, but said no */
 	char *capability_words;
+	const char *login; /* how the last connection that was ready was logged in; a constant */
 	struct conn_counts past; /* of connections that are no more */
 	int64_t slept;           /* CLOCK_BOOTTIME less CLOCK_MONOTONIC, milliseconds */
 	uv_timer_t tick;         /* each second */

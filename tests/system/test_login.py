@@ -77,6 +77,7 @@ def test_mechanism(server, mount, name):
     m = mount(server, f"auth={name.lower()}", flags=("-d",))
     assert m.read("INBOX", 1) == TEXT
     assert mechanisms_used(m) == {name}
+    assert f"login: by {name}\n" in m.read(".imapfs", "status").decode()
     assert server.password not in m.said() and base64.b64encode(server.password.encode()).decode() not in m.said()
 
 
