@@ -5,9 +5,10 @@ Someone copies the account with rsync and removes messages with rm, and tries ag
 user would. Meanwhile a seeded sequence of faults is worked off. How many is a choice: a few here, and by
 hand as many as there is time for,
 
-    IMAPFS_FAULTS=500 IMAPFS_SEED=7 scripts/test -k faults -s
+    IMAPFS_FAULTS=500 IMAPFS_SEED=7 scripts/test tests/system/test_faults.py -s
 
-which also tells what was injected. With another seed the faults are others.
+which also tells what was injected. With another seed the faults are others. test_sweep strikes once in each
+of so many backups, evenly over all octets of one; the others as often as they can during few.
 """
 import collections
 import contextlib
@@ -35,10 +36,13 @@ BY_HAND = pytest.mark.limit(60 + 20 * FAULTS if FAULTS else 120)
 class Account:
     """A Dovecot with some hundred messages, of which others have marked some as deleted."""
 
-    def __init__(self, start_server, **options):
-        mails = [Mail("INBOX", mail.body, mail.date) for mail in mailgen.messages(220, seed=SEED)]
-        mails += [Mail("Archive/2020", mail.body, mail.date) for mail in mailgen.messages(60, seed=SEED + 1)]
-        mails += [Mail("Large", mail.body, mail.date) for mail in mailgen.messages(3, seed=SEED + 2, size=700_000)]
+    def __init__(self, start_server, count=220, **options):
+        mails = [Mail("INBOX", mail.body, mail.date) for mail in mailgen.messages(count, seed=SEED)]
+        mails += [Mail("Archive/2020", mail.body, mail.date)
+                  for mail in mailgen.messages(max(count // 4, 42), seed=SEED + 1)]
+        mails += [Mail("Large", mail.body, mail.date)
+                  for mail in mailgen.messages(count // 70, seed=SEED + 2, size=700_000)]
+        mails += [Mail("Large", b"Subject: small\r\n\r\n", 1600000000)]
         self.server = start_server(mails, **options)
         for mailbox in ("INBOX", "Archive/2020"):
             self.server.store(mailbox, self.server.uids(mailbox)[::13], "+", ["\\Deleted"])
@@ -383,10 +387,54 @@ def fixture_start(start_server, mount, proxy):
 
 
 @BY_HAND
+def test_line(start):
+    user, line = start()
+    run(user, line_faults(line), 4)
+
+
+@BY_HAND
 @pytest.mark.parametrize("options", [{}, {"hide": ("UIDPLUS",)}], ids=["uidplus", "no-uidplus"])
-def test_line(start, options):
-    user, line = start(**options)
-    run(user, line_faults(line), 6)
+def test_sweep(start, options):
+    """One fault in each backup, mount and login included, at places spread evenly over all that it moves."""
+    user, line = start(count=42, **options)
+    account, rng = user.account, random.Random(SEED)
+
+    def back_up():
+        user.removing = [account.choose(rng) for _ in range(3)]
+        user.start_over()
+        remover = threading.Thread(target=user.remove)
+        remover.start()
+        wait_until(user.rsync, "a copy", 60)
+        remover.join()
+        wait_until(lambda: user.remove() or not user.removing, "removed", 60)
+        wait_until(lambda: user.rsync("--delete"), "a whole copy", 60)
+        account.check_copy(user.copy, True)
+
+    user.m.tolerate(".")
+    line.ask("reset")
+    back_up()
+    moved, points = line.ask("stats"), FAULTS or 4
+    for i in range(points):
+        command, hold = (("cut", 0), ("stall", 0.5), ("close", 0), ("stall", TIMEOUT + 1))[i % 4]
+        sent = i // 4 % 2
+        octets = moved["to_server" if sent else "to_client"] * (i + 1) // (points + 1)
+        before = line.ask("stats")["limits"]
+        line.ask(f"{command}-after{'-sent' if sent else ''} {octets}")
+        release = threading.Thread(target=hold_then_resume, args=(line, before, hold), daemon=True)
+        release.start()
+        back_up()
+        release.join()
+        account.check_server()
+    print(f"\nfaults: {points} over {moved['to_client']} + {moved['to_server']} octets, {dict(user.counts)}")
+
+
+def hold_then_resume(line, before, hold):
+    """Once the fault has come; it may not, where it was farther on than this backup went."""
+    end = time.monotonic() + 5
+    while line.ask("stats")["limits"] == before and time.monotonic() < end:
+        time.sleep(0.01)
+    time.sleep(hold)
+    line.ask("resume")
 
 
 @BY_HAND
