@@ -8,6 +8,7 @@ import contextlib
 import errno
 import os
 import shutil
+import signal
 import tempfile
 import threading
 import time
@@ -201,3 +202,30 @@ def test_mount_of_a_known_account():
         for _, _, _, m in cases:
             assert "showing what the cache holds" in m.said()
             assert m.read("INBOX", 1) == TEXT % 1
+
+
+def test_signals():
+    """Ctrl-C and SIGTERM end it within 2 s, wherever it is waiting for a server that is silent."""
+    with fakes() as start:
+        cases = [(stage, number, *start()) for stage in ("greeting", "AUTHENTICATE", "LIST", "mounted")
+                 for number in (signal.SIGINT, signal.SIGTERM)]
+        for stage, _, server, m in cases:
+            if stage != "mounted":
+                misbehave(server, stage, "silent")
+            m.start()
+        for stage, _, server, m in cases:
+            if stage == "greeting":
+                wait_until(lambda s=server: s.connections, "it calls")
+            elif stage != "mounted":
+                server.wait_for(stage)
+            else:
+                m.wait_mounted()
+                assert m.read("INBOX", 1) == TEXT % 1
+                silent(server, "*")
+        begun = time.monotonic()
+        for _, number, _, m in cases:
+            os.kill(m.pid, number)
+        for stage, number, _, m in cases:
+            m.process.wait(30)
+            assert time.monotonic() - begun < 2 + 1.5, (stage, number)
+            assert m.process.returncode == (0 if stage == "mounted" else 7), m.said()
