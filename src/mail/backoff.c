@@ -23,6 +23,12 @@ void backoff_note(struct backoff *b, int err)
 	b->refusals += err == ERR_AUTH;
 }
 
+void backoff_wake(struct backoff *b)
+{
+	if (b->failures > 1)
+		b->failures = 1;
+}
+
 uint64_t backoff_delay(const struct backoff *b, uint32_t noise)
 {
 	uint64_t delay = doubled(b->failures, DELAY_MAX);

@@ -10,6 +10,9 @@ struct backoff {
 };
 
 void backoff_note(struct backoff *b, int err);
+/* The machine was suspended and is back, perhaps elsewhere: how often it failed before says little.
+ * That it did stays (failures is not 0), and so do refusals. */
+void backoff_wake(struct backoff *b);
 /* Milliseconds: 1, 2, 4 ... 30 s, give or take a quarter (noise: any number) so that many clients
  * do not come back in step. A login that is refused goes on to 5 minutes, by its own count: who
  * tries a password that is no longer right over and over gets the account locked. */

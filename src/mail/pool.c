@@ -102,6 +102,8 @@ static void check_sleep(struct pool *p)
 	p->shaken = true;
 	LIST_FOREACH_SAFE (pos, &p->conns)
 		conn_fail(list_entry(pos, struct conn, link), ERR_NET, "the machine slept");
+	/* The network may need some seconds to be there again. */
+	backoff_wake(&p->backoff);
 	p->retry_at = 0;
 }
 

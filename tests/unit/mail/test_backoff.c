@@ -56,12 +56,32 @@ static void each_has_its_count(void **state)
 	assert_delay(&b, 64);
 }
 
+static void the_machine_slept(void **state)
+{
+	struct backoff b = {0};
+
+	backoff_wake(&b);
+	assert_int_equal(b.failures, 0);
+	for (unsigned i = 0; i < 100; i++)
+		backoff_note(&b, ERR_NET);
+	backoff_wake(&b);
+	assert_delay(&b, 1);
+	backoff_note(&b, ERR_NET);
+	assert_delay(&b, 2);
+	/* A password does not get better by sleeping. */
+	for (unsigned i = 0; i < 6; i++)
+		backoff_note(&b, ERR_AUTH);
+	backoff_wake(&b);
+	assert_delay(&b, 32);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_line_is_down),
 		cmocka_unit_test(the_login_is_refused),
 		cmocka_unit_test(each_has_its_count),
+		cmocka_unit_test(the_machine_slept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
