@@ -81,6 +81,7 @@ bool handshake(struct peer *p, struct scene *s)
 	unsigned type;
 
 	p->wants_certificate = s->wants_certificate;
+	p->no_alpn = s->no_alpn;
 	s->handshake_done = peer_start_tls(p, s->credentials, s->priority, &s->ticket_key);
 	if (!s->handshake_done)
 		return false;

@@ -20,6 +20,7 @@ struct scene {
 	bool handshake_done;
 	unsigned connections, resumed;
 	char sni[64], alpn[16];
+	bool no_alpn;           /* as most servers */
 	bool wants_certificate; /* of the client */
 	char client[64];        /* the common name in it */
 	struct binding binding; /* as the server sees it */

@@ -194,7 +194,8 @@ bool peer_start_tls(struct peer *p, gnutls_certificate_credentials_t credentials
 	gnutls_init(&p->tls, GNUTLS_SERVER | GNUTLS_NO_SIGNAL);
 	gnutls_priority_set_direct(p->tls, priority ? priority : "NORMAL", NULL);
 	gnutls_credentials_set(p->tls, GNUTLS_CRD_CERTIFICATE, credentials);
-	gnutls_alpn_set_protocols(p->tls, &protocol, 1, 0);
+	if (!p->no_alpn)
+		gnutls_alpn_set_protocols(p->tls, &protocol, 1, 0);
 	if (ticket_key)
 		gnutls_session_ticket_enable_server(p->tls, ticket_key);
 	if (p->wants_certificate)

@@ -17,6 +17,7 @@ struct peer {
 	int fd;
 	gnutls_session_t tls; /* NULL: plain */
 	bool wants_certificate;
+	bool no_alpn;
 	bool deflated;
 	z_stream in, out;
 	unsigned char packed[16 * 1024]; /* what `in` reads from */

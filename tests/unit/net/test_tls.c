@@ -67,6 +67,22 @@ static void test_name(void **state)
 	scene_finish(&s);
 }
 
+static void test_server_without_alpn(void **state)
+{
+	struct scene s;
+	struct server server;
+	struct net_tls *tls = make_tls(pki_cafile(), NULL);
+
+	scene_init(&s, &scene_good);
+	s.no_alpn = true;
+	server_start(&server, tls_echo, &s);
+	check_echo(&s, tls, "127.0.0.1", server.port);
+	server_stop(&server);
+	assert_string_equal(s.alpn, "");
+	net_tls_destroy(tls);
+	scene_finish(&s);
+}
+
 static void echo_or_close(struct peer *p, void *ctx)
 {
 	struct scene *s = ctx;
@@ -762,6 +778,7 @@ int main(void)
 		cmocka_unit_test(test_tls12),
 		cmocka_unit_test(test_tls13),
 		cmocka_unit_test(test_name),
+		cmocka_unit_test(test_server_without_alpn),
 		cmocka_unit_test(test_resumption_refused),
 		cmocka_unit_test(test_sni),
 		cmocka_unit_test(test_credentials_go_first),
