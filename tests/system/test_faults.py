@@ -310,10 +310,14 @@ def clocks(world, line):
         world.suspend(seconds)
         time.sleep(rng.uniform(0.5, 1.5))
         line.ask("resume")
+        # Days would add up until the certificate is no longer valid.
+        world.set_clock(-seconds)
 
     def clock_set(rng):
-        world.set_clock(rng.choice((-1, 1)) * rng.choice((1, 3600, 86400 * 300)))
+        seconds = rng.choice((-1, 1)) * rng.choice((1, 3600, 86400 * 300))
+        world.set_clock(seconds)
         time.sleep(rng.uniform(0, 1))
+        world.set_clock(-seconds)
 
     return [("suspended", suspended), ("clock set", clock_set)]
 
