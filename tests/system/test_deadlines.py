@@ -163,6 +163,10 @@ def misbehave(server, command, manner):
         server.behaviour.greeting = b""
 
 
+def status(m):
+    return m.read(".imapfs", "status")
+
+
 def over(m):
     """A mount, or an end; and what it said."""
     wait_until(lambda: m.is_ready() or m.process.poll() is not None, "mounted or refused", 60)
@@ -188,8 +192,16 @@ def test_mount_of_an_unknown_account():
         check_ends([(command, manner, *start()) for command in LOGIN for manner in MANNERS], CONNECT)
 
 
+def recover(server):
+    """It is as it should be from now on."""
+    server.behaviour.greeting, server.behaviour.dribble = None, 0
+    rules, server.rules[:] = list(server.rules), []
+    for rule in rules:
+        rule.release()
+
+
 def test_mount_of_a_known_account():
-    """What the cache holds, in time, with one warning."""
+    """What the cache holds, in time, with one warning; and everything else once the server is itself again."""
     with fakes() as start:
         cases = [(command, manner, *start()) for command in LOGIN for manner in MANNERS]
         for _, _, _, m in cases:
@@ -202,6 +214,17 @@ def test_mount_of_a_known_account():
         for _, _, _, m in cases:
             assert "showing what the cache holds" in m.said()
             assert m.read("INBOX", 1) == TEXT % 1
+        for _, _, server, _ in cases:
+            recover(server)
+        for command, manner, server, m in cases:
+            wait_until(lambda m=m: b"state: online\n" in status(m), f"online: {manner} from {command}", 45)
+            # What is listed is watched.
+            wait_until(lambda m=m: os.listdir(m.path("INBOX")) and b"watching: IDLE\n" in status(m),
+                       f"watching: {manner} from {command}", 45)
+            assert m.read("INBOX", 2) == TEXT % 2
+            server.append("INBOX", TEXT % 8)
+        for _, _, _, m in cases:
+            wait_until(lambda m=m: os.path.lexists(m.path("INBOX", 8)), "new mail shows")
 
 
 def test_signals():
