@@ -28,7 +28,8 @@ static uint64_t chunk_check(
 /* --- reading --- */
 
 /* A use of what is among the newest sixteenth anyway need not be written. */
-static void note_use(struct cache *c, uint32_t mailbox, uint32_t uid, uint32_t chunk, uint64_t used)
+void cache_bodies_note_use(
+	struct cache *c, uint32_t mailbox, uint32_t uid, uint32_t chunk, uint64_t used)
 {
 	if (c->tape - used <= c->writer.max_bytes / 16)
 		return;
@@ -39,11 +40,10 @@ static void note_use(struct cache *c, uint32_t mailbox, uint32_t uid, uint32_t c
 	c->uses[c->n_uses++] = (struct cache_use){mailbox, uid, chunk, ++c->tape};
 }
 
-/* 0 when found, SQLITE_DONE when not, or SQLite's code. */
-static int read_chunk(
-	struct cache *c, uint32_t mailbox, uint32_t uid, uint32_t chunk, char **data, size_t *n)
+int cache_bodies_read(
+	struct cache_db *db, uint32_t mailbox, struct cache_want *want, uint64_t *used)
 {
-	sqlite3_stmt *s = cache_db_bind(&c->reader, STMT_BODY_GET, mailbox, uid, chunk);
+	sqlite3_stmt *s = cache_db_bind(db, STMT_BODY_GET, mailbox, want->uid, want->chunk);
 	int rc = sqlite3_step(s);
 
 	if (rc == SQLITE_ROW) {
@@ -53,10 +53,10 @@ static int read_chunk(
 
 		rc = SQLITE_CORRUPT;
 		if (length == (uint64_t)sqlite3_column_int64(s, 0) &&
-			sum == chunk_check(mailbox, uid, chunk, octets, length)) {
-			*data = mem_copy(octets, length);
-			*n = length;
-			note_use(c, mailbox, uid, chunk, (uint64_t)sqlite3_column_int64(s, 1));
+			sum == chunk_check(mailbox, want->uid, want->chunk, octets, length)) {
+			want->data = mem_copy(octets, length);
+			want->n = length;
+			*used = (uint64_t)sqlite3_column_int64(s, 1);
 			rc = 0;
 		}
 	}
@@ -64,18 +64,8 @@ static int read_chunk(
 	return rc;
 }
 
-bool cache_get_chunk(
-	struct cache *c, uint32_t mailbox, uint32_t uid, uint32_t chunk, char **data, size_t *n)
+void cache_bodies_note_failure(struct cache *c, int rc)
 {
-	int rc = SQLITE_DONE;
-
-	if (!c->ceased && !map_get(&c->dropped, mailbox))
-		rc = read_chunk(c, mailbox, uid, chunk, data, n);
-	if (rc == 0) {
-		c->hits++;
-		return true;
-	}
-	c->misses++;
 	if (cache_db_is_damage(rc)) {
 		cache_cease(c, rc);
 	} else if (rc != SQLITE_DONE && !c->reader_logged) {
@@ -83,7 +73,27 @@ bool cache_get_chunk(
 		log_error("cache: %s: %s; reading mail from the server instead", c->writer.name,
 			sqlite3_errstr(rc));
 	}
-	return false;
+}
+
+bool cache_get_chunk(
+	struct cache *c, uint32_t mailbox, uint32_t uid, uint32_t chunk, char **data, size_t *n)
+{
+	struct cache_want want = {.uid = uid, .chunk = chunk};
+	uint64_t used;
+	int rc = SQLITE_DONE;
+
+	if (!c->ceased && !map_get(&c->dropped, mailbox))
+		rc = cache_bodies_read(&c->reader, mailbox, &want, &used);
+	if (rc != 0) {
+		c->misses++;
+		cache_bodies_note_failure(c, rc);
+		return false;
+	}
+	c->hits++;
+	cache_bodies_note_use(c, mailbox, uid, chunk, used);
+	*data = want.data;
+	*n = want.n;
+	return true;
 }
 
 /* --- writing --- */

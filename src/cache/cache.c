@@ -18,6 +18,7 @@
 
 static void close_connections(struct cache *c)
 {
+	cache_db_close(&c->loader);
 	cache_db_close(&c->reader);
 	cache_db_close(&c->writer.db);
 }
@@ -30,6 +31,7 @@ static int open_connections(struct cache *c, const char *path)
 
 	if ((rc = cache_db_open_writer(&c->writer.db, path)) != 0 ||
 		(rc = cache_db_open_reader(&c->reader, path)) != 0 ||
+		(rc = cache_db_open_reader(&c->loader, path)) != 0 ||
 		(rc = cache_rows_verify(&c->reader)) != 0 ||
 		(rc = cache_rows_doomed(&c->reader, &c->dropped)) != 0 ||
 		(rc = cache_bodies_open(c)) != 0 ||
@@ -137,6 +139,7 @@ struct cache *cache_open(
 	c->loop = loop;
 	c->writer.max_bytes = options->max_bytes;
 	map_init(&c->dropped);
+	list_init(&c->loads);
 	bool ok = options->dir ? open_in_dir(c, options->dir, error, size)
 			       : open_private(c, error, size);
 	if (!ok) {
@@ -153,6 +156,7 @@ void cache_close(struct cache *c)
 {
 	if (!c)
 		return;
+	cache_loads_finish(c);
 	cache_jobs_finish(c);
 	close_connections(c);
 	cache_dir_close(&c->dir);

@@ -5,10 +5,11 @@
  * was true, or less.
  *
  * One thread of its own (uv_queue_work, one job at a time, in order) does all writing, and the
- * loading of message lists; the loop's thread only reads bodies, through a connection of its own.
- * So the loop never waits for a disk's flush, and a load sees every write queued before it. Writes
- * report no result: when one fails (full disk, damage) a line is logged, once per kind of failure,
- * and the cache goes on as well as it can, without keeping; it never makes a caller fail.
+ * loading of message lists; another loads bodies that will be wanted soon. The loop's thread only
+ * reads single chunks of bodies, through a connection of its own. So the loop never waits for a
+ * disk's flush, and a load sees every write queued before it. Writes report no result: when one
+ * fails (full disk, damage) a line is logged, once per kind of failure, and the cache goes on as
+ * well as it can, without keeping; it never makes a caller fail.
  *
  * Bodies are kept in chunks of CACHE_CHUNK octets, aligned; only a message's last chunk is shorter.
  */
@@ -119,6 +120,20 @@ void cache_load_messages(struct cache *c, uint32_t mailbox,
  */
 bool cache_get_chunk(
 	struct cache *c, uint32_t mailbox, uint32_t uid, uint32_t chunk, char **data, size_t *n);
+/* A chunk to be looked up. */
+struct cache_want {
+	uint32_t uid, chunk;
+	char *data; /* malloc'ed; NULL: not there */
+	size_t n;
+	uint64_t used; /* the cache's own */
+};
+
+/* Looks up n chunks in a thread of its own, so that nobody waits for the disk. Takes ownership of
+ * wants (malloc'ed; data NULL). on_done(ctx) is called once from the loop and owns wants and their
+ * data; err is 0, or ERR_CANCELED by cache_close. A use of each, as with cache_get_chunk. */
+void cache_load_chunks(struct cache *c, uint32_t mailbox, struct cache_want *wants, size_t n,
+	void (*on_done)(void *ctx, int err, struct cache_want *wants, size_t n), void *ctx);
+
 /* Keeps one chunk. Takes ownership of data (malloc'ed). on_done(ctx) is called once from the loop
  * when cache_get_chunk finds it, or when keeping it failed (the caller may then forget its own
  * copy). */

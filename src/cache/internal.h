@@ -175,6 +175,7 @@ struct cache_use {
 };
 
 struct cache_run;
+struct cache_load;
 
 struct cache {
 	uv_loop_t *loop;
@@ -199,7 +200,16 @@ struct cache {
 	bool running;   /* run is in libuv's hands */
 	bool closing;
 	struct cache_run *run;
+
+	struct cache_db loader; /* the connection of the load that runs */
+	struct list loads;      /* that wait */
+	struct cache_load *load;
 };
+
+/* --- loading (load.c) --- */
+
+/* Ends all loads; before cache_jobs_finish. */
+void cache_loads_finish(struct cache *c);
 
 void cache_jobs_init(struct cache *c);
 /* Runs what is queued in this thread, and calls back. */
@@ -230,6 +240,14 @@ int cache_rows_doomed(struct cache_db *db, struct map *m);
 #define CACHE_USES_MAX 8192u
 
 int cache_bodies_open(struct cache *c);
+/* Fills want->data and n; 0, SQLITE_DONE when it is not there, or SQLite's code. In any thread. */
+int cache_bodies_read(
+	struct cache_db *db, uint32_t mailbox, struct cache_want *want, uint64_t *used);
+/* In the loop. */
+void cache_bodies_note_use(
+	struct cache *c, uint32_t mailbox, uint32_t uid, uint32_t chunk, uint64_t used);
+/* rc: of a read; SQLITE_DONE is none. */
+void cache_bodies_note_failure(struct cache *c, int rc);
 /* Steps of a run, inside the transaction. */
 int cache_bodies_use(struct cache_writer *w, const struct cache_use *uses, size_t n);
 int cache_bodies_drop_message(struct cache_writer *w, uint32_t mailbox, uint32_t uid);

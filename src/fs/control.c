@@ -59,7 +59,10 @@ static struct snapshot *take_snapshot(struct fs *fs)
 	s->ino = FIRST_SNAPSHOT + c->next++ % (UINT32_MAX - FIRST_SNAPSHOT);
 	s->taken = time(NULL);
 	buf_clear(&s->text);
-	return account_status(fs->account, &s->text) < 0 ? NULL : s;
+	int err = account_status(fs->account, &s->text);
+	err |= buf_printf(&s->text, "kernel: %llu reads, %llu stores ahead of them\n",
+		(unsigned long long)fs->reads, (unsigned long long)pusher_stored(fs->pusher));
+	return err < 0 ? NULL : s;
 }
 
 static struct snapshot *find_snapshot(struct fs *fs, fuse_ino_t ino)

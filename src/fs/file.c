@@ -213,6 +213,8 @@ void file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fu
 		op_wait_mailbox(op, mb, false, read_synced);
 		return;
 	}
+	fs->reads++;
+	push_overtaken(fs->pusher, ino);
 	int err = body_read_try(&read, &parts);
 	if (err == ERR_NOT_CACHED && op_is_late(fs, ino)) {
 		err = ERR_TIMEOUT;

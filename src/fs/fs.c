@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "fs/private.h"
+#include "mail/sizes.h"
 
 /* Requests served before the sockets get a turn again. */
 #define REQUESTS_PER_TURN 32
@@ -192,11 +193,37 @@ static void on_directory_gone(void *ctx, struct mailbox *parent, struct mailbox 
 		mb->component, strlen(mb->component));
 }
 
+/* Whoever reads the message now is answered: a store would only wait for him. */
+static bool is_being_read(const struct fs *fs, fuse_ino_t ino)
+{
+	LIST_FOREACH (pos, &fs->ops)
+		if (list_entry(pos, struct fs_op, link)->ino == ino)
+			return true;
+	return false;
+}
+
+/* Where the kernel, or who asked it, believes in another size nothing is stored: the read has to
+ * reach us. */
+static void on_octets_ahead(
+	void *ctx, struct mailbox *mb, uint32_t uid, uint64_t offset, char *data, size_t n)
+{
+	struct fs *fs = ctx;
+	fuse_ino_t ino = inode_of_message(mb, uid);
+
+	if (!fs->session || fs->stopping || mb->dead || notifier_has(fs->notifier, ino) ||
+		map_get(&fs->shrunk, ino) || size_misled(mb, uid) || is_being_read(fs, ino)) {
+		free(data);
+		return;
+	}
+	push_octets(fs->pusher, ino, offset, data, n);
+}
+
 const struct account_observer fs_observer = {
 	.on_directory_changed = on_directory_changed,
 	.on_message_gone = on_message_gone,
 	.on_size_changed = on_size_changed,
 	.on_directory_gone = on_directory_gone,
+	.on_octets_ahead = on_octets_ahead,
 };
 
 /* --- serving --- */
@@ -285,6 +312,7 @@ struct fs *fs_create(uv_loop_t *loop, const struct fs_options *options)
 	map_init(&fs->unlinking);
 	map_init(&fs->shrunk);
 	fs->notifier = notifier_create(fs);
+	fs->pusher = pusher_create(fs);
 	fs->control = control_create();
 	return fs;
 }
@@ -339,14 +367,19 @@ static void on_notifier_idle(struct fs *fs)
 	uv_close((uv_handle_t *)&fs->timer, on_handle_closed);
 }
 
+static void on_pusher_idle(struct fs *fs)
+{
+	/* Requests are still answered meanwhile: the notifier may wait for a lock that one of them
+	 * holds. */
+	notifier_drain(fs->notifier, on_notifier_idle);
+}
+
 void fs_stop(struct fs *fs, void (*on_done)(void *ctx))
 {
 	fs->on_stopped = on_done;
 	fs->stopping = true;
 	op_fail_all(fs, ERR_IO);
-	/* Requests are still answered meanwhile: the notifier may wait for a lock that one of them
-	 * holds. */
-	notifier_drain(fs->notifier, on_notifier_idle);
+	pusher_drain(fs->pusher, on_pusher_idle);
 }
 
 void fs_destroy(struct fs *fs)
@@ -357,6 +390,7 @@ void fs_destroy(struct fs *fs)
 		fuse_session_destroy(fs->session);
 	free(fs->buffer.mem);
 	notifier_destroy(fs->notifier);
+	pusher_destroy(fs->pusher);
 	control_destroy(fs->control);
 	map_finish(&fs->unlinking);
 	map_finish(&fs->shrunk);

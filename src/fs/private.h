@@ -18,6 +18,7 @@
 
 struct control;
 struct notifier;
+struct pusher;
 
 /* Deadlines that are remembered: see op_is_late. */
 #define LATE_COUNT 64
@@ -41,9 +42,11 @@ struct fs {
 	} late[LATE_COUNT];     /* the last ones */
 	unsigned late_next;
 	struct notifier *notifier;
+	struct pusher *pusher;
 	struct control *control;
 	struct map unlinking; /* inodes whose names the kernel itself is removing */
 	struct map shrunk;    /* inodes that the kernel believes to be larger than they are */
+	uint64_t reads;       /* of messages, that reached us */
 	int64_t mounted;      /* seconds since 1970 */
 	bool polling, stopping;
 	void (*on_unmounted)(void *ctx);
@@ -189,5 +192,19 @@ void notify_then_fail(struct notifier *n, fuse_req_t req, int error);
 /* Forgets what is queued but replies; on_idle(fs) is called from the loop when nothing runs any
  * more. */
 void notifier_drain(struct notifier *n, void (*on_idle)(struct fs *fs));
+
+/* --- push.c --- */
+
+struct pusher *pusher_create(struct fs *fs);
+void pusher_destroy(struct pusher *p);
+/* Puts octets into the kernel's page cache, some time or never. They are the file's, and end where
+ * it ends or a page does. data (malloc'ed) becomes the pusher's. */
+void push_octets(struct pusher *p, fuse_ino_t ino, uint64_t offset, char *data, size_t n);
+/* How many were made. */
+uint64_t pusher_stored(const struct pusher *p);
+/* The reader is there already. */
+void push_overtaken(struct pusher *p, fuse_ino_t ino);
+/* Forgets what is queued; on_idle(fs) is called when nothing runs any more, perhaps at once. */
+void pusher_drain(struct pusher *p, void (*on_idle)(struct fs *fs));
 
 #endif

@@ -53,6 +53,10 @@ struct account_observer {
 	void (*on_size_changed)(void *ctx, struct mailbox *mb, uint32_t uid, bool at_once);
 	/* The directory is no more under this name; `component` in `parent` is to be forgotten. */
 	void (*on_directory_gone)(void *ctx, struct mailbox *parent, struct mailbox *mb);
+	/* Octets of a message that will be read soon, up to its end or a chunk's; data (malloc'ed)
+	 * becomes the observer's. */
+	void (*on_octets_ahead)(
+		void *ctx, struct mailbox *mb, uint32_t uid, uint64_t offset, char *data, size_t n);
 };
 
 struct account {

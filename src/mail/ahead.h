@@ -7,8 +7,9 @@
 
 #include "mail/mailbox.h"
 
-/* A reader began with this message. Frees nothing, so what body_read_try gave stays valid. */
-void ahead_note(struct mailbox *mb, uint32_t uid);
+/* A reader began with this message, and waits for it to come from the server. Frees nothing, so
+ * what body_read_try gave stays valid. */
+void ahead_note(struct mailbox *mb, uint32_t uid, bool waits);
 /* The mailbox dies. */
 void ahead_forget(struct mailbox *mb);
 

@@ -141,6 +141,20 @@ static void note_whole(struct body *b, const struct chunk *c)
 		outgrow(b, end);
 }
 
+static struct chunk *put_chunk(struct body *b, uint32_t index, char *data, size_t n)
+{
+	struct chunk *c = body_chunk(b, index);
+
+	b->pool->memory -= c->cap;
+	free(c->data);
+	c->data = data;
+	c->n = c->cap = (uint32_t)n;
+	c->whole = true;
+	b->pool->memory += n;
+	note_whole(b, c);
+	return c;
+}
+
 /* The chunk if it has octets or is known to be whole, from memory or the cache. */
 static struct chunk *find_chunk(struct body *b, uint32_t index)
 {
@@ -153,15 +167,7 @@ static struct chunk *find_chunk(struct body *b, uint32_t index)
 	if (b->mb->uidvalidity == 0 ||
 		!cache_get_chunk(b->pool->account->cache, b->mb->id, b->uid, index, &data, &n))
 		return NULL;
-	c = body_chunk(b, index);
-	b->pool->memory -= c->cap;
-	free(c->data);
-	c->data = data;
-	c->n = c->cap = (uint32_t)n;
-	c->whole = true;
-	b->pool->memory += n;
-	note_whole(b, c);
-	return c;
+	return put_chunk(b, index, data, n);
 }
 
 struct chunk_save {
@@ -358,20 +364,78 @@ struct body *body_hold(struct mailbox *mb, uint32_t uid)
 	return b;
 }
 
-void body_prefetch(struct mailbox *mb, uint32_t uid, uint64_t octets)
-{
-	struct body *b = get_body(mb, uid);
-	uint64_t last = (octets ? octets - 1 : 0) / CACHE_CHUNK, end = last_chunk(b);
+/* --- ahead of the reader --- */
 
-	fetch_range(b, 0, last < end ? last : end, WINDOW_CHUNKS, true);
+bool body_has(struct mailbox *mb, uint32_t uid, uint32_t index)
+{
+	struct body *b = map_get(&mb->bodies, uid);
+
+	return b && !missing(b, index);
 }
 
-bool body_is_here(struct mailbox *mb, uint32_t uid)
+void body_prefetch(struct mailbox *mb, uint32_t uid, uint32_t index, uint32_t most)
 {
 	struct body *b = get_body(mb, uid);
+	uint64_t end = last_chunk(b);
+	uint32_t count = 0;
 
-	return find_chunk(b, 0) != NULL;
+	while (count < most && count < WINDOW_CHUNKS && index + count <= end &&
+		missing(b, index + count))
+		count++;
+	if (count > 0)
+		window_start(b, index, count, true);
 }
+
+static void hand_out(struct mailbox *mb, uint32_t uid, uint32_t index, char *data, size_t n)
+{
+	struct account *a = mb->account;
+
+	a->observer.on_octets_ahead(a->ctx, mb, uid, (uint64_t)index * CACHE_CHUNK, data, n);
+}
+
+void body_push(struct body *b, const struct chunk *c)
+{
+	if (list_empty(&b->readers))
+		hand_out(b->mb, b->uid, c->index, mem_copy(c->data, c->n), c->n);
+}
+
+/* Whether the size that is shown agrees with these octets. A chunk that ends where it says proves
+ * nothing when it is full: there may be more, and only a read that reaches us would find out. */
+static bool is_as_promised(struct mailbox *mb, uint32_t uid, uint32_t index, size_t n)
+{
+	const struct cache_message *m = mailbox_find(mb, uid);
+	uint64_t end = (uint64_t)index * CACHE_CHUNK + n;
+
+	if (!m || (m->flags & CACHE_SIZE_UNKNOWN))
+		return false;
+	if (n == CACHE_CHUNK && !(m->flags & CACHE_SIZE_PROVED))
+		return end < m->size;
+	return n == CACHE_CHUNK ? end <= m->size : end == m->size;
+}
+
+void body_loaded(struct mailbox *mb, uint32_t uid, uint32_t index, char *data, size_t n, bool keep)
+{
+	if (body_has(mb, uid, index) || !mailbox_find(mb, uid)) {
+		free(data);
+		return;
+	}
+	const struct body *known = map_get(&mb->bodies, uid);
+	bool waits = known && !list_empty(&known->readers);
+	if (!keep && !waits && is_as_promised(mb, uid, index, n)) {
+		hand_out(mb, uid, index, data, n);
+		return;
+	}
+	struct body *b = get_body(mb, uid);
+	put_chunk(b, index, data, n);
+	if (waits) {
+		b->windows++;
+		body_wake(b);
+		b->windows--;
+		body_release(b);
+	}
+}
+
+/* --- */
 
 int body_read_try(const struct body_read *r, struct body_parts *parts)
 {
@@ -389,7 +453,7 @@ int body_read_try(const struct body_read *r, struct body_parts *parts)
 			fetch(b, r->offset, r->size);
 	}
 	if (r->offset == 0)
-		ahead_note(r->mb, r->uid);
+		ahead_note(r->mb, r->uid, err != 0);
 	return err;
 }
 

@@ -55,10 +55,15 @@ void body_set_bound(struct body *b, uint64_t bound);
 void body_set_end(struct body *b, uint64_t end);
 /* The message's body with one more window: for who fetches it by other means. */
 struct body *body_hold(struct mailbox *mb, uint32_t uid);
-/* Whether the first chunk is in memory, on its way, or in the cache. */
-bool body_is_here(struct mailbox *mb, uint32_t uid);
-/* Fetches the first octets of a message that somebody will read soon. */
-void body_prefetch(struct mailbox *mb, uint32_t uid, uint64_t octets);
+/* Whether the chunk is in memory or on its way. */
+bool body_has(struct mailbox *mb, uint32_t uid, uint32_t index);
+/* Fetches a window of at most so many chunks, of a message that somebody will read soon. */
+void body_prefetch(struct mailbox *mb, uint32_t uid, uint32_t index, uint32_t most);
+/* Hands a whole chunk, of a message that has the size that is shown, to the kernel. */
+void body_push(struct body *b, const struct chunk *c);
+/* What the cache holds of a message that somebody will read soon, for the kernel or, with keep, for
+ * memory. data (malloc'ed) becomes the body's. */
+void body_loaded(struct mailbox *mb, uint32_t uid, uint32_t index, char *data, size_t n, bool keep);
 /* Keeps a whole chunk in the cache. */
 void body_save_chunk(struct body *b, struct chunk *c);
 /* Evicts what is over the bound. */

@@ -18,7 +18,7 @@ struct part {
 	uint64_t announced; /* octets of the literal */
 	uint32_t got;
 	uint32_t seq; /* of its row */
-	bool begun, done;
+	bool begun, done, keep;
 };
 
 struct bulk {
@@ -44,13 +44,13 @@ bool bulk_is_full(const struct bulk *b)
 	return b->count == PARTS_MAX;
 }
 
-void bulk_add(struct bulk *b, uint32_t uid)
+void bulk_add(struct bulk *b, uint32_t uid, bool keep)
 {
 	struct body *body = body_hold(b->mb, uid);
 	struct chunk *c = body_chunk(body, 0);
 	c->fetching = true;
 	c->n = 0;
-	b->parts[b->count++] = (struct part){.uid = uid, .body = body};
+	b->parts[b->count++] = (struct part){.uid = uid, .body = body, .keep = keep};
 }
 
 /* The part is over. Who waits for a message that did not come whole asks for it by a window. */
@@ -165,6 +165,8 @@ static void on_untagged(struct pool_task *t, const struct imap_response *r, uint
 		c->n = p->got;
 		body_set_end(body, p->got);
 		body_save_chunk(body, c);
+		if (!p->keep)
+			body_push(body, c);
 	}
 	part_end(p);
 }

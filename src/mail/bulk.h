@@ -16,8 +16,9 @@
 struct bulk;
 
 struct bulk *bulk_create(struct mailbox *mb);
-/* Not when the command is full. The message must not be in memory. */
-void bulk_add(struct bulk *b, uint32_t uid);
+/* Not when the command is full. The message must not be in memory. keep: it is not handed to the
+ * kernel before it is read. */
+void bulk_add(struct bulk *b, uint32_t uid, bool keep);
 bool bulk_is_full(const struct bulk *b);
 /* Sends it when a connection is free; it frees itself. */
 void bulk_start(struct bulk *b);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/error.h"
 #include "base/mem.h"
 
 #define KIB 1024
@@ -369,6 +370,115 @@ static void test_close_without_a_thread(void **state)
 		assert_true(has_chunk(f, 1, uid, 0, 1000));
 }
 
+/* --- loading many --- */
+
+struct loaded {
+	struct fixture *f;
+	uint32_t mailbox;
+	size_t found;
+	int err;
+};
+
+static void on_loaded(void *ctx, int err, struct cache_want *wants, size_t n)
+{
+	struct loaded *l = ctx;
+
+	l->err = err;
+	for (size_t i = 0; i < n; i++) {
+		if (wants[i].data) {
+			char *right = make_octets(
+				l->mailbox, wants[i].uid, wants[i].chunk, wants[i].n);
+			assert_memory_equal(wants[i].data, right, wants[i].n);
+			free(right);
+			l->found++;
+		}
+		free(wants[i].data);
+	}
+	free(wants);
+	l->f->pending--;
+}
+
+/* Asks for chunk 0 of UIDs 1 to n. */
+static void load_chunks(struct loaded *l, uint32_t n)
+{
+	struct cache_want *wants = mem_zalloc(n * sizeof(*wants));
+	int before = ++l->f->pending;
+
+	for (uint32_t i = 0; i < n; i++)
+		wants[i].uid = i + 1;
+	cache_load_chunks(l->f->c, l->mailbox, wants, n, on_loaded, l);
+	assert_int_equal(l->f->pending, before);
+}
+
+static void test_load_chunks(void **state)
+{
+	struct fixture *f = *state;
+	struct loaded there = {.f = f, .mailbox = 1}, none = {.f = f, .mailbox = 2};
+
+	fixture_open(f, 100 * MIB);
+	for (uint32_t uid = 2; uid <= 50; uid += 2)
+		put_chunk(f, 1, uid, 0, uid * 1000);
+	fixture_settle(f);
+	load_chunks(&there, 50);
+	load_chunks(&none, 50);
+	fixture_settle(f);
+	assert_int_equal(there.found, 25);
+	assert_int_equal(there.err, 0);
+	assert_int_equal(none.found, 0);
+	assert_int_equal(counts_of(f).hits, 25);
+	assert_int_equal(counts_of(f).misses, 75);
+}
+
+/* What is loaded is used, and stays when something must go. */
+static void test_load_protects(void **state)
+{
+	struct fixture *f = *state;
+	struct loaded l = {.f = f, .mailbox = 1};
+
+	fixture_open(f, MIB);
+	for (uint32_t uid = 1; uid <= 9; uid++)
+		put_chunk(f, 1, uid, 0, 100000);
+	fixture_settle(f);
+	load_chunks(&l, 3);
+	fixture_settle(f);
+	for (uint32_t uid = 10; uid <= 14; uid++)
+		put_chunk(f, 1, uid, 0, 100000);
+	fixture_settle(f);
+	for (uint32_t uid = 1; uid <= 3; uid++)
+		assert_true(has_chunk(f, 1, uid, 0, 100000));
+	assert_false(has_chunk(f, 1, 4, 0, 100000));
+}
+
+/* Those that wait and the one that runs, with a thread or without. */
+static void test_close_cancels_loads(void **state)
+{
+	struct fixture *f = *state;
+	struct loaded l[3] = {
+		{.f = f, .mailbox = 1}, {.f = f, .mailbox = 1}, {.f = f, .mailbox = 1}};
+
+	for (int round = 0; round < 2; round++) {
+		uv_work_t blockers[64];
+
+		fixture_open(f, 100 * MIB);
+		put_chunk(f, 1, 1, 0, 1000);
+		fixture_settle(f);
+		uv_sem_init(&gate, 0);
+		for (size_t i = 0; round == 1 && i < 64; i++)
+			uv_queue_work(&f->loop, &blockers[i], wait_at_gate, after_gate);
+		for (size_t i = 0; i < 3; i++)
+			load_chunks(&l[i], 100);
+		cache_close(f->c);
+		f->c = NULL;
+		assert_int_equal(f->pending, 0);
+		for (size_t i = 0; i < 3; i++)
+			assert_int_equal(l[i].err, ERR_CANCELED);
+		for (size_t i = 0; i < 64; i++)
+			uv_sem_post(&gate);
+		uv_run(&f->loop, UV_RUN_DEFAULT);
+		uv_sem_destroy(&gate);
+	}
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, fixture_create, fixture_destroy)
 
 int main(void)
@@ -390,6 +500,9 @@ int main(void)
 		TEST(test_callbacks_in_order),
 		TEST(test_close_drains),
 		TEST(test_close_without_a_thread),
+		TEST(test_load_chunks),
+		TEST(test_load_protects),
+		TEST(test_close_cancels_loads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

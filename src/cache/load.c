@@ -1,0 +1,136 @@
+/*
+ * Loading many chunks at once, for read-ahead: in a thread of libuv's pool, one load at a time
+ * because they share a connection, and each in one transaction, which saves a lock for each chunk.
+ */
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "cache/internal.h"
+
+struct cache_load {
+	uv_work_t req;
+	uv_sem_t done; /* posted when the worker is through */
+	struct list node;
+	struct cache *c;     /* NULL: the cache was closed */
+	struct cache_db *db; /* NULL: nothing is to be read */
+	uint32_t mailbox;
+	struct cache_want *wants;
+	size_t n;
+	int rc; /* SQLite's */
+	void (*on_done)(void *ctx, int err, struct cache_want *wants, size_t n);
+	void *ctx;
+};
+
+/* --- in the worker --- */
+
+static int read_all(struct cache_load *l)
+{
+	int rc = sqlite3_exec(l->db->handle, "BEGIN", NULL, NULL, NULL);
+
+	for (size_t i = 0; i < l->n && rc == 0; i++) {
+		rc = cache_bodies_read(l->db, l->mailbox, &l->wants[i], &l->wants[i].used);
+		if (rc == SQLITE_DONE)
+			rc = 0;
+	}
+	if (!sqlite3_get_autocommit(l->db->handle))
+		sqlite3_exec(l->db->handle, "ROLLBACK", NULL, NULL, NULL);
+	return rc;
+}
+
+static void work(uv_work_t *req)
+{
+	struct cache_load *l = req->data;
+
+	if (l->db)
+		l->rc = read_all(l);
+	uv_sem_post(&l->done);
+}
+
+/* --- in the loop --- */
+
+static void load_free(struct cache_load *l)
+{
+	uv_sem_destroy(&l->done);
+	free(l);
+}
+
+static void deliver(struct cache *c, struct cache_load *l, int err)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		const struct cache_want *w = &l->wants[i];
+		if (w->data) {
+			c->hits++;
+			cache_bodies_note_use(c, l->mailbox, w->uid, w->chunk, w->used);
+		} else {
+			c->misses++;
+		}
+	}
+	cache_bodies_note_failure(c, l->rc ? l->rc : SQLITE_DONE);
+	l->on_done(l->ctx, err, l->wants, l->n);
+}
+
+static void start_next(struct cache *c);
+
+static void after_work(uv_work_t *req, int status)
+{
+	struct cache_load *l = req->data;
+	struct cache *c = l->c;
+
+	if (c) {
+		uv_sem_wait(&l->done);
+		c->load = NULL;
+		start_next(c);
+		deliver(c, l, 0);
+	}
+	load_free(l);
+}
+
+static void start_next(struct cache *c)
+{
+	if (c->load || list_empty(&c->loads))
+		return;
+	struct cache_load *l = list_entry(c->loads.next, struct cache_load, node);
+	list_remove(&l->node);
+	c->load = l;
+	if (!c->ceased && !map_get(&c->dropped, l->mailbox))
+		l->db = &c->loader;
+	uv_queue_work(c->loop, &l->req, work, after_work);
+}
+
+void cache_load_chunks(struct cache *c, uint32_t mailbox, struct cache_want *wants, size_t n,
+	void (*on_done)(void *ctx, int err, struct cache_want *wants, size_t n), void *ctx)
+{
+	struct cache_load *l = mem_zalloc(sizeof(*l));
+
+	l->req.data = l;
+	l->c = c;
+	l->mailbox = mailbox;
+	l->wants = wants;
+	l->n = n;
+	l->on_done = on_done;
+	l->ctx = ctx;
+	uv_sem_init(&l->done, 0);
+	list_append(&c->loads, &l->node);
+	start_next(c);
+}
+
+/* The one that runs stays libuv's, which frees it in its time. */
+void cache_loads_finish(struct cache *c)
+{
+	struct cache_load *l = c->load;
+
+	if (l) {
+		if (uv_cancel((uv_req_t *)&l->req) != 0)
+			uv_sem_wait(&l->done);
+		c->load = NULL;
+		deliver(c, l, ERR_CANCELED);
+		l->c = NULL;
+	}
+	while (!list_empty(&c->loads)) {
+		l = list_entry(c->loads.next, struct cache_load, node);
+		list_remove(&l->node);
+		deliver(c, l, ERR_CANCELED);
+		load_free(l);
+	}
+}
