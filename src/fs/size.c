@@ -30,6 +30,11 @@ static void finish(struct fs_op *op, int err)
 	op->resume(op, err);
 }
 
+static void expire(struct fs_op *op)
+{
+	finish(op, ERR_TIMEOUT);
+}
+
 /* --- by reading --- */
 
 static void read_step(struct fs_op *op);
@@ -124,6 +129,7 @@ void op_find_size(struct fs_op *op, struct mailbox *mb, uint32_t uid,
 	const struct cache_message *m = mailbox_find(mb, uid);
 
 	op->resume = resume;
+	op->expire = expire;
 	op->read = (struct body_read){.mb = mb, .uid = uid};
 	if (!size_is_said(m)) {
 		start_reading(op);

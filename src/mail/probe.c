@@ -17,6 +17,7 @@ void probe_init(struct probe *p, uint64_t promised, bool doubted)
 	*p = (struct probe){
 		.promised = promised,
 		.high = UINT64_MAX,
+		.short_from = UINT64_MAX,
 		.width = STEP,
 		.from = promised - 1 - before,
 		.octets = (uint32_t)(before + 2 + slack),
@@ -42,17 +43,13 @@ static void ask_above(struct probe *p)
 static void ask_between(struct probe *p)
 {
 	uint64_t distance = p->high - p->low;
-
-	if (distance < OCTETS_MAX) {
-		ask(p, p->low, distance + 1);
-		return;
-	}
 	/* Near the promise first. */
-	uint64_t step = p->width < distance / 2 ? p->width : distance / 2;
+	uint64_t step = p->width < distance ? p->width : distance;
+
 	if (step < OCTETS_MAX)
 		ask(p, p->high - step, step + 1);
 	else
-		ask(p, p->high - step, 2);
+		ask(p, p->high - (step < distance / 2 ? step : distance / 2), 2);
 	p->width = step * 4;
 }
 
@@ -63,6 +60,10 @@ enum probe_result probe_answer(struct probe *p, uint64_t from, uint64_t octets, 
 
 	if (got > octets || ++p->asked > ASKED_MAX)
 		return PROBE_NONSENSE;
+	/* A server that cuts its answers would not cut two at the same octet. */
+	bool again = got > 0 && short_of && end == p->low && from != p->short_from;
+	if (got > 0 && short_of)
+		p->short_from = from;
 	if (got > 0 && end > p->low)
 		p->low = end;
 	if (got == 0 && from < p->high)
@@ -70,7 +71,7 @@ enum probe_result probe_answer(struct probe *p, uint64_t from, uint64_t octets, 
 	/* Some octet must have been seen: nothing at all may have another reason. */
 	if (p->low > p->high || p->high == 0 || p->low > SIZE_MAX_BELIEVED)
 		return PROBE_NONSENSE;
-	if (got > 0 && short_of && (end == p->promised || end == p->high))
+	if (got > 0 && short_of && (end == p->promised || end == p->high || again))
 		p->high = p->low;
 	if (p->low == p->high)
 		return PROBE_FOUND;

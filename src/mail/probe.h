@@ -5,7 +5,7 @@
  * The first question is for the last octet that the server's size promises and one more: exactly
  * one comes when it is right. Otherwise the end is sought near the promise first, in steps that
  * grow by four, then by halves. An answer that is shorter than asked for is the end where it agrees
- * with the promise, or where another answer says that nothing follows.
+ * with the promise, or where another answer ends there too, or says that nothing follows.
  */
 #ifndef MAIL_PROBE_H
 #define MAIL_PROBE_H
@@ -18,6 +18,7 @@ struct probe {
 	uint64_t low;  /* it has octets up to here, */
 	uint64_t high; /* and none from here on; UINT64_MAX: not known */
 	uint64_t width;
+	uint64_t short_from; /* where the last answer began that was short */
 	unsigned asked;
 	/* What to ask next. */
 	uint64_t from;

@@ -40,8 +40,22 @@ void prove_take(struct prover *p, struct search *s)
 
 void prove_ready(struct prover *p, struct search *s)
 {
-	list_prepend(&p->ready, &s->link);
+	struct list *at = p->ready.prev;
+
+	while (at != &p->ready && list_entry(at, struct search, link)->uid > s->uid)
+		at = at->prev;
+	list_prepend(at, &s->link);
 	p->ready_count++;
+}
+
+struct search *prove_next(const struct prover *p)
+{
+	LIST_FOREACH (pos, &p->ready) {
+		struct search *s = list_entry(pos, struct search, link);
+		if (!list_empty(&s->proofs))
+			return s;
+	}
+	return list_entry(p->ready.next, struct search, link);
 }
 
 static struct search *add_search(struct prover *p, const struct cache_message *m)
@@ -52,8 +66,7 @@ static struct search *add_search(struct prover *p, const struct cache_message *m
 	list_init(&s->proofs);
 	probe_init(&s->probe, m->size, p->mb->account->sizes.belief == SIZES_LIAR);
 	map_put(&p->searches, s->uid, s);
-	list_append(&p->ready, &s->link);
-	p->ready_count++;
+	prove_ready(p, s);
 	return s;
 }
 
@@ -144,11 +157,8 @@ void prove_start(struct proof *proof)
 	struct prover *p = get_prover(proof->mb);
 	struct search *s = map_get(&p->searches, proof->uid);
 
-	if (!s) {
+	if (!s)
 		s = add_search(p, mailbox_find(proof->mb, proof->uid));
-		prove_take(p, s);
-		prove_ready(p, s);
-	}
 	list_append(&s->proofs, &proof->link);
 	look_ahead(p, proof->uid);
 	prove_launch(p);

@@ -19,7 +19,7 @@ struct search {
 struct prover {
 	struct mailbox *mb;
 	struct map searches; /* UID -> struct search */
-	struct list ready;
+	struct list ready;   /* in the order of UIDs */
 	size_t ready_count;
 	unsigned commands; /* under way */
 	/* Ahead of who asks for one message after the other. */
@@ -38,7 +38,9 @@ void prove_launch(struct prover *p);
 
 /* Takes the search from the ready. */
 void prove_take(struct prover *p, struct search *s);
-/* It is to be asked for (again), before the others. */
+/* The one to ask for next: of those that somebody waits for the lowest UID, else of all. */
+struct search *prove_next(const struct prover *p);
+/* It is to be asked for (again). */
 void prove_ready(struct prover *p, struct search *s);
 /* Ends and frees it. */
 void prove_end(struct prover *p, struct search *s, int err);

@@ -10,12 +10,13 @@
 #include "mail/prove_private.h"
 #include "mail/uidset.h"
 
-/* As many UIDs of 10 digits as a command surely takes. */
-#define PARTS_MAX (UIDSET_TEXT_MAX / 11)
+/* Messages in a command. A server may have to convert each as a whole (Exchange), and meanwhile
+ * somebody waits for the first. */
+#define PARTS_MAX 32
 /* Octets that may come in vain so that messages share a command. */
 #define SPREAD 512u
 /* Commands under way; a connection takes POOL_DEPTH, and others have work too. */
-#define COMMANDS_MAX 12
+#define COMMANDS_MAX 8
 /* Connections that may be lost. */
 #define ATTEMPTS 3
 #define THROTTLE_DELAY 2000
@@ -268,7 +269,7 @@ static bool fits(const struct inquiry *q, const struct search *s, uint64_t most)
 static void start_inquiry(struct prover *p)
 {
 	struct inquiry *q = mem_zalloc(sizeof(*q));
-	struct search *first = list_entry(p->ready.next, struct search, link);
+	struct search *first = prove_next(p);
 	uint64_t most = (uint64_t)first->probe.octets + SPREAD;
 
 	q->prover = p;

@@ -146,6 +146,12 @@ static void test_shared(void **state)
 	assert_int_equal(p.from, 1100);
 	assert_int_equal(probe_answer(&p, 1100, 2, 0), PROBE_FOUND);
 	assert_int_equal(p.low, 1100);
+	/* The same end, seen from elsewhere: as good. From the same place: a server may cut. */
+	probe_init(&p, 1000, false);
+	assert_int_equal(probe_answer(&p, 700, 600, 400), PROBE_MORE);
+	assert_int_equal(probe_answer(&p, 700, 600, 400), PROBE_MORE);
+	assert_int_equal(probe_answer(&p, 800, 600, 300), PROBE_FOUND);
+	assert_int_equal(p.low, 1100);
 	probe_init(&p, 1000, false);
 	assert_int_equal(probe_answer(&p, 700, 600, 601), PROBE_NONSENSE);
 }
