@@ -32,7 +32,7 @@ enum { END_WAIT = 200, ABORTED_WAIT = 1000 };
 enum { ANSWER_WAIT = 5 };
 
 /* The daemon's words; each is one octet, answered by the same when it is done. */
-enum { WORD_WATCH = 'w', WORD_UNMOUNT = 'u' };
+enum { WORD_EXPECT = 'e', WORD_WATCH = 'w', WORD_UNMOUNT = 'u' };
 
 /* --- the guardian's side --- */
 
@@ -49,7 +49,7 @@ struct ward {
 	int socket;
 	int process; /* pidfd of the daemon, or -1 */
 	int signals;
-	bool watching;
+	bool expecting, watching;
 	struct mount_id before, ours;
 };
 
@@ -146,14 +146,27 @@ static bool daemon_has_ended(const struct ward *w, int wait)
 	return poll(&ended, 1, wait) > 0;
 }
 
+/* Killed while it mounted: what is new here, and dead, is ours. The dead answer at once. */
+static void adopt(struct ward *w)
+{
+	struct stat st;
+
+	if (w->expecting && !w->watching && stat(w->mountpoint, &st) < 0 &&
+		(errno == ENOTCONN || errno == ECONNABORTED))
+		watch(w);
+}
+
 /* The last thread that ends closes /dev/fuse, and the connection with it. A thread that cannot end
  * waits for the connection to be aborted. Only when the process is no more its lock of the cache is
  * none, too. */
-static void rescue(const struct ward *w)
+static void rescue(struct ward *w)
 {
+	bool ended = daemon_has_ended(w, END_WAIT);
+
+	adopt(w);
 	if (!w->watching)
 		return;
-	if (!daemon_has_ended(w, END_WAIT)) {
+	if (!ended) {
 		abort_connection(w);
 		if (!daemon_has_ended(w, 0) && is_ours(w))
 			umount2(w->mountpoint, MNT_FORCE);
@@ -176,7 +189,9 @@ static bool obey(struct ward *w)
 
 	if (TEMP_FAILURE_RETRY(recv(w->socket, &word, 1, 0)) != 1)
 		return false;
-	if (word == WORD_WATCH)
+	if (word == WORD_EXPECT)
+		w->expecting = true;
+	else if (word == WORD_WATCH)
 		watch(w);
 	else if (word == WORD_UNMOUNT)
 		unmount(w);
@@ -318,6 +333,12 @@ static void bury(struct guardian *g)
 	g->pid = 0;
 }
 
+static void mourn(struct guardian *g)
+{
+	log_warning("the guardian was killed: nobody will unmount when the daemon dies too");
+	bury(g);
+}
+
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
 	struct guardian *g = poll->data;
@@ -325,17 +346,23 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 
 	if (recv(g->socket, &late, 1, MSG_DONTWAIT) > 0)
 		return;
-	log_warning("the guardian was killed: nobody will unmount when the daemon dies too");
 	close_poll(g);
-	bury(g);
+	mourn(g);
+}
+
+void guardian_expect(struct guardian *g)
+{
+	ask(g, WORD_EXPECT);
 }
 
 void guardian_watch(struct guardian *g, uv_loop_t *loop)
 {
 	if (g->pid <= 0)
 		return;
-	if (!ask(g, WORD_WATCH))
-		log_warning("the guardian does not answer");
+	if (!ask(g, WORD_WATCH)) {
+		mourn(g);
+		return;
+	}
 	if (uv_poll_init(loop, &g->poll, g->socket) < 0)
 		return;
 	g->poll.data = g;

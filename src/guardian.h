@@ -30,6 +30,8 @@ struct guardian {
  * thread, which is the one whose end counts. Without a guardian (it has said why) all else works.
  */
 void guardian_start(struct guardian *g, const char *mountpoint, bool quiet);
+/* What will be mounted at the mountpoint is ours, if the daemon dies before it can say so. */
+void guardian_expect(struct guardian *g);
 /* What is mounted at the mountpoint now is ours: it is taken away when the daemon dies. Warns when
  * the guardian itself dies. */
 void guardian_watch(struct guardian *g, uv_loop_t *loop);

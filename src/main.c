@@ -152,6 +152,7 @@ static void on_started(void *ctx, int err, const char *text)
 		stop(p);
 		return;
 	}
+	guardian_expect(&p->guardian);
 	if (fs_mount(p->fs, p->account, on_unmounted, p, reason, sizeof(reason)) < 0) {
 		log_error("%s: cannot mount: %s", p->options.mountpoint, reason);
 		p->status = EXIT_STATUS_MOUNT;

@@ -106,6 +106,16 @@ def test_killed_and_mounted_at_once():
             wait_until(lambda: errno_of(os.listdir, m.root / "INBOX") is None, "mounted again")
 
 
+def test_killed_at_once():
+    """Perhaps before it could tell its guardian that it is mounted."""
+    with FakeImap(account()) as server, mount(server, says=None) as m:
+        for _ in range(10):
+            m.process.kill()
+            m.process.wait()
+            wait_until(lambda: not is_mounted(m.point), "unmounted", 5)
+            m.start()
+
+
 def test_busy_when_killed():
     """Open files get errors; the directory is free all the same."""
     with FakeImap(account()) as server, mount(server, says=[UNMOUNTED]) as m:
@@ -171,6 +181,7 @@ def test_another_mount_in_its_place():
             open(os.path.join(m.point, "file"), "w", encoding="ascii").close()
         finally:
             run("umount", m.point)
+        run("fusermount3", "-u", m.point)
         m.kill()
 
 
