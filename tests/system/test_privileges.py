@@ -104,7 +104,7 @@ def test_ends(server, user, flags, beside, end):
         pid=$(grep -lz '^{directory}/mail$' /proc/[0-9]*/cmdline 2>/dev/null | grep -v /$$/ | cut -d/ -f3)
         kill -%s $pid
         {UNMOUNTED}
-        while kill -0 $pid 2>/dev/null && ! grep -q 'State:.Z' /proc/$pid/status; do sleep 0.01; done
+        while kill -0 $pid 2>/dev/null && ! grep -q 'State:.Z' /proc/$pid/status 2>/dev/null; do sleep 0.01; done
         ls -A mail
         {MOUNT} 2>>errors %s
         {MOUNTED}
