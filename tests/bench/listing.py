@@ -34,6 +34,7 @@ class Listing:
 
     def others(self, _):
         self.results.add("raw", "list", self.lab.raw(LIST, ROWS)["fetch"])
+        self.results.add("raw", "list-uids", self.lab.raw(LIST, "UID")["fetch"])
         self.results.add("local", "list", self.lab.timed("ls", "-l", os.path.join(self.lab.local, LIST))[0])
 
     def floor(self, _):
@@ -74,7 +75,8 @@ def report(results, count):
 
     print(f"\n{count} small messages, `ls -l`: cold {number('imapfs', 'list')}, "
           f"warm {number('imapfs', 'list-warm')}, after remount {number('imapfs', 'list-remount')}, "
-          f"first name {number('imapfs', 'list-first')}; raw FETCH of the rows {number('raw', 'list')}, "
+          f"first name {number('imapfs', 'list-first')}; raw FETCH of the rows {number('raw', 'list')} "
+          f"(of the UIDs alone {number('raw', 'list-uids')}), "
           f"local {number('local', 'list')}, floor {number('floor', 'list')} cold, "
           f"{number('floor', 'list-warm')} warm")
     peak, before = results.median("imapfs", "list", "memory"), results.median("imapfs", "list", "before")

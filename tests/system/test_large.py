@@ -1,5 +1,6 @@
 """A mailbox of 100,000 messages: what it costs. By the ordinary build, since it measures."""
 import os
+import subprocess
 
 import pytest
 
@@ -24,9 +25,10 @@ def fixture_server(start_server):
 
 
 @pytest.mark.limit(150)
-def test_listing(server, mount):
+def test_listing(server, mount, proxy):
     """ls -l has a line for each, and the mount needs at most 64 octets a message beside 32 MiB."""
-    m = mount(server, program=RELEASE)
+    line = proxy(server)
+    m = mount(server, program=RELEASE, port=line.port)
     lines = run("ls", "-lU", "--time-style=+%s", m.path("Large")).stdout.splitlines()[1:]
     assert len(lines) == COUNT
     for number in (1, 2, 50_000, COUNT):
@@ -36,13 +38,34 @@ def test_listing(server, mount):
     assert sum(1 for _ in os.scandir(m.path("Large"))) == COUNT
     assert m.read("Large", 77_777) == body(77_777)
     fetches = sent(server, b"RFC822.SIZE")
-    m.restart()
+    m.stop()
+    line.ask("reset")
+    m.start()
+    # Only what is listed is loaded.
+    assert "mailbox: Large" not in m.read(".imapfs", "status").decode()
     names = os.listdir(m.path("Large"))
+    assert line.received() <= 20_000
     assert names == [str(number) for number in range(1, COUNT + 1)]
     assert int(run("find", m.path("Large"), "-size", "+100c", "-printf", "x").stdout.count("x")) == \
         sum(len(body(number)) > 100 for number in range(1, COUNT + 1))
     assert m.resident() <= 32 * MIB + 64 * COUNT
     assert sent(server, b"RFC822.SIZE") == fetches
+
+
+def test_first_names(server, mount, proxy):
+    """They are there after three round trips, and wait neither for the rest of the rows nor for the end."""
+    line = proxy(server)
+    m = mount(server, program=RELEASE, port=line.port)
+    os.listdir(m.point)
+    line.ask("reset")
+    line.ask("stall-after 300000")
+    names = subprocess.run(f"ls -f '{m.path('Large')}' | head -n 100", shell=True, check=True, timeout=30,
+                           stdout=subprocess.PIPE, text=True).stdout.split()
+    assert names[:3] == [".", "..", "1"] and len(names) == 100
+    stats = line.ask("stats")
+    assert stats["round_trips"] <= 3 and stats["to_client"] <= 300_000
+    line.ask("resume")
+    assert len(os.listdir(m.path("Large"))) == COUNT
 
 
 @pytest.mark.limit(150)

@@ -1,5 +1,6 @@
 """rm on servers of all kinds: the message that was asked for goes, and never another."""
 import os
+import threading
 
 import pytest
 
@@ -174,3 +175,20 @@ def test_refused(command, kind):
             assert errno_of((m.root / "INBOX" / "3").unlink) in ("EACCES", "EIO", "EPERM")
         assert present(server) == set(range(1, 9))
         assert deleted(server) - {3} == MARKED
+
+
+def test_mailboxes_do_not_wait_for_each_other():
+    """One answer is overdue in one mailbox: the other's files go meanwhile, by another connection."""
+    boxes = {name: [b"Subject: %d\r\n\r\n" % n for n in range(1, 4)] for name in ("INBOX", "Other")}
+    with FakeImap(boxes) as server, mount(server) as m:
+        overdue = server.rule("UID STORE", stall=True, times=1)
+        first = threading.Thread(target=(m.root / "INBOX" / "1").unlink)
+        first.start()
+        server.wait_for("UID STORE")
+        (m.root / "Other" / "1").unlink()
+        (m.root / "Other" / "3").unlink()
+        assert [message.uid for message in server.mailbox("Other").messages] == [2]
+        assert present(server) == {1, 2, 3} and first.is_alive()
+        overdue.release()
+        first.join()
+        assert present(server) == {2, 3}

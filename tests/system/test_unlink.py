@@ -153,6 +153,25 @@ def test_mailboxes_at_once(server, box, mount):
         assert len(server.uids(name)) == (20 if name == box else 10)
 
 
+def test_one_turn_each(servers, mount, proxy):
+    """STORE and UID EXPUNGE go out together."""
+    server, box, count = servers(True), "One turn each", 20
+    server.create(box)
+    with server.client() as client:
+        client.append(box, [Mail(box, TEXT)] * (count + 1))
+    line = proxy(server)
+    m = mount(server, port=line.port)
+    os.unlink(m.path(box, 1))  # selects it for writing
+    wait_until(lambda: b"\nwatching: NOTIFY\n" in m.read(".imapfs", "status"), "all connections are there")
+    line.ask("reset")
+    run("rm", "-f", *(m.path(box, uid) for uid in range(2, count + 2)))
+    assert line.ask("stats")["round_trips"] == count
+    for word in (b" STORE ", b" EXPUNGE "):
+        wait_until(lambda word=word: len(sent(server, word)) >= count + 1, f"the server's log has every{word}")
+        assert len({command.split()[3] for command in sent(server, word)}) == count + 1
+    assert server.uids(box) == []
+
+
 def test_marks_of_others_survive(server, box, mount):
     """What another client marked \\Deleted is neither expunged nor unmarked."""
     server.store(box, [2, 4, 29], "+", ["\\Deleted"])
