@@ -6,7 +6,7 @@ import pytest
 
 from conftest import RELEASE
 from dovecot import Mail
-from mounting import run, sent
+from mounting import run, sent, wait_until
 
 COUNT = 100_000
 FIRST_DATE = 1_500_000_000
@@ -57,6 +57,7 @@ def test_first_names(server, mount, proxy):
     line = proxy(server)
     m = mount(server, program=RELEASE, port=line.port)
     os.listdir(m.point)
+    wait_until(lambda: b"\nwatching: NOTIFY\n" in m.read(".imapfs", "status"), "all connections are there")
     line.ask("reset")
     line.ask("stall-after 300000")
     names = subprocess.run(f"ls -f '{m.path('Large')}' | head -n 100", shell=True, check=True, timeout=30,
