@@ -50,6 +50,7 @@ def test_listing(server, mount, proxy):
         sum(len(body(number)) > 100 for number in range(1, COUNT + 1))
     assert m.resident() <= 32 * MIB + 64 * COUNT
     assert sent(server, b"RFC822.SIZE") == fetches
+    m.stop()
 
 
 def test_first_names(server, mount, proxy):
@@ -67,6 +68,7 @@ def test_first_names(server, mount, proxy):
     assert stats["round_trips"] <= 3 and stats["to_client"] <= 300_000
     line.ask("resume")
     assert len(os.listdir(m.path("Large"))) == COUNT
+    m.stop()
 
 
 @pytest.mark.limit(150)
