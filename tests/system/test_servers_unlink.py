@@ -1,5 +1,6 @@
 """rm on servers of all kinds: the message that was asked for goes, and never another."""
 import os
+import re
 import threading
 
 import pytest
@@ -175,6 +176,25 @@ def test_refused(command, kind):
             assert errno_of((m.root / "INBOX" / "3").unlink) in ("EACCES", "EIO", "EPERM")
         assert present(server) == set(range(1, 9))
         assert deleted(server) - {3} == MARKED
+
+
+def test_one_turn_each():
+    """STORE and UID EXPUNGE of a message go out together, and nothing else has to be waited for."""
+    count = 20
+    boxes = {"INBOX": [b"Subject: %d\r\n\r\n" % n for n in range(1, count + 2)]}
+    with FakeImap(boxes, hide=("IDLE",)) as server, mount(server, refresh=3600) as m:
+        def turns():
+            return sum(int(n) for n in re.findall(rb"connection: .* data: .* (\d+) turns", m.read(".imapfs", "status")))
+
+        inbox = m.root / "INBOX"
+        (inbox / "1").unlink()  # selects it for writing
+        before = turns()
+        for uid in range(2, count + 2):
+            (inbox / str(uid)).unlink()
+        assert turns() - before == count
+        assert not present(server)
+        for name in ("UID STORE", "UID EXPUNGE"):
+            assert len(server.lines(name)) == count + 1
 
 
 def test_mailboxes_do_not_wait_for_each_other():

@@ -1,7 +1,6 @@
 """rm: what it removes is gone on the server, and nothing else is."""
 import errno
 import os
-import re
 import threading
 
 import pytest
@@ -152,27 +151,6 @@ def test_mailboxes_at_once(server, box, mount):
         assert server.uids(name) == [uid for uid in server.uids(name) if not 10 <= uid <= 19]
         assert os.listdir(m.path(name)) == [str(uid) for uid in server.uids(name)]
         assert len(server.uids(name)) == (20 if name == box else 10)
-
-
-def test_one_turn_each(servers, mount):
-    """STORE and UID EXPUNGE go out together."""
-    server, box, count = servers(True), "One turn each", 20
-    server.create(box)
-    with server.client() as client:
-        client.append(box, [Mail(box, TEXT)] * (count + 1))
-    m = mount(server, "connections=1")
-
-    def turns():
-        return int(re.search(rb"connection: .* data: .* (\d+) turns", m.read(".imapfs", "status")).group(1))
-
-    os.unlink(m.path(box, 1))  # selects it for writing
-    before = turns()
-    run("rm", "-f", *(m.path(box, uid) for uid in range(2, count + 2)))
-    assert turns() - before == count
-    for word in (b" STORE ", b" EXPUNGE "):
-        wait_until(lambda word=word: len(sent(server, word)) >= count + 1, f"the server's log has every{word}")
-        assert len({command.split()[3] for command in sent(server, word)}) == count + 1
-    assert server.uids(box) == []
 
 
 def test_marks_of_others_survive(server, box, mount):
