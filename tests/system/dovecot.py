@@ -18,7 +18,6 @@ As a command: dovecot.py start DIR | stop DIR | info DIR
 import argparse
 import atexit
 import base64
-import collections
 import contextlib
 import getpass
 import grp
@@ -36,10 +35,7 @@ import threading
 import time
 
 import imapraw
-
-Mail = collections.namedtuple("Mail", "mailbox body date flags uid", defaults=(None, (), None))
-Mail.__doc__ = """A message to load. date: seconds since 1970, or None for now; uid: only for mailboxes
-that do not exist yet, ascending; None takes the next."""
+from imapserver import ImapServer, Mail
 
 # What Dovecot 2.3 offers after login; hide= takes names off this list.
 CAPABILITIES = (
@@ -222,7 +218,7 @@ def process_name(pid):
         return ""
 
 
-class Dovecot:
+class Dovecot(ImapServer):
     """One server. Without a directory it makes one under /tmp and removes it in close().
 
     mail_format   "maildir", "mdbox" or "sdbox"
@@ -291,10 +287,6 @@ class Dovecot:
     @property
     def mail_directory(self):
         return self.path("mail", "store")
-
-    @property
-    def url(self):
-        return f"imaps://{self.user}@localhost:{self.imaps_port}/"
 
     def info(self):
         return {
@@ -515,13 +507,6 @@ class Dovecot:
 
     # Mail
 
-    def client(self, tls=False):
-        """A logged-in connection of the independent client."""
-        port = self.imaps_port if tls else self.imap_port
-        connection = imapraw.Connection("127.0.0.1", port, self.ca_file if tls else None)
-        connection.login(self.user, self.password)
-        return connection
-
     def load(self, mails):
         """Adds Mail tuples, in order. Mailboxes are made as needed. Mailboxes of a Maildir that do
         not exist yet are written as files (100,000 in seconds), others filled by MULTIAPPEND."""
@@ -616,72 +601,6 @@ class Dovecot:
                 client.append(mailbox, group)
                 group = []
         client.append(mailbox, group)
-
-    def deliver(self, mailbox, body, flags=(), date=None):
-        """Appends one message and returns its UID."""
-        with self.client() as client:
-            return client.append(mailbox, [Mail(mailbox, body, date, flags)])[0]
-
-    def fetch_all(self, mailbox):
-        """{uid: octets} of a mailbox, as the server gives them."""
-        with self.client() as client:
-            client.examine(mailbox)
-            return client.fetch_bodies()
-
-    def uids(self, mailbox):
-        with self.client() as client:
-            client.examine(mailbox)
-            return client.uids()
-
-    def flags(self, mailbox):
-        """{uid: frozenset of flags}, without \\Recent, which belongs to a session."""
-        with self.client() as client:
-            client.examine(mailbox)
-            return client.flags()
-
-    def flags_snapshot(self):
-        """{mailbox: {uid: frozenset of flags}} of the whole account."""
-        snapshot = {}
-        with self.client() as client:
-            for mailbox, attributes in client.list().items():
-                if "\\noselect" not in attributes and "\\nonexistent" not in attributes:
-                    client.examine(mailbox)
-                    snapshot[mailbox] = client.flags()
-        return snapshot
-
-    def mailboxes(self):
-        with self.client() as client:
-            return client.list()
-
-    def store(self, mailbox, uids, change, flags):
-        """change: "+", "-" or "" as in STORE."""
-        with self.client() as client:
-            client.select(mailbox)
-            client.store(uids, change, flags)
-
-    def expunge(self, mailbox, uids):
-        """Removes messages as another client would."""
-        with self.client() as client:
-            client.select(mailbox)
-            client.store(uids, "+", ["\\Deleted"])
-            client.uid_expunge(uids)
-
-    def move(self, source, uids, target):
-        with self.client() as client:
-            client.select(source)
-            client.move(uids, target)
-
-    def create(self, mailbox):
-        with self.client() as client:
-            client.create(mailbox)
-
-    def rename(self, old, new):
-        with self.client() as client:
-            client.rename(old, new)
-
-    def delete(self, mailbox):
-        with self.client() as client:
-            client.delete(mailbox)
 
     def set_uidvalidity(self, mailbox, value):
         """Every UID of the mailbox gets a new meaning, as after a restore from backup."""

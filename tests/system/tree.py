@@ -35,16 +35,16 @@ def seconds(internaldate):
 
 
 def component(level):
-    """The file name for one level of a mailbox name, as far as a Dovecot here allows the name."""
+    """The file name for one level of a mailbox name, as far as a server here allows the name."""
     name = re.sub(r"%(?=[0-9A-Fa-f]{2}|~)", "%25", level)
-    name = re.sub(r"[\x00-\x1f\x7f]", lambda match: f"%{ord(match.group()):02X}", name)
+    name = re.sub(r"[\x00-\x1f\x7f/]", lambda match: f"%{ord(match.group()):02X}", name)
     if name in ("", ".", ".."):
         name = "".join(f"%{ord(letter):02X}" for letter in name)
     return name
 
 
-def path_of(mailbox):
-    return "/".join(component(level) for level in mailbox.split("/"))
+def path_of(mailbox, delimiter="/"):
+    return "/".join(component(level) for level in mailbox.split(delimiter))
 
 
 def selectable(mailboxes):
@@ -55,7 +55,7 @@ def selectable(mailboxes):
 def directories(server):
     paths = set()
     for mailbox in server.mailboxes():
-        levels = path_of(mailbox).split("/")
+        levels = path_of(mailbox, server.delimiter).split("/")
         paths.update("/".join(levels[:i + 1]) for i in range(len(levels)))
     return paths
 
@@ -69,7 +69,7 @@ def expected(server, suffix=""):
             client.examine(mailbox)
             dates = client.dates()
             for uid, body in client.fetch_bodies().items():
-                path = f"{path_of(mailbox)}/{uid}{suffix}"
+                path = f"{path_of(mailbox, server.delimiter)}/{uid}{suffix}"
                 if path in folders:
                     path += ".eml"
                 entries[path] = Entry(mailbox, uid, body, seconds(dates[uid]))
