@@ -102,6 +102,8 @@ enum imap_list_flag {
 	IMAP_LIST_SENT = 1 << 11,
 	IMAP_LIST_TRASH = 1 << 12,
 	IMAP_LIST_IMPORTANT = 1 << 13,
+	/* Never said by a server: the name is in UTF-8 (RFC 6855), not in modified UTF-7. */
+	IMAP_LIST_UTF8 = 1 << 14,
 };
 
 enum imap_body {

@@ -16,9 +16,10 @@ struct lister {
 	struct imap_command namespace, list;
 	unsigned pending;
 	int err;
-	bool status;     /* wanted */
-	bool named;      /* anything */
-	bool confirming; /* the second time */
+	bool status;       /* wanted */
+	bool named;        /* anything */
+	bool confirming;   /* the second time */
+	uint32_t encoding; /* of names: IMAP_LIST_UTF8 or 0 */
 };
 
 static void wake_all(struct account *a, int err)
@@ -121,7 +122,8 @@ static void on_untagged(struct pool_task *t, const struct imap_response *r, uint
 	else if (r->kind == IMAP_STATUS)
 		poll_on_status(a, t->conn, &r->status);
 	else if (r->kind == IMAP_LIST)
-		account_on_list(a, list->name, list->has_delimiter, list->delimiter, list->flags);
+		account_on_list(a, list->name, list->has_delimiter, list->delimiter,
+			list->flags | l->encoding);
 }
 
 static void add_list(struct lister *l, uint32_t capabilities)
@@ -151,7 +153,7 @@ static void on_conn(struct pool_task *t)
 	uint32_t capabilities = pool_capabilities(a->pool);
 
 	expect_more(l);
-	a->utf8 = pool_enabled(a->pool, IMAP_CAP_UTF8_ACCEPT);
+	l->encoding = pool_enabled(a->pool, IMAP_CAP_UTF8_ACCEPT) ? IMAP_LIST_UTF8 : 0;
 	a->generation++;
 	imap_command_finish(&l->namespace);
 	imap_command_finish(&l->list);

@@ -4,6 +4,7 @@
  */
 #include <search.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/error.h"
@@ -57,18 +58,26 @@ static void unindex_name(struct account *a, struct mailbox *mb)
 	tdelete(mb, &a->by_name, compare);
 }
 
-static void adopt(struct account *a, struct mailbox *parent, struct mailbox *mb, struct span level)
+/* The path component of a level, in the encoding that the mailbox's name has; owned by the caller.
+ */
+static char *component_of(const struct mailbox *mb, struct span level)
 {
 	struct buf component;
 
 	buf_init(&component, NAME_MAX);
-	if (names_component(level, a->utf8, &component) < 0) {
+	if (names_component(level, mb->list_flags & IMAP_LIST_UTF8, &component) < 0) {
 		log_error("out of memory");
 		abort();
 	}
-	free(mb->component);
-	mb->component = mem_copy(component.data, component.len);
+	char *copy = mem_copy(component.data, component.len);
 	buf_finish(&component);
+	return copy;
+}
+
+static void adopt(struct account *a, struct mailbox *parent, struct mailbox *mb, struct span level)
+{
+	free(mb->component);
+	mb->component = component_of(mb, level);
 	mailbox_attach(parent, mb);
 	index_name(a, mb);
 	map_put(&a->by_id, mb->id, mb);
@@ -79,13 +88,28 @@ static void adopt(struct account *a, struct mailbox *parent, struct mailbox *mb,
 	}
 }
 
-static struct mailbox *make(
-	struct account *a, struct mailbox *parent, uint32_t id, struct span name, struct span level)
+static struct mailbox *make(struct account *a, struct mailbox *parent, uint32_t id,
+	struct span name, struct span level, uint32_t encoding)
 {
 	struct mailbox *mb = mailbox_create(a, id, name);
 
+	mb->list_flags = encoding;
 	adopt(a, parent, mb, level);
 	return mb;
+}
+
+/* The server has begun, or ceased, to speak UTF-8: the same octets may be another name. */
+static void respell(struct account *a, struct mailbox *mb, struct span level)
+{
+	mb->list_flags ^= IMAP_LIST_UTF8;
+	char *component = component_of(mb, level);
+	if (strcmp(component, mb->component) != 0) {
+		a->observer.on_directory_gone(a->ctx, mb->parent, mb);
+		mailbox_touch(mb->parent);
+	}
+	free(mb->component);
+	mb->component = component;
+	mailbox_save(mb);
 }
 
 static size_t level_end(struct span name, size_t from, bool has_delimiter, char delimiter)
@@ -98,9 +122,9 @@ static size_t level_end(struct span name, size_t from, bool has_delimiter, char 
 }
 
 /* Walks (and where necessary makes) the directories of a name; NULL when it nests too deep, or when
- * there are too many already. */
-static struct mailbox *walk(
-	struct account *a, struct span name, bool has_delimiter, char delimiter, uint32_t id)
+ * there are too many already. encoding: IMAP_LIST_UTF8 or 0. */
+static struct mailbox *walk(struct account *a, struct span name, bool has_delimiter, char delimiter,
+	uint32_t encoding, uint32_t id)
 {
 	struct mailbox *mb = a->root;
 	size_t from = 0;
@@ -109,14 +133,17 @@ static struct mailbox *walk(
 		size_t end = level_end(name, from, has_delimiter, delimiter);
 		struct span prefix = canonical((struct span){name.p, end});
 		struct mailbox *next = account_by_name(a, prefix);
+		struct span part = {name.p + from, end - from};
 		bool last = end == name.n;
 		if (!next && a->living >= MAILBOXES_MAX)
 			return NULL;
+		if (level == 0)
+			part = canonical(part);
+		if (next && (next->list_flags & IMAP_LIST_UTF8) != encoding)
+			respell(a, next, part);
 		if (!next) {
-			struct span part = {name.p + from, end - from};
-			if (level == 0)
-				part = canonical(part);
-			next = make(a, mb, last && id ? id : cache_new_id(a->cache), prefix, part);
+			next = make(a, mb, last && id ? id : cache_new_id(a->cache), prefix, part,
+				encoding);
 			next->has_delimiter = has_delimiter;
 			next->delimiter = delimiter;
 		}
@@ -139,7 +166,7 @@ void account_on_list(
 		name.n--;
 	if (name.n == 0)
 		return;
-	struct mailbox *mb = walk(a, name, has_delimiter, delimiter, 0);
+	struct mailbox *mb = walk(a, name, has_delimiter, delimiter, flags & IMAP_LIST_UTF8, 0);
 	if (!mb) {
 		a->left_out++;
 		return;
@@ -308,7 +335,8 @@ static void load_one(void *ctx, const struct cache_mailbox *row)
 	 * foreign row. */
 	if (mb && mb->id != row->id)
 		return;
-	mb = walk(a, row->name, row->has_delimiter, row->delimiter, row->id);
+	mb = walk(a, row->name, row->has_delimiter, row->delimiter,
+		row->list_flags & IMAP_LIST_UTF8, row->id);
 	if (!mb)
 		return;
 	mb->list_flags = row->list_flags;
