@@ -16,6 +16,7 @@
 #define TOKEN_MAX (32u << 10)
 
 static void next(struct imap_session *s);
+static void log_in(struct imap_session *s);
 
 void imap_login_init(struct imap_session *s)
 {
@@ -171,6 +172,17 @@ static bool refuses_first_token(struct imap_session *s)
 	return true;
 }
 
+/* Cyrus 3.6 offers -PLUS over TLS 1.3 but knows no binding to it but that of TLS 1.2. */
+static bool refuses_binding(struct imap_session *s)
+{
+	if (s->binding.kind != BINDING_TLS_EXPORTER || s->options.login.only != IMAP_AUTH_ANY ||
+		!(imap_mechanism_uses(s->login.mechanism) & IMAP_USES_BINDING))
+		return false;
+	s->binding.kind = BINDING_NONE;
+	s->login.binding_refused = true;
+	return true;
+}
+
 static void on_refused(struct imap_session *s, const struct imap_result *result)
 {
 	const char *reason = s->login.sasl ? imap_sasl_reason(s->login.sasl) : "";
@@ -180,6 +192,11 @@ static void on_refused(struct imap_session *s, const struct imap_result *result)
 
 	if (err == ERR_AUTH && refuses_first_token(s)) {
 		ask_token(s, true);
+		return;
+	}
+	if (err == ERR_AUTH && !failed && refuses_binding(s)) {
+		forget_secrets(s);
+		log_in(s);
 		return;
 	}
 	snprintf(text, sizeof(text), "login refused%s%s%s",

@@ -179,6 +179,16 @@ bool imap_session_is_idle(const struct imap_session *s)
 	return s->idle && s->idle_confirmed && !s->idle_ending;
 }
 
+bool imap_session_binding_refused(const struct imap_session *s)
+{
+	return s->login.binding_refused;
+}
+
+bool imap_session_tells(const struct imap_session *s)
+{
+	return imap_session_is_idle(s) && !s->idle_lags;
+}
+
 void imap_session_logout(struct imap_session *s)
 {
 	if (s->state == IMAP_DEAD || s->state == IMAP_LOGOUT)
@@ -411,6 +421,8 @@ static void on_continue(struct imap_session *s, const struct imap_response *r)
 		pump(s);
 	} else if (s->idle) {
 		s->idle_confirmed = true;
+		/* Courier without FAM looks once a minute, and says so by the lack of ENHANCED. */
+		s->idle_lags = span_equal(r->text, SPAN("entering idle mode"));
 		if (s->idle_ending)
 			s->events.send(s->ctx, SPAN("DONE\r\n"));
 	} else if (s->state == IMAP_LOGIN) {

@@ -82,6 +82,8 @@ void imap_session_destroy(struct imap_session *s);
 void imap_session_feed(struct imap_session *s, struct span octets, uint64_t now);
 /* TLS is there, also implicit TLS, before the greeting. binding is copied. */
 void imap_session_tls_done(struct imap_session *s, const struct binding *binding, uint64_t now);
+/* The server refused a login bound to TLS, and may have taken one that is not. */
+bool imap_session_binding_refused(const struct imap_session *s);
 /* The token that on_token asked for; it is copied, and wiped when the login is over. */
 void imap_session_token(struct imap_session *s, const char *token, uint64_t now);
 /* Checks the timeout; to be called about once a second. */
@@ -96,6 +98,8 @@ void imap_session_submit(struct imap_session *s, struct imap_command *c, uint64_
 void imap_session_end_idle(struct imap_session *s, uint64_t now);
 /* The server has confirmed that it will tell (the "+" to IDLE). */
 bool imap_session_is_idle(const struct imap_session *s);
+/* It will tell soon enough that nobody else need look. */
+bool imap_session_tells(const struct imap_session *s);
 /* Asks for COMPRESS=DEFLATE (RFC 4978); on_compress says how it ended. In the state READY only,
  * with no command under way, and none may be submitted before on_compress. */
 void imap_session_compress(struct imap_session *s, uint64_t now);

@@ -15,9 +15,10 @@ struct imap_login {
 	struct buf token;   /* while logging in */
 	bool waiting;       /* for a token */
 	bool token_refused; /* once; then another is asked for */
-	char shown[48];     /* of the command in logs, without its secrets */
-	unsigned pending;   /* introductory commands under way */
-	bool asked;         /* CAPABILITY, since TLS or login */
+	bool binding_refused;
+	char shown[48];   /* of the command in logs, without its secrets */
+	unsigned pending; /* introductory commands under way */
+	bool asked;       /* CAPABILITY, since TLS or login */
 	bool introduced;
 };
 
@@ -43,7 +44,7 @@ struct imap_session {
 	unsigned literals_sent; /* of it */
 	bool literal_wait;
 	struct imap_command *idle; /* IDLE under way */
-	bool idle_confirmed, idle_ending;
+	bool idle_confirmed, idle_ending, idle_lags;
 
 	bool has_capabilities;
 	struct buf capability_words;

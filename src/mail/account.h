@@ -83,7 +83,6 @@ struct account {
 	struct poll *poll;     /* the same for the look at all mailboxes */
 	struct watch *watch;
 	struct list list_waiters; /* struct account_wait */
-	bool utf8;                /* UTF8=ACCEPT is enabled */
 	bool uidplus_broken;      /* advertised, but UID EXPUNGE was refused (Proton Bridge) */
 	char delimiter;           /* of the personal namespace; 0: none */
 
@@ -94,7 +93,7 @@ struct account {
 	bool remembered; /* the cache knew it at the start */
 	uv_timer_t start_deadline;
 	void (*on_started)(void *ctx, int err, const char *text); /* while starting */
-	void (*on_stopped)(void *ctx);                            /* while stopping */
+	void (*on_stopped)(void *ctx); /* while stopping, when nothing new begins */
 };
 
 /* The cache and what options points at must outlive the account. */
@@ -130,7 +129,8 @@ struct mailbox *account_replace(struct account *a, struct mailbox *old);
 
 /* The mailbox with this raw name, NULL when none lives. */
 struct mailbox *account_by_name(struct account *a, struct span name);
-/* One line of LIST: makes the mailbox and the directories above it. */
+/* One line of LIST: makes the mailbox and the directories above it. flags: enum imap_list_flag,
+ * with IMAP_LIST_UTF8 where UTF8=ACCEPT is enabled. */
 void account_on_list(
 	struct account *a, struct span name, bool has_delimiter, char delimiter, uint32_t flags);
 /* Whether the LIST that is over named at least half of what is known: else it may have been cut

@@ -216,9 +216,10 @@ static void on_open(void *ctx)
 {
 	struct conn *c = ctx;
 
-	struct binding binding;
+	struct binding binding = {.kind = BINDING_NONE};
 
-	net_stream_binding(c->stream, &binding);
+	if (!c->pool->binding_refused)
+		net_stream_binding(c->stream, &binding);
 	imap_session_tls_done(c->session, &binding, now(c));
 }
 

@@ -180,7 +180,7 @@ static void on_listed(struct account_wait *w, int err)
 
 void poll_start(struct account *a)
 {
-	if (a->poll)
+	if (a->poll || a->on_stopped)
 		return;
 	struct poll *p = mem_zalloc(sizeof(*p));
 	p->account = a;

@@ -254,6 +254,7 @@ void pool_on_conn_ready(struct conn *c)
 	p->retry_at = 0;
 	p->capabilities = imap_session_capabilities(c->session);
 	p->login = imap_session_login_name(c->session);
+	p->binding_refused |= imap_session_binding_refused(c->session);
 	p->enabled = 0;
 	free(p->capability_words);
 	p->capability_words = mem_strdup(imap_session_capability_words(c->session));
@@ -671,9 +672,9 @@ void pool_end_idle(struct pool_task *t)
 	imap_session_end_idle(t->conn->session, uv_now(t->conn->pool->loop));
 }
 
-bool pool_is_idle(const struct pool_task *t)
+bool pool_tells(const struct pool_task *t)
 {
-	return t->conn && imap_session_is_idle(t->conn->session);
+	return t->conn && imap_session_tells(t->conn->session);
 }
 
 void pool_submit(struct pool_task *t, struct imap_command *c)

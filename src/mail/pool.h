@@ -137,9 +137,9 @@ void pool_forget_mailbox(struct pool *p, struct mailbox *mailbox, int err);
 
 /* For granted tasks. */
 void pool_submit(struct pool_task *t, struct imap_command *c);
-/* IDLE (imap_session_end_idle, imap_session_is_idle) on a granted task's connection. */
+/* IDLE (imap_session_end_idle, imap_session_tells) on a granted task's connection. */
 void pool_end_idle(struct pool_task *t);
-bool pool_is_idle(const struct pool_task *t);
+bool pool_tells(const struct pool_task *t);
 uint32_t pool_capabilities(const struct pool *p); /* of the last connection that was ready */
 bool pool_enabled(const struct pool *p, uint32_t capability);
 bool conn_literal_plus(const struct conn *c);

@@ -28,6 +28,7 @@ struct pool {
 	enum pool_deflate deflate;
 	uint64_t plain_rate;   /* of the line before it was tried, octets a second */
 	bool compress_refused; /* the server offers it, but said no */
+	bool binding_refused;  /* the same for logins bound to TLS: each refusal costs seconds */
 	char *capability_words;
 	const char *login; /* how the last connection that was ready was logged in; a constant */
 	struct conn_counts past; /* of connections that are no more */

@@ -165,7 +165,7 @@ static bool live(const struct watch *w)
 {
 	if (!w->granted)
 		return false;
-	return w->mode == WATCH_IDLE ? pool_is_idle(&w->task) : w->live_since != 0;
+	return w->mode == WATCH_IDLE ? pool_tells(&w->task) : w->live_since != 0;
 }
 
 static void prove(struct watch *w)
@@ -218,7 +218,7 @@ static void names_changed(struct account *a)
 {
 	if (a->lister)
 		a->list_again = true;
-	else
+	else if (!a->on_stopped)
 		lister_start(a, true);
 }
 
