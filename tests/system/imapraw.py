@@ -273,19 +273,38 @@ class Connection:
         self.command(b"UID MOVE " + sequence_set(uids) + b" " + quote(utf7_encode(target)))
 
     def append(self, mailbox, mails):
-        """Appends all in one command (MULTIAPPEND, LITERAL+) and returns their UIDs. A mail has
-        body, flags and date, seconds since 1970 or None."""
+        """Appends all, in one command where the server can (MULTIAPPEND, LITERAL+), and returns their
+        UIDs. A mail has body, flags and date, seconds since 1970 or None."""
         if not mails:
             return []
+        if not {"MULTIAPPEND", "LITERAL+"} <= set(self.capabilities()):
+            return [uid for mail in mails for uid in self._append_one(mailbox, mail)]
         pieces = [b"APPEND " + quote(utf7_encode(mailbox))]
         for mail in mails:
-            date = b"" if mail.date is None else internaldate(mail.date) + b" "
             # NUL is allowed in literal8 only.
             marker = b"~{%d+}\r\n" if b"\0" in mail.body else b"{%d+}\r\n"
-            pieces.append(b" (" + " ".join(mail.flags).encode() + b") " + date +
-                          marker % len(mail.body))
+            pieces.append(b" " + self._attributes(mail) + marker % len(mail.body))
             pieces.append(mail.body)
         self.command(b"".join(pieces))
+        return self._appended()
+
+    def _append_one(self, mailbox, mail):
+        tag = self.send(b"APPEND " + quote(utf7_encode(mailbox)) + b" " + self._attributes(mail) +
+                        b"{%d}" % len(mail.body))
+        answer = self.read_response()[0]
+        if not answer.startswith(b"+"):
+            raise ImapError(answer.decode(errors="replace"))
+        self.socket.sendall(mail.body + b"\r\n")
+        for _ in self.responses(tag):
+            pass
+        return self._appended()
+
+    @staticmethod
+    def _attributes(mail):
+        date = b"" if mail.date is None else internaldate(mail.date) + b" "
+        return b"(" + " ".join(mail.flags).encode() + b") " + date
+
+    def _appended(self):
         code = re.search(rb"\[APPENDUID \d+ ([\d:,]+)\]", self.result)
         uids = []
         for word in code.group(1).split(b",") if code else []:

@@ -16,6 +16,12 @@ class ImapServer:
     server names it, decoded, with its delimiter and its prefix."""
 
     delimiter = "/"
+    # Of every mailbox but INBOX.
+    prefix = ""
+
+    def box(self, path):
+        """The name of the mailbox at a path such as Archive/2023 of the user's own ones."""
+        return path if path == "INBOX" else self.prefix + path.replace("/", self.delimiter)
 
     @property
     def url(self):
