@@ -278,3 +278,29 @@ def test_size_restated():
         sizes = {int(e.name): e.stat().st_size for e in os.scandir(m.root / "INBOX")}
         assert sizes == {uid: len(body) for uid, body in MANY.items()}
         m.wait_said(LIAR)
+
+
+@pytest.mark.parametrize("what", ["expunged", "numbered-anew"])
+def test_gone_while_proved(what):
+    """The message, or its whole mailbox, goes while somebody waits for its size."""
+    state = {"uidvalidity": 7}
+    with serve(MANY, uidvalidity=lambda name, n: state["uidvalidity"]) as server:
+        with mount(server, sizes="verify", says=[r"UIDVALIDITY of INBOX changed"]) as m:
+            os.listdir(m.root / "INBOX")
+            rule = server.rule("UID FETCH", match=rb"BODY", times=1, stall=True)
+            found = []
+            waiter = threading.Thread(target=lambda: found.append(errno_of((m.root / "INBOX" / "20").stat)))
+            waiter.start()
+            wait_until(lambda: rule.hits, "the question")
+            if what == "expunged":
+                server.expunge("INBOX", 20)
+            else:
+                state["uidvalidity"] = 8
+                server.drop()
+            rule.release()
+            waiter.join()
+            # The kernel asks once more where it was told ESTALE, and then the new message is there.
+            assert found == ["ENOENT"] or what == "numbered-anew" and found[0] in (None, "ESTALE", "ENOENT")
+            # The kernel hears of the new directory a moment later.
+            wait_until(lambda: not errno_of((m.root / "INBOX" / "21").stat), "the others are there")
+            assert (m.root / "INBOX" / "21").stat().st_size == len(MANY[21])
