@@ -175,7 +175,8 @@ static bool on_body_begin(
 		return false;
 	w->begun = true;
 	w->origin_said = prefix->has_origin;
-	w->uid_said = uid != 0;
+	/* One that is only mapped from the sequence number may be contradicted by the row's end. */
+	w->uid_said = prefix->uid != 0;
 	w->seq = prefix->seq;
 	interpret(w, size);
 	return true;

@@ -1,0 +1,106 @@
+"""Servers of two minds: they say one thing and do another. Nothing is asked in a storm, and nobody pays for another's trouble."""
+import os
+import threading
+
+from fakeimap import Message
+from mounting import wait_until
+from servers import FakeImap, errno_of, mount, uids
+
+FEW = ("IMAP4rev1", "IDLE", "UIDPLUS", "LIST-EXTENDED", "LIST-STATUS", "CHILDREN")
+
+
+def times(server, name):
+    return [command.time for command in list(server.commands) if command.name == name]
+
+
+def test_status_knows_what_select_refuses():
+    """LIST must not lead to SELECT, its refusal to LIST, and so on as fast as the line allows."""
+    with FakeImap({"INBOX": [b"1"], "Box": [b"1", b"22"]}, capabilities=FEW) as server:
+        with mount(server, says=None, refresh=1) as m:
+            assert uids(m.root / "Box") == [1, 2]
+            refused = server.rule("EXAMINE", match=rb"Box", reply=b"NO not any more")
+            server.wait(lambda: refused.hits > 0)
+            server.append("Box", b"333")
+            before = len(times(server, "LIST"))
+            server.wait(lambda: len(times(server, "LIST")) >= before + 4)
+            asked = times(server, "LIST")[before:]
+            assert asked[3] - asked[0] > 1.5
+            assert server.names().count("EXAMINE") < 20
+
+
+def test_lost_soon_after_login():
+    """A connection that is lost again and again is made anew at first at once, then ever later."""
+    with FakeImap({"INBOX": [b"1"]}, capabilities=FEW) as server:
+        server.rule("IDLE", raw=b"+ idling\r\n", drop="fin")
+        with mount(server, says=None, refresh=3600) as m:
+            assert uids(m.root / "INBOX") == [1]
+            # The first is that for data; then 5 of the watching one at once, one after a second.
+            server.wait(lambda: len(times(server, "AUTHENTICATE")) >= 7)
+            logins = times(server, "AUTHENTICATE")
+            assert logins[6] - logins[5] > 0.7
+            assert (m.root / "INBOX" / "1").read_bytes() == b"1"
+
+
+def test_renumbered_while_it_is_selected():
+    """What waits for another mailbox does not fail with it."""
+    numbers = {"A": 7}
+    asked, held = threading.Event(), threading.Event()
+    with FakeImap({"A": [b"1"], "B": [b"22"], "C": [b"333"]}, capabilities=FEW,
+                  uidvalidity=lambda name, n: numbers.get(name, 1)) as server:
+        with mount(server, says=None, connections=1, refresh=3600) as m:
+            for name in ("A", "C"):
+                assert uids(m.root / name) == [1]
+            os.stat(m.root / "A" / "1")
+            server.wait_idle()
+            numbers["A"] = 8
+            server.rule("SELECT", match=rb"\bA\b", action=lambda _: asked.set() or held.wait(20),
+                        reply=b"NO it is no more")
+            calls = {"unlink": (m.root / "A" / "1").unlink, "A": lambda: os.listdir(m.root / "A"),
+                     "B": lambda: os.listdir(m.root / "B")}
+            results = {}
+            threads = {name: threading.Thread(target=lambda n=name: results.update({n: errno_of(calls[n])}))
+                       for name in calls}
+            threads["unlink"].start()
+            assert asked.wait(10)
+            threads["B"].start()
+            server.wait(lambda: any(c.name == "EXAMINE" and b"B" in c.line for c in server.commands))
+            # The other connection watches where somebody looked last.
+            threads["A"].start()
+            wait_until(lambda: "UIDVALIDITY of A changed" in m.said(), "it is renumbered")
+            held.set()
+            for thread in threads.values():
+                thread.join()
+            assert results["B"] is None
+            assert results["unlink"] == "ENOENT" and results["A"] in (None, "ESTALE", "ENOENT")
+            assert len(server.mailbox("A").messages) == 1
+
+
+def crossed(first, second, body):
+    """A row whose UID, said behind the octets, is not that of its number."""
+    return b"* %d FETCH (BODY[]<0> {%d}\r\n%b UID %d)\r\n" % (first, len(body), body, second)
+
+
+BODIES = [b"%d: " % n + bytes([64 + n]) * 2000 for n in range(1, 10)]
+
+
+def test_body_tied_to_its_row():
+    """In an answer with many messages, numbers and UIDs that do not fit: no octets under another's name."""
+    answer = crossed(6, 7, BODIES[6]) + b"* 7 FETCH (UID 6 BODY[]<0> {%d}\r\n%b)\r\n" % (len(BODIES[5]), BODIES[5])
+    with FakeImap({"INBOX": [Message(b) for b in BODIES]}) as server, mount(server, says=None) as m:
+        many = server.rule("UID FETCH", match=rb"FETCH \d+[:,].*BODY", raw=answer + b"{tag} OK done\r\n")
+        assert uids(m.root / "INBOX") == list(range(1, 10))
+        for n, body in enumerate(BODIES, 1):
+            assert (m.root / "INBOX" / str(n)).read_bytes() == body
+        assert many.hits > 0
+
+
+def test_body_whose_row_is_anothers():
+    """The UID is said last, and is not the one that was asked for."""
+    with FakeImap({"INBOX": [Message(b) for b in BODIES]}) as server, mount(server, says=None) as m:
+        one = server.rule("UID FETCH", match=rb"FETCH 3 .*BODY", raw=crossed(3, 4, BODIES[3]) + b"{tag} OK done\r\n")
+        assert uids(m.root / "INBOX") == list(range(1, 10))
+        assert errno_of((m.root / "INBOX" / "3").read_bytes) in ("EIO", "ESTALE")
+        assert one.hits > 0
+        server.rules.clear()
+        assert (m.root / "INBOX" / "3").read_bytes() == BODIES[2]
+        assert (m.root / "INBOX" / "4").read_bytes() == BODIES[3]
