@@ -25,6 +25,7 @@ class Mailbox:
         self.messages, self.uidvalidity, self.uidnext = [], uidvalidity, uidnext
         self.attributes = [as_bytes(a) for a in attributes]
         self.subscribed, self.read_only, self.rights = subscribed, read_only, rights
+        self.modseq, self.vanished = 1, []  # (mod-sequence, UID)
         self.flag_changes = []  # (message, session that knows already)
         for message in messages:
             self.add(message)
@@ -42,6 +43,7 @@ class Mailbox:
             raise ValueError(f"UID {message.uid} is not ascending")
         self.uidnext = max(self.uidnext, message.uid + 1)
         self.messages.append(message)
+        self.modseq += 1
         return message
 
     def find(self, uid):
@@ -49,6 +51,8 @@ class Mailbox:
 
     def expunge(self, uids):
         uids = set(uids)
+        self.modseq += 1
+        self.vanished += [(self.modseq, m.uid) for m in self.messages if m.uid in uids]
         self.messages = [m for m in self.messages if m.uid not in uids]
 
     def set_flags(self, message, flags, session=None):

@@ -51,6 +51,7 @@ class Behaviour:
     fetch_order: str = "uid-first"       # uid-first, uid-last, split (body in a second FETCH)
     omit_uidnext: bool = False           # SELECT
     omit_uidvalidity: bool = False
+    modseq_ahead: int = 0                # with CONDSTORE: HIGHESTMODSEQ is so far ahead of what is told
     uidvalidity: object = None           # function (name, how many selects before) -> number
     read_only: bool = False              # SELECT is answered as EXAMINE
     permanent_flags: bytes = SYSTEM_FLAGS

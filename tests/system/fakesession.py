@@ -466,8 +466,17 @@ class Session:
             self.send(b"* OK [UIDVALIDITY %d] valid\r\n" % self.uidvalidity(name, mailbox))
         if not self.behaviour.omit_uidnext:
             self.send(b"* OK [UIDNEXT %d] next\r\n" % mailbox.uidnext)
+        if "CONDSTORE" in self.behaviour.capabilities:
+            self.send(b"* OK [HIGHESTMODSEQ %d] highest\r\n" % (mailbox.modseq + self.behaviour.modseq_ahead))
+        if len(arguments) > 1 and arguments[1][0] == b"QRESYNC":
+            self.send_vanished(*map(int, arguments[1][1][:2]))
         self.server.selects[name] += 1
         return b"OK [READ-ONLY] selected" if self.read_only else b"OK [READ-WRITE] selected"
+
+    def send_vanished(self, uidvalidity, modseq):
+        gone = [uid for changed, uid in self.mailbox.vanished if changed > modseq]
+        if gone and uidvalidity == self.uidvalidity(self.name, self.mailbox):
+            self.send(b"* VANISHED (EARLIER) " + format_set(sorted(gone)) + b"\r\n")
 
     def do_select(self, arguments):
         return self.select(arguments, False)

@@ -294,3 +294,22 @@ def test_cut_in_samples(directory):
                 fake_lists(server, m, box)
                 line.ask("resume")
             assert sampled(server)[0] > 60 and sampled(server)[1] == 0
+
+
+@pytest.mark.parametrize("ahead", [0, 5])
+@pytest.mark.parametrize("count", [100, 2000])
+def test_highestmodseq_ahead(count, ahead, directory):
+    """As Gmail's: it counts what is told only later, so the next VANISHED leaves it out. The count tells."""
+    with FakeImap({"INBOX": box_of(count)}, capabilities=BARE + ("ENABLE", "CONDSTORE", "QRESYNC"),
+                  modseq_ahead=ahead) as server:
+        m = FakeMount(server, directory, connections=1)
+        for turn in range(3):
+            with m:
+                fake_lists(server, m)
+            server.expunge("INBOX", 30 * turn + 30)
+            server.append("INBOX", b"new")
+            server.expunge("INBOX", server.mailbox("INBOX").messages[-1].uid)
+        with m:
+            fake_lists(server, m)
+        assert sum(b"(QRESYNC (" in c.line for c in server.commands) == 3
+        assert (sampled(server)[count == 100] > 0) == (ahead > 0)
