@@ -41,6 +41,7 @@ static void opendir_reply(struct fs_op *op)
 		op->fi.keep_cache = mb->version == mb->listed_version;
 		mb->listed_version = mb->version;
 	}
+	mb->unseen = false;
 	fuse_reply_open(op->req, &op->fi);
 	op_end(op);
 }

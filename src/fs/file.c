@@ -5,6 +5,7 @@
 #include <sys/statvfs.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "fs/private.h"
 #include "mail/quota.h"
@@ -250,6 +251,17 @@ static void abandon_removal(struct fs_op *op)
 	expunge_cancel(&op->removal);
 }
 
+/* The kernel tries again by name after ESTALE, and is refused again. */
+static bool is_unseen(struct mailbox *mb)
+{
+	if (mb->unseen && !mb->unseen_told)
+		log_warning("nothing is removed from %s before it is listed again: it was made or "
+			    "numbered anew, and the same names may be other messages",
+			mailbox_path(mb));
+	mb->unseen_told = mb->unseen;
+	return mb->unseen;
+}
+
 void file_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fs *fs = fuse_req_userdata(req);
@@ -269,6 +281,10 @@ void file_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 	}
 	if (!entry_parse_name(fs, mb, name, &uid) || !mailbox_find(mb, uid)) {
 		fuse_reply_err(req, mailbox_child(mb, span_of(name)) ? EISDIR : ENOENT);
+		return;
+	}
+	if (is_unseen(mb)) {
+		fuse_reply_err(req, ESTALE);
 		return;
 	}
 	if (op_is_late(fs, parent)) {

@@ -122,7 +122,9 @@ bool account_fresh_try(struct account *a, struct account_wait *w);
 void account_list(struct account *a, struct account_wait *w);
 void account_unwait(struct account_wait *w);
 
-/* Puts a new mailbox in the place of one whose UIDVALIDITY changed. */
+/* Puts a new mailbox in the place of one whose UIDVALIDITY changed. NULL, and nothing is done, when
+ * the server numbers it anew so often that we would do nothing else: dead mailboxes are kept until
+ * the end. */
 struct mailbox *account_replace(struct account *a, struct mailbox *old);
 
 /* --- tree.c --- */

@@ -50,6 +50,13 @@ struct mailbox {
 	bool listed;         /* in the newest LIST; else it is only a parent of others */
 	uint32_t generation; /* of the LIST that mentioned it last */
 
+	/* A name that somebody took from a listing of what had this place before may be another
+	 * message now: nothing is removed until somebody has listed this one. */
+	bool unseen;            /* came into being while mounted, and nobody listed it yet */
+	bool unseen_told;       /* the log has it */
+	unsigned renumbered;    /* how often lately its UIDVALIDITY changed */
+	uint64_t renumbered_at; /* uv_now */
+
 	/* Messages. */
 	struct cache_message *messages; /* ascending UIDs; those with MESSAGE_GONE are expunged */
 	size_t count, cap;              /* rows, gone ones included */

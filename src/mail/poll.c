@@ -40,6 +40,8 @@ void poll_on_status(
 	if (status->has_uidvalidity && mb->uidvalidity != 0 &&
 		status->uidvalidity != mb->uidvalidity && status->uidvalidity != 0)
 		mb = account_replace(a, mb);
+	if (!mb)
+		return;
 	if (!status->has_messages || !status->has_uidnext)
 		return;
 	mb->status = (struct mailbox_status){uv_now(a->loop), status->messages, status->uidnext};

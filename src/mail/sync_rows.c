@@ -65,8 +65,7 @@ int sync_on_selected(struct mailbox *mb, struct conn *conn)
 
 	if (selected->uidvalidity != 0 && mb->uidvalidity != 0 &&
 		selected->uidvalidity != mb->uidvalidity) {
-		account_replace(mb->account, mb);
-		return ERR_STALE;
+		return account_replace(mb->account, mb) ? ERR_STALE : ERR_PROTOCOL;
 	}
 	if (mb->uidvalidity == 0 && selected->uidvalidity != 0) {
 		mb->uidvalidity = selected->uidvalidity;

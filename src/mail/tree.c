@@ -19,6 +19,9 @@
 
 /* No real account nests deeper; PATH_MAX ends far earlier. */
 #define LEVELS_MAX 128
+/* How often in so many milliseconds a mailbox may be numbered anew. */
+#define RENUMBER_MAX 5
+#define RENUMBER_TIME ((uint64_t)10 * 60 * 1000)
 /* Living mailboxes, of some 600 octets each; a server may list without end. */
 #define MAILBOXES_MAX 65536
 
@@ -146,6 +149,7 @@ static struct mailbox *walk(struct account *a, struct span name, bool has_delimi
 				encoding);
 			next->has_delimiter = has_delimiter;
 			next->delimiter = delimiter;
+			next->unseen = a->listed != 0;
 		}
 		next->generation = a->generation;
 		mb = next;
@@ -206,12 +210,29 @@ static void tell_all_gone(struct account *a, struct mailbox *mb)
 			a->observer.on_message_gone(a->ctx, mb, mb->messages[i].uid);
 }
 
+/* Whether a mailbox may be numbered anew once more; warns at the first refusal. */
+static bool may_renumber(const struct account *a, struct mailbox *mb)
+{
+	if (uv_now(a->loop) >= mb->renumbered_at + RENUMBER_TIME)
+		mb->renumbered = 0;
+	if (mb->renumbered < RENUMBER_MAX)
+		return true;
+	if (mb->renumbered == RENUMBER_MAX)
+		log_warning("%s: the UIDVALIDITY of %s changes again and again: its messages "
+			    "cannot be told apart, and are not read for now",
+			a->options.pool.host, mailbox_path(mb));
+	mb->renumbered = RENUMBER_MAX + 1;
+	return false;
+}
+
 struct mailbox *account_replace(struct account *a, struct mailbox *old)
 {
 	struct mailbox *parent = old->parent;
 
 	if (old == a->root)
 		return old;
+	if (!may_renumber(a, old))
+		return NULL;
 	log_notice("UIDVALIDITY of %s changed: its messages are new ones", mailbox_path(old));
 	a->observer.on_directory_gone(a->ctx, parent, old);
 	unindex_name(a, old);
@@ -225,6 +246,9 @@ struct mailbox *account_replace(struct account *a, struct mailbox *old)
 	mb->list_flags = old->list_flags;
 	mb->listed = old->listed;
 	mb->generation = old->generation;
+	mb->unseen = true;
+	mb->renumbered = old->renumbered + 1;
+	mb->renumbered_at = uv_now(a->loop);
 	/* Where the inode stays, the mounted directory's, the kernel has cached the old listing. */
 	mb->version = old->version + 1;
 	mb->listed_version = old->listed_version;

@@ -2,9 +2,11 @@
 import os
 import threading
 
-from fakeimap import Message
+import pytest
+
+from fakeimap import Mailbox, Message
 from mounting import wait_until
-from servers import FakeImap, errno_of, mount, uids
+from servers import FakeImap, FakeMount, errno_of, mount, uids
 
 FEW = ("IMAP4rev1", "IDLE", "UIDPLUS", "LIST-EXTENDED", "LIST-STATUS", "CHILDREN")
 
@@ -104,3 +106,67 @@ def test_body_whose_row_is_anothers():
         server.rules.clear()
         assert (m.root / "INBOX" / "3").read_bytes() == BODIES[2]
         assert (m.root / "INBOX" / "4").read_bytes() == BODIES[3]
+
+
+# Names that somebody took from a listing before they meant something else
+
+@pytest.mark.parametrize("top", ["", "Box"], ids=["account", "mailbox"])
+def test_nothing_is_removed_by_old_names(top, tmp_path):
+    """A shell has expanded * when the server numbers the mailbox anew: rm must not take the new messages."""
+    state = {"value": 7}
+    with FakeImap({"INBOX": [], "Box": [b"1", b"22", b"333"]}, capabilities=FEW,
+                  uidvalidity=lambda name, n: state["value"]) as server:
+        m = FakeMount(server, str(tmp_path), says=[r"UIDVALIDITY of Box changed", r"nothing is removed from Box"],
+                      refresh=3600)
+        m.command[-2] += top
+        with m:
+            box = m.root if top else m.root / "Box"
+            assert uids(box) == [1, 2, 3]
+            for uid in (1, 2, 3):
+                os.stat(box / str(uid))
+            state["value"] = 8
+            for message in server.mailbox("Box").messages:
+                message.body = b"another"
+            server.drop()
+            for uid in (1, 2, 3):
+                assert errno_of((box / str(uid)).unlink) in ("ENOENT", "ESTALE")
+            wait_until(lambda: os.path.lexists(box / "2"), "the new message by name")
+            assert (box / "2").read_bytes() == b"another"
+            assert errno_of((box / "2").unlink) == "ESTALE"
+            assert "UID STORE" not in server.names()
+            assert uids(box) == [1, 2, 3]
+            (box / "2").unlink()
+            assert uids(box) == [1, 3]
+
+
+def test_nothing_is_removed_from_one_made_anew():
+    with FakeImap({"INBOX": [], "Box": [b"1", b"22"]}, capabilities=FEW) as server, \
+            mount(server, says=None, refresh=1) as m:
+        box = m.root / "Box"
+        assert uids(box) == [1, 2]
+        with server.account.lock:
+            del server.account.mailboxes[b"Box"]
+        wait_until(lambda: not os.path.lexists(box), "the end of the mailbox")
+        with server.account.lock:
+            server.account.mailboxes[b"Box"] = Mailbox([b"other", b"and another"], uidvalidity=1800000000)
+        wait_until(lambda: os.path.lexists(box / "1"), "the new mailbox")
+        assert errno_of((box / "1").unlink) == "ESTALE"
+        assert uids(box) == [1, 2]
+        (box / "1").unlink()
+        assert [message.body for message in server.mailbox("Box").messages] == [b"and another"]
+
+
+def test_numbered_anew_at_every_select():
+    """Nothing can be told apart there: an error, and no more of our memory."""
+    with FakeImap({"INBOX": [b"1"], "Good": [b"22"]}, capabilities=FEW,
+                  uidvalidity=lambda name, n: 100 + n if name == "INBOX" else 1) as server:
+        with mount(server, says=None, connections=1, refresh=3600) as m:
+            for _ in range(40):
+                errno_of(os.listdir, m.root / "INBOX")
+                assert uids(m.root / "Good") == [1]
+                errno_of((m.root / "INBOX" / "1").read_bytes)
+            assert m.said().count("UIDVALIDITY of INBOX changed") <= 5
+            assert "again and again" in m.said()
+            assert errno_of((m.root / "INBOX" / "1").unlink) is not None
+            assert len(server.mailbox("INBOX").messages) == 1
+            assert (m.root / "Good" / "1").read_bytes() == b"22"
