@@ -201,7 +201,7 @@ static void after_check(struct sync *s)
 	if (conn_exists(s->task.conn) == 0)
 		set_step(s, SYNC_SEARCH);
 	else
-		set_step(s, sizes_want_sample(mb) ? SYNC_SAMPLE : SYNC_FETCH);
+		set_step(s, !s->sampled && sizes_want_sample(mb) ? SYNC_SAMPLE : SYNC_FETCH);
 	send_step(s);
 }
 
@@ -209,6 +209,8 @@ static void after_check(struct sync *s)
  * change meanwhile unless it was lost. */
 static void after_sample(struct sync *s)
 {
+	/* Once: a server may have no rows for them. */
+	s->sampled = true;
 	prove_first(s->mb);
 	pool_end(&s->task);
 	set_step(s, SYNC_WAIT);

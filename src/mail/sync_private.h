@@ -33,6 +33,7 @@ struct sync {
 	bool by_noop;          /* the mailbox was selected before this check */
 	uint32_t uidnext;      /* as this check's SELECT said, or 0 */
 	uint64_t modseq;       /* the same for HIGHESTMODSEQ */
+	bool sampled;          /* SYNC_SAMPLE is over */
 	struct bisect *bisect; /* in SYNC_BISECT */
 	bool disturbed;        /* sequence numbers changed meanwhile */
 	unsigned bisects;      /* begun */

@@ -349,3 +349,13 @@ def test_number_or_mailbox():
     with FakeImap({"INBOX": BODIES, "INBOX/7": [b"other"]}) as server, mount(server) as m:
         assert (m.root / "INBOX" / "7" / "1").read_bytes() == b"other"
         assert (m.root / "INBOX" / "7.eml").read_bytes() == BODIES[6]
+
+
+def test_no_rows():
+    """Not for any message of a mailbox: they have names all the same, and nobody asks for ever."""
+    with FakeImap({"INBOX": BODIES[:3]}) as server:
+        server.rule("FETCH", raw=b"{tag} OK done\r\n")
+        server.rule("UID FETCH", match=rb"RFC822.SIZE", raw=b"{tag} OK done\r\n")
+        with mount(server) as m:
+            check(m, wanted=(1, 2, 3))
+        assert server.names().count("FETCH") == 1
