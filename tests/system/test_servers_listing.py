@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 from servers import FakeImap, errno_of, mount, uids
-from fakeimap import Mailbox, Message
+from fakeimap import CAPABILITIES, Mailbox, Message
 
 COUNT = 60
 BODIES = [b"Subject: %d\r\n\r\n" % n + b"x" * n for n in range(1, COUNT + 1)]
@@ -137,6 +137,20 @@ def test_odd_encodings(name, style):
         others = [path for path in listing(m.root) if path != b"INBOX"]
         assert len(others) == 1
         assert holds(os.path.join(os.fsencode(m.root), others[0]), b"odd")
+
+
+def test_utf8_accept(tmp_path):
+    """Names in UTF-8, as they are, also from the cache; without UTF8=ACCEPT the same octets are other names."""
+    names = {b"INBOX": [b"x"], "Bücher".encode(): [b"x"], b"A&AOQ-/R&D": [b"x"]}
+    with FakeImap(names, capabilities=(*CAPABILITIES, "UTF8=ACCEPT")) as server:
+        for _ in range(2):
+            with mount(server, tmp_path) as m:
+                assert sorted(os.listdir(m.root)) == ["A&AOQ-", "Bücher", "INBOX"]
+                assert (m.root / "A&AOQ-" / "R&D" / "1").read_bytes() == b"x"
+        server.behaviour.capabilities = CAPABILITIES
+        with mount(server, tmp_path) as m:
+            assert sorted(os.listdir(m.root)) == ["%~B%C3%BCcher", "Aä", "INBOX"]
+            assert (m.root / "Aä" / "%~R&D" / "1").read_bytes() == b"x"
 
 
 def test_many_odd_names_at_once():

@@ -165,13 +165,13 @@ class Unpacked(ImapServer):
         """What the server says to syslog goes to the file log."""
         os.makedirs(os.path.join(self.root, "dev"))
         path = os.path.join(self.root, "dev", "log")
-        self.syslog = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.syslog.bind(path)
+        self.syslog = sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        sock.bind(path)
         os.chmod(path, 0o666)
 
         def copy():
-            with open(self.path("log"), "ab", buffering=0) as log:
-                while text := self.syslog.recv(1 << 16):
+            with sock, open(self.path("log"), "ab", buffering=0) as log:
+                while text := sock.recv(1 << 16):
                     log.write(text.rstrip(b"\0\n") + b"\n")
         threading.Thread(target=copy, daemon=True).start()
 
