@@ -338,6 +338,37 @@ static void test_journal_is_flushed(void **state)
 	assert_true(__atomic_load_n(&flushes, __ATOMIC_SEQ_CST) > before);
 }
 
+/* --- notes --- */
+
+static void test_note(void **state)
+{
+	struct fixture *f = *state;
+
+	fixture_open(f, MIB);
+	assert_int_equal(cache_get_note(f->c, CACHE_NOTE_SIZES), 0);
+	put_chunk(f, 1, 1, 0, 1000);
+	cache_put_note(f->c, CACHE_NOTE_SIZES, 1);
+	cache_put_note(f->c, CACHE_NOTE_SIZES, INT64_MAX);
+	fixture_settle(f);
+	fixture_reopen(f);
+	assert_int_equal(cache_get_note(f->c, CACHE_NOTE_SIZES), INT64_MAX);
+	/* The sum of the bodies lies in the same table. */
+	assert_int_equal(counts_of(f).bytes, 1000);
+}
+
+/* Those that are of the moment. */
+static void test_other_flags_are_not_kept(void **state)
+{
+	struct fixture *f = *state;
+	struct cache_message m = {.uid = 9, .size = 5, .flags = UINT32_MAX};
+
+	fixture_open(f, MIB);
+	cache_put_messages(f->c, 3, &m, 1);
+	load(f, 3);
+	assert_int_equal(f->n, 1);
+	assert_int_equal(f->messages[0].flags, CACHE_MESSAGE_FLAGS);
+}
+
 /* --- ids --- */
 
 static void test_ids(void **state)
@@ -439,6 +470,8 @@ int main(void)
 		TEST(test_loads_are_canceled_by_close),
 		TEST(test_journal),
 		TEST(test_journal_is_flushed),
+		TEST(test_note),
+		TEST(test_other_flags_are_not_kept),
 		TEST(test_ids),
 		TEST(test_ids_are_written_first),
 		TEST(test_ids_survive_the_database),
