@@ -15,7 +15,7 @@
 #define MEMORY_MAX (24u << 20)
 /* A window is 1 to 4 chunks; a sequential reader is kept ahead of by at most this many octets. */
 #define WINDOW_CHUNKS 4u
-#define AHEAD_MIN (2u << 20)
+#define AHEAD_MIN (4u << 20)
 #define AHEAD_MAX (16u << 20)
 
 struct body_pool *body_pool_create(struct account *a)
@@ -279,7 +279,7 @@ static void note_position(struct body *b, uint64_t offset, size_t size)
 
 	if (offset == 0 || !sequential)
 		b->run = 0;
-	else if (offset / CACHE_CHUNK != b->next / CACHE_CHUNK || offset % CACHE_CHUNK == 0)
+	else if ((offset + size) / CACHE_CHUNK != b->next / CACHE_CHUNK)
 		b->run += b->run < 16;
 	b->next = offset + size;
 }
@@ -327,9 +327,9 @@ static uint64_t ahead(const struct body *b)
 	cache_counts(b->pool->account->cache, &counts);
 	if (counts.queued > BODY_QUEUE_MAX)
 		return 0;
-	/* The second chunk in a row makes it likely that all will be read. */
-	uint64_t octets = b->run == 1 ? AHEAD_MIN
-				      : (uint64_t)AHEAD_MIN << (b->run < 4 ? b->run : 4);
+	/* Who asks for a chunk to its end, a piece at a time, will likely read all: the kernel asks
+	 * for its second piece before the first is answered, so this saves a round trip. */
+	uint64_t octets = (uint64_t)AHEAD_MIN << (b->run < 4 ? b->run - 1 : 3);
 	return octets < AHEAD_MAX ? octets : AHEAD_MAX;
 }
 

@@ -488,6 +488,19 @@ static int prepare(struct pool *p, struct pool_task *t)
 	return 0;
 }
 
+/* While bulk tasks run there is a connection without them, for whoever comes in between: he would
+ * wait for megabytes otherwise, or for a login. */
+static void keep_spare(struct pool *p)
+{
+	LIST_FOREACH (pos, &p->conns) {
+		const struct conn *c = list_entry(pos, struct conn, link);
+		if (c->state != CONN_DEAD && c->bulk_count == 0)
+			return;
+	}
+	if (may_connect(p))
+		pool_connect(p);
+}
+
 /* True when the task left the waiting list. */
 static bool place(struct pool *p, struct pool_task *t)
 {
@@ -499,7 +512,10 @@ static bool place(struct pool *p, struct pool_task *t)
 
 	if (c) {
 		list_remove(&t->link);
+		bool bulk = t->bulk;
 		conn_grant(c, t);
+		if (bulk)
+			keep_spare(p);
 		return true;
 	}
 	if (coming(p, t))

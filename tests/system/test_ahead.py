@@ -117,6 +117,33 @@ def test_readers_of_one_mailbox(server, mount):
     assert len(commands) <= 2 * (3 + COUNT * SIZE // (128 * KIB)) + COUNT // 50
 
 
+def test_seeks_cost_what_they_touch(server, mount, proxy):
+    """A reader that jumps about in a large message, as one of archives does."""
+    line = proxy(server)
+    m = mount(server, port=line.port)
+    body = server.fetch_all("Large")[1]
+    os.stat(m.path("Large/1"))
+    before = line.received()
+    offsets = [19 * MIB, 3 * MIB, 11 * MIB, 500, 7 * MIB, 15 * MIB]
+    with open(m.path("Large/1"), "rb", buffering=0) as source:
+        os.posix_fadvise(source.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
+        for offset in offsets:
+            assert os.pread(source.fileno(), 5000, offset) == body[offset:offset + 5000]
+    assert line.received() - before <= len(offsets) * 256 * KIB * 11 // 10
+
+
+def test_one_more_connection(server, mount):
+    """While many are read ahead there is a connection for whoever reads just one."""
+    m = mount(server)
+    for uid in range(1, 40):
+        m.read("INBOX", uid)
+
+    def connections():
+        with open(m.path(".imapfs", "status"), encoding="utf-8") as status:
+            return re.findall(r"^connection: \S+ data: ready", status.read(), re.M)
+    wait_until(lambda: len(connections()) == 2, "a second connection is ready")
+
+
 def test_readers_of_several_mailboxes(server, mount):
     before = len(sent(server))
     m = mount(server)

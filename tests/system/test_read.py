@@ -174,7 +174,7 @@ def test_processes_on_one_message(server, mount):
 def test_is_fetched_once(server, mount, proxy):
     """However many readers a message has, its octets come once."""
     line = proxy(server)
-    m = mount(server, port=line.port)
+    m = mount(server, "compress=off", port=line.port)
     os.listdir(m.path("Large"))
     before = line.received()
     script = f"for i in 1 2 3 4; do cat {m.path('Large/1')} >{m.directory}/$i & done; wait"
