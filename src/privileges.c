@@ -1,6 +1,7 @@
 #include "privileges.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/close_range.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,8 +37,21 @@ static void forget_manager(void)
 		unsetenv(names[i]);
 }
 
+/* Or what is opened next becomes stderr, and our log goes to the server. */
+static void fill_standard_streams(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 void privileges_begin(void)
 {
+	fill_standard_streams();
 	/* The limit alone does not count where cores go into a pipe (core(5)). */
 	limit(RLIMIT_CORE, 0);
 	if (prctl(PR_SET_DUMPABLE, 0) < 0)

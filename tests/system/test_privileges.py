@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from fakeimap import FakeImap
-from mounting import guardian_of, is_alive, process_status, wait_until
+from mounting import guardian_of, is_alive, is_mounted, process_status, wait_until
 from ordinary import User
 from servers import mount
 from test_guardian import account, is_blocked
@@ -88,6 +88,20 @@ def test_password_command(server, tmp_path):
     assert not names & {"NOTIFY_SOCKET", "LISTEN_FDS", "WATCHDOG_USEC"}
     # What the command needs is the user's affair.
     assert {"MAIL_SECRET", "HOME", "PATH"} <= names
+
+
+def test_without_standard_streams(server):
+    """Nothing else takes their numbers."""
+    with mount(server) as m:
+        m.stop()
+        m.command = ["bash", "-c", 'exec "$@" <&- >&- 2>&-', "bash", *m.command]
+        m.start()
+        assert len(os.listdir(m.root / "INBOX")) == 8
+        assert [os.readlink(f"/proc/{m.pid}/fd/{n}") for n in range(3)] == 3 * ["/dev/null"]
+        m.process.kill()
+        m.process.wait()
+        wait_until(lambda: not is_mounted(m.point), "unmounted by the guardian", 5)
+        m.kill()
 
 
 # An ordinary user
