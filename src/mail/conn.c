@@ -17,6 +17,8 @@
 #define DEFLATE_SAMPLES 8
 /* It must be faster by this part at least, for what it costs both processors. */
 #define DEFLATE_GAIN 8
+/* Milliseconds of silence after which a connection that rests is asked for a sign of life. */
+#define KEEP_ALIVE ((uint64_t)2 * 60 * 1000)
 
 static const char *state_name(enum conn_state state)
 {
@@ -304,6 +306,7 @@ struct conn *conn_create(struct pool *p, unsigned number)
 	c->token.on_token = on_token_got;
 	imap_command_init(&c->select, false, NULL);
 	imap_command_init(&c->rights, false, NULL);
+	imap_command_init(&c->noop, false, NULL);
 	list_append(&p->conns, &c->link);
 	c->session = imap_session_create(&session, &session_events, c, uv_now(p->loop));
 	if (!c->session) {
@@ -326,6 +329,7 @@ void conn_destroy(struct conn *c)
 	imap_session_destroy(c->session);
 	imap_command_finish(&c->select);
 	imap_command_finish(&c->rights);
+	imap_command_finish(&c->noop);
 	free(c);
 }
 
@@ -495,6 +499,32 @@ static void check_login(struct conn *c)
 	imap_session_fail(c->session, ERR_TIMEOUT, text);
 }
 
+static void on_noop_done(struct imap_command *command, const struct imap_result *result)
+{
+	pool_end(&list_entry(command, struct conn, noop)->keeper);
+}
+
+static void on_keeper_granted(struct pool_task *t)
+{
+	struct conn *c = list_entry(t, struct conn, keeper);
+
+	imap_command_finish(&c->noop);
+	imap_command_init(&c->noop, false, on_noop_done);
+	imap_command_add(&c->noop, "NOOP\r\n");
+	pool_submit(t, &c->noop);
+}
+
+/* Also where nothing else would tell that the line is dead, or what happened in the mailbox. */
+static void keep_alive(struct conn *c)
+{
+	if (c->state != CONN_READY || c->task_count > 0 || c->next ||
+		now(c) < c->heard_at + KEEP_ALIVE)
+		return;
+	c->keeper = (struct pool_task){.on_conn = on_keeper_granted};
+	list_init(&c->keeper.link);
+	conn_grant(c, &c->keeper);
+}
+
 void conn_tick(struct conn *c)
 {
 	if (gets_nowhere(c))
@@ -502,6 +532,7 @@ void conn_tick(struct conn *c)
 	else
 		imap_session_tick(c->session, now(c));
 	check_login(c);
+	keep_alive(c);
 }
 
 void conn_logout(struct conn *c)

@@ -51,6 +51,8 @@ struct conn {
 
 	struct token_wait token; /* for the login */
 
+	struct pool_task keeper; /* proves that a resting connection lives */
+	struct imap_command noop;
 	struct list tasks; /* granted */
 	unsigned task_count;
 	unsigned bulk_count;         /* of these, bulk ones */

@@ -170,3 +170,40 @@ def test_numbered_anew_at_every_select():
             assert errno_of((m.root / "INBOX" / "1").unlink) is not None
             assert len(server.mailbox("INBOX").messages) == 1
             assert (m.root / "Good" / "1").read_bytes() == b"22"
+
+
+# Time
+
+def patient(server, directory, world):
+    m = FakeMount(server, str(directory), says=None, refresh=3600)
+    m.environment.update(world.environment)
+    return m
+
+
+def test_a_resting_connection_is_kept(world, tmp_path):
+    """NOOP after two minutes: servers end what is silent, and it hears of changes."""
+    with FakeImap({"INBOX": [b"1"]}, capabilities=("IMAP4rev1",)) as server, patient(server, tmp_path, world) as m:
+        for _ in range(3):
+            # Whatever was asked for is answered.
+            assert uids(m.root / "INBOX") == [1]
+            before = server.names().count("NOOP")
+            world.wait(121)
+            server.wait_for("NOOP", before + 1)
+        assert server.connections == 1
+        assert uids(m.root / "INBOX") == [1]
+
+
+def test_idle_is_renewed(world, tmp_path):
+    """Before ten minutes: servers may end it after half an hour, and some lines do after ten."""
+    with FakeImap({"INBOX": [b"1"]}, capabilities=FEW) as server, patient(server, tmp_path, world) as m:
+        assert uids(m.root / "INBOX") == [1]
+        for turn in range(1, 4):
+            server.wait_for("IDLE", turn)
+            server.wait_idle()
+            assert server.names().count("IDLE") == turn
+            world.wait(599)
+        server.wait_for("IDLE", 4)
+        assert server.connections == 2
+        uid = server.append("INBOX", b"22")
+        wait_until(lambda: os.path.lexists(m.root / "INBOX" / str(uid)), "it tells still")
+

@@ -4,7 +4,7 @@ import mmap
 import os
 import struct
 
-LAYOUT = struct.Struct("qqqq48s")
+LAYOUT = struct.Struct("qqqqq48s")
 NANOSECONDS = 1_000_000_000
 
 
@@ -14,10 +14,10 @@ class World:
     def __init__(self, library, directory):
         self.path = os.path.join(directory, "world")
         with open(self.path, "wb") as out:
-            out.write(LAYOUT.pack(0, 0, -1, 0, b""))
+            out.write(LAYOUT.pack(0, 0, -1, 0, 0, b""))
         with open(self.path, "r+b") as file:
             self.memory = mmap.mmap(file.fileno(), LAYOUT.size)
-        self.boottime = self.realtime = 0
+        self.boottime = self.realtime = self.monotonic = 0
         self.room = -1
         self.resolver_is_dead = False
         self.address = ""
@@ -28,11 +28,18 @@ class World:
 
     def _write(self):
         self.memory[:] = LAYOUT.pack(int(self.boottime * NANOSECONDS), int(self.realtime * NANOSECONDS),
-                                     self.room, self.resolver_is_dead, self.address.encode())
+                                     self.room, self.resolver_is_dead, int(self.monotonic * NANOSECONDS),
+                                     self.address.encode())
 
     def suspend(self, seconds):
         """The machine was suspended for so long, and has just come back."""
         self.boottime += seconds
+        self.realtime += seconds
+        self._write()
+
+    def wait(self, seconds):
+        """So much time passes in no time."""
+        self.monotonic += seconds
         self.realtime += seconds
         self._write()
 

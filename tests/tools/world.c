@@ -4,6 +4,7 @@
  * writes there counts at once. Without that variable nothing is changed.
  *
  *   a machine that slept      boottime (and realtime) ahead of what they were, monotonic as ever
+ *   time that passed          monotonic (and realtime) ahead
  *   a clock that was set      realtime ahead or behind
  *   a server that moved       every host name has this address
  *   a dead resolver           looking up a name lasts until the number is 0 again
@@ -25,9 +26,11 @@
 #include <unistd.h>
 
 struct world {
-	int64_t boottime, realtime; /* nanoseconds that these clocks are ahead of the kernel's */
-	_Atomic int64_t room;       /* octets; less than 0: as many as you like */
+	/* Nanoseconds that these clocks are ahead of the kernel's; boottime beside monotonic. */
+	int64_t boottime, realtime;
+	_Atomic int64_t room; /* octets; less than 0: as many as you like */
 	_Atomic int64_t resolver_is_dead;
+	int64_t monotonic;
 	char address[48]; /* numeric; empty: names have the addresses that they have */
 };
 
@@ -73,7 +76,9 @@ static int64_t ahead(clockid_t clock)
 	if (!world)
 		return 0;
 	if (clock == CLOCK_BOOTTIME)
-		return world->boottime;
+		return world->monotonic + world->boottime;
+	if (clock == CLOCK_MONOTONIC || clock == CLOCK_MONOTONIC_COARSE)
+		return world->monotonic;
 	return clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE ? world->realtime : 0;
 }
 
