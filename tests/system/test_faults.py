@@ -49,6 +49,7 @@ class Account:
         self.bodies = {name: self.server.fetch_all(name) for name in ("INBOX", "Archive/2020", "Large")}
         self.flags = self.server.flags_snapshot()
         self.asked = {name: set() for name in self.bodies}
+        self.last = {name: max(bodies) for name, bodies in self.bodies.items()}
 
     def choose(self, rng):
         """(mailbox, UID) of a message that is to be removed now. New ones come when few are left."""
@@ -119,8 +120,9 @@ class User:
                 os.unlink(self.m.path(name, uid))
                 self.counts["rm done"] += 1
             except FileNotFoundError:
-                # An earlier attempt failed for us, but not for the server; or the mount is over.
-                if not self.m.is_ready():
+                # An earlier attempt failed for us, but not for the server. Or the mount is over, or what
+                # was delivered while the line was down is not known yet.
+                if not self.m.is_ready() or uid > self.account.last[name]:
                     again.append((name, uid))
             except OSError as error:
                 assert error.errno in MAY_FAIL, error
@@ -128,11 +130,17 @@ class User:
                 again.append((name, uid))
         self.removing = again
 
+    def all_removed(self):
+        """Tries once more; True when the server has none of them."""
+        self.remove()
+        self.removing = [(name, uid) for name, uid in self.removing if uid in self.account.server.uids(name)]
+        return not self.removing
+
     def keep_removing(self, busy):
         """In a thread of its own."""
         while busy():
             with self.mounted:
-                if len(self.removing) < 3:
+                if len(self.removing) < 5:
                     self.removing.append(self.account.choose(self.rng))
                 self.remove()
             time.sleep(0.1)
@@ -179,10 +187,8 @@ class User:
 
     def finish(self):
         """Without faults now."""
-        def removed():
-            self.remove()
-            return not self.removing
-        wait_until(removed, "what was asked for is removed", 90)
+        wait_until(self.all_removed, "what was asked for is removed", 90)
+        self.account.check_server()
         wait_until(lambda: self.rsync("--delete"), "a whole copy", 90)
         self.account.check_copy(self.copy, True)
         self.m.stop()
@@ -410,7 +416,7 @@ def test_sweep(start, options):
         remover.start()
         wait_until(user.rsync, "a copy", 60)
         remover.join()
-        wait_until(lambda: user.remove() or not user.removing, "removed", 60)
+        wait_until(user.all_removed, "removed", 60)
         wait_until(lambda: user.rsync("--delete"), "a whole copy", 60)
         account.check_copy(user.copy, True)
 
