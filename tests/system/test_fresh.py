@@ -7,15 +7,19 @@ import contextlib
 import errno
 import os
 import re
+import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
+import tempfile
 import time
 
 import pytest
 
 from conftest import PROGRAM
 from dovecot import Mail
-from mounting import is_mounted, run, wait_until
+from mounting import is_mounted, live, run, wait_until
 
 HIDDEN = {"NOTIFY": (), "IDLE": ("NOTIFY",), "polling": ("NOTIFY", "IDLE")}
 # Told of within 2 s, or seen with the next look: the rest is for a machine that is busy.
@@ -203,11 +207,15 @@ def identity(m, box):
 
 
 def rows(m, mailbox):
-    """How many rows the cache has of a mailbox."""
+    """How many rows the cache has of a mailbox. The daemon lets nobody else in, so of a copy."""
     wheres = {"mailboxes": "id = ?", "messages": "id >> 25 = ?", "bodies": "mailbox = ?"}
-    with contextlib.closing(sqlite3.connect(f"file:{m.cache}/cache.db?mode=ro", uri=True)) as db:
-        return {table: db.execute(f"SELECT count(*) FROM {table} WHERE {where}", (mailbox,)).fetchone()[0]
-                for table, where in wheres.items()}
+    with tempfile.TemporaryDirectory(dir=m.directory) as copy:
+        for name in ("cache.db", "cache.db-wal"):
+            with contextlib.suppress(FileNotFoundError):
+                shutil.copy(os.path.join(m.cache, name), copy)
+        with contextlib.closing(sqlite3.connect(os.path.join(copy, "cache.db"))) as db:
+            return {table: db.execute(f"SELECT count(*) FROM {table} WHERE {where}", (mailbox,)).fetchone()[0]
+                    for table, where in wheres.items()}
 
 
 def check_other(m, box, old, bodies):
@@ -233,17 +241,44 @@ def open_and_stale(m, box, uid):
     return check
 
 
+MAPPED = """
+import mmap, sys
+with open(sys.argv[1], "rb") as source:
+    pages = mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ)
+assert pages[:5] == b"Subje"
+print("mapped", flush=True)
+sys.stdin.readline()
+print(pages[len(pages) - 100:], flush=True)
+"""
+
+
+def map_and_stale(m, box, uid):
+    """The same for one that is mapped: what the kernel has not read ends in a signal, not in other octets."""
+    process = subprocess.Popen([sys.executable, "-c", MAPPED, m.path(box, uid)], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, text=True)
+    live.add(process)
+    assert process.stdout.readline() == "mapped\n"
+
+    def check():
+        out, _ = process.communicate("now\n", timeout=30)
+        live.discard(process)
+        assert (process.returncode, out) == (-signal.SIGBUS, "")
+    return check
+
+
 def test_uidvalidity(server, box, watch):
     server.deliver(box, large(1))
     m = watch(box, everything=True)
     assert m.read(box, 1) == text(1)
     old = identity(m, box)
     check_stale = open_and_stale(m, box, 6)
+    check_mapped = map_and_stale(m, box, 6)
     directory = os.open(m.path(box), os.O_RDONLY)
     m.expect("UIDVALIDITY of .* changed")
     server.set_uidvalidity(box, 1234567)
     check_other(m, box, old, {**{i: text(i) for i in range(1, 6)}, 6: large(1)})
     check_stale()
+    check_mapped()
     with pytest.raises(OSError) as caught:
         os.stat("5", dir_fd=directory)
     os.close(directory)
