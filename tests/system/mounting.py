@@ -212,11 +212,16 @@ class Mount:
     def kill(self):
         """Ends it at once, and clears what it leaves. Harmless when it has ended."""
         live.discard(self)
+        guardian = None
         if self.process is not None and self.process.poll() is None:
+            guardian = guardian_of(self.pid)
             self.process.kill()
             self.process.wait()
         with contextlib.suppress(AssertionError):
             wait_until(lambda: not is_mounted(self.point), "unmounted by the guardian", 5)
+            # What it says belongs to this run of the program.
+            if guardian:
+                wait_until(lambda: not is_alive(guardian), "the guardian's end", 5)
         if is_mounted(self.point):
             subprocess.run(["fusermount3", "-uz", self.point], check=False)
 
