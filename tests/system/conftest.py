@@ -95,9 +95,10 @@ def directory():
 
 
 @pytest.fixture
-def mount(directory):
+def mount(directory, proxy):
     """mount(server, *options, **keywords of Mount): each with its own mountpoint and cache unless
-    told otherwise. Stopped, and looked at, at the end of the test."""
+    told otherwise. Stopped, and looked at, at the end of the test, while its line still works: so proxy
+    is asked for here."""
     mounts = []
 
     def start(server, *options, program=PROGRAM, **keywords):
