@@ -66,11 +66,12 @@ def run(*command, check=True, seconds=TOOL_SECONDS, **keywords):
     return result
 
 
-def sent(server, word=b""):
-    """The lines with this word that imapfs has sent to a Dovecot with rawlog so far: its tags are A1, A2
-    and so on, those of the tests' own client r1, r2."""
-    found = (re.match(rb"[\d.]+ (A\d+ .*)", line) for line in server.commands())
-    return [match.group(1) for match in found if match and word in match.group(1)]
+def sent(server, word=b"", since=0.0):
+    """The lines with this word that imapfs has sent to a Dovecot with rawlog so far, since a time.time():
+    its tags are A1, A2 and so on, those of the tests' own client r1, r2. Dovecot writes lines of one
+    connection late, so their number at a moment means nothing when another one is still ending."""
+    found = (re.match(rb"([\d.]+) (A\d+ .*)", line) for line in server.commands())
+    return [match.group(2) for match in found if match and float(match.group(1)) >= since and word in match.group(2)]
 
 
 class Mount:
