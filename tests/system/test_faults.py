@@ -15,6 +15,7 @@ import contextlib
 import errno
 import os
 import random
+import re
 import shutil
 import subprocess
 import threading
@@ -99,14 +100,20 @@ class User:
         self.counts = collections.Counter()
         self.complaints = ""              # of the last rsync
 
+    def only_removed(self):
+        """Whether all that rsync complains of are messages that were removed while it had them open."""
+        complaints = [line for line in self.complaints.splitlines() if line.startswith("rsync: ")]
+        stale = [re.search(r'/([^/"]+)/(\d+)": Stale file handle', line) for line in complaints]
+        return bool(stale) and all(m and int(m[2]) in self.account.asked[m[1]] for m in stale)
+
     def rsync(self, *options):
-        """True when all was copied that is there: what was removed meanwhile is no fault (24)."""
+        """True when all was copied that is there: what was removed meanwhile is no fault (24, or 23)."""
         command = ["rsync", "-a", "--timeout=60", *options, f"{self.m.point}/", f"{self.copy}/"]
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                               stderr=subprocess.PIPE) as process:
             live.add(process)
             self.complaints = process.communicate()[1].decode(errors="replace")
-            done = process.returncode in (0, 24)
+            done = process.returncode in (0, 24) or process.returncode == 23 and self.only_removed()
             live.discard(process)
         self.counts["rsync done" if done else "rsync failed"] += 1
         self.account.check_copy(self.copy, False)

@@ -194,9 +194,11 @@ def test_trust():
 
 @pytest.mark.parametrize("lie, commands", [(None, 300), ("less", 700), ("triple", 1400)])
 def test_many_share_commands(lie, commands):
-    """ls -l of many sizes to prove: a command for each would be a turn for each."""
+    """ls -l of many sizes to prove: a command for each would be a turn for each. The fewer the slower the
+    line is, so there is one."""
     bodies = {uid: noise(100 + uid * 7919 % 20_000, uid) for uid in range(1, 1501)}
     with serve(bodies, size=LIES.get(lie)) as server, mount(server, sizes="verify") as m:
+        server.rule("UID FETCH", match=rb"BODY.PEEK", delay=0.004)
         sizes = {int(e.name): e.stat().st_size for e in os.scandir(m.root / "INBOX")}
         assert sizes == {uid: len(body) for uid, body in bodies.items()}
         assert not reads(server)
