@@ -27,6 +27,10 @@ class ImapServer:
     def url(self):
         return f"imaps://{self.user}@localhost:{self.imaps_port}/"
 
+    def names(self, condition):
+        """The condition, where it is one of the names of mailboxes that others change; see dovecot.py."""
+        return condition
+
     def client(self, tls=False):
         """A logged-in connection of the independent client."""
         port = self.imaps_port if tls else self.imap_port

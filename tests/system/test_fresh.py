@@ -169,10 +169,10 @@ def test_created(server, box, watch):
     m = watch(box, everything=True)
     os.listdir(m.point)
     server.create(f"{box}/made/below")
-    soon(exists(m.path(box, "made", "below")), "the new mailbox by name")
-    soon(lambda: "made" in os.listdir(m.path(box)), "the new mailbox in a listing")
+    soon(server.names(exists(m.path(box, "made", "below"))), "the new mailbox by name")
+    soon(server.names(lambda: "made" in os.listdir(m.path(box))), "the new mailbox in a listing")
     server.deliver(f"{box}/made/below", text(8))
-    soon(lambda: os.listdir(m.path(box, "made", "below")) == ["1"], "its message")
+    soon(server.names(lambda: os.listdir(m.path(box, "made", "below")) == ["1"]), "its message")
     assert m.read(box, "made", "below", 1) == text(8)
 
 
@@ -181,8 +181,8 @@ def test_renamed(server, box, watch):
     m = watch(box, everything=True)
     assert box in os.listdir(m.point)
     server.rename(box, f"{box} of late")
-    soon(missing(m.path(box)), "the end of the old name")
-    soon(exists(m.path(f"{box} of late")), "the new name")
+    soon(server.names(missing(m.path(box))), "the end of the old name")
+    soon(server.names(exists(m.path(f"{box} of late"))), "the new name")
     listed = os.listdir(m.point)
     assert box not in listed and f"{box} of late" in listed
     assert m.read(f"{box} of late", 2) == text(2)
@@ -193,7 +193,7 @@ def test_renamed(server, box, watch):
 def test_deleted(server, box, watch):
     m = watch(box, everything=True)
     server.delete(box)
-    soon(missing(m.path(box, 1)), "the end of a message's name")
+    soon(server.names(missing(m.path(box, 1))), "the end of a message's name")
     assert not os.path.lexists(m.path(box))
     assert box not in os.listdir(m.point)
 

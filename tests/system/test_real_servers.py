@@ -167,15 +167,15 @@ def test_changes_of_mailboxes(server, mount):
     m.tolerate("cannot select a mailbox")
     new, renamed = server.box("New/Möbel"), server.box("Renamed/Möbel")
     server.load([Mail(new, text(1), 1700000000)])
-    wait_until(lambda: os.path.isdir(place(server, m, new)), "the new mailbox", SECONDS)
+    wait_until(server.names(lambda: os.path.isdir(place(server, m, new))), "the new mailbox", SECONDS)
     assert m.read(tree.path_of(new, server.delimiter), 1) == text(1)
     server.rename(new, renamed)
-    wait_until(lambda: os.path.isdir(place(server, m, renamed)), "its new name", SECONDS)
-    wait_until(lambda: not os.path.exists(place(server, m, new)), "no old name", SECONDS)
+    wait_until(server.names(lambda: os.path.isdir(place(server, m, renamed))), "its new name", SECONDS)
+    wait_until(server.names(lambda: not os.path.exists(place(server, m, new))), "no old name", SECONDS)
     (uid, body), = server.fetch_all(renamed).items()
     assert m.read(tree.path_of(renamed, server.delimiter), uid) == body == text(1)
     server.delete(renamed)
-    wait_until(lambda: not os.path.exists(place(server, m, renamed)), "it is gone", SECONDS)
+    wait_until(server.names(lambda: not os.path.exists(place(server, m, renamed))), "it is gone", SECONDS)
 
 
 def make_again(server, box):

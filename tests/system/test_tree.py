@@ -95,13 +95,13 @@ def test_mailboxes_come_and_go(server, mount):
     assert "Late" not in os.listdir(m.point)
     server.create("Late/Child")
     server.deliver("Late/Child", TEXT)
-    wait_until(lambda: "Late" in os.listdir(m.point), "the new mailbox is listed")
+    wait_until(server.names(lambda: "Late" in os.listdir(m.point)), "the new mailbox is listed")
     assert m.read("Late/Child/1") == TEXT
     server.rename("Late/Child", "Late/Renamed")
-    wait_until(lambda: os.listdir(m.path("Late")) == ["Renamed"], "the new name is listed")
+    wait_until(server.names(lambda: os.listdir(m.path("Late")) == ["Renamed"]), "the new name is listed")
     assert not os.path.exists(m.path("Late/Child"))
     server.delete("Late/Renamed")
-    wait_until(lambda: "Late" not in os.listdir(m.point) or not os.listdir(m.path("Late")), "it is gone")
+    wait_until(server.names(lambda: "Late" not in os.listdir(m.point) or not os.listdir(m.path("Late"))), "it is gone")
     assert not os.path.exists(m.path("Late/Renamed/1"))
 
 
