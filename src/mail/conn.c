@@ -350,7 +350,6 @@ static void select_done(struct conn *c)
 		return;
 	}
 	set_state(c, CONN_READY);
-	c->selected.when = now(c);
 	if (err == 0 && mailbox)
 		err = c->pool->events.on_selected(c->pool->ctx, mailbox, c);
 	if (err < 0)
@@ -404,7 +403,7 @@ int conn_select(struct conn *c, struct mailbox *mailbox, bool writable)
 	}
 	set_state(c, CONN_SELECTING);
 	c->mailbox = mailbox;
-	c->selected = (struct pool_selected){.writable = writable};
+	c->selected = (struct pool_selected){.writable = writable, .asked = uv_hrtime()};
 	imap_session_forget_mailbox(c->session);
 	imap_command_finish(&c->select);
 	imap_command_init(&c->select, conn_literal_plus(c), on_select_done);

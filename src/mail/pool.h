@@ -72,7 +72,7 @@ struct pool_events {
 
 /* What SELECT or EXAMINE said. */
 struct pool_selected {
-	uint64_t when;                 /* uv_now of the answer */
+	uint64_t asked;                /* uv_hrtime when it was sent */
 	bool writable;                 /* asked by SELECT */
 	bool readonly;                 /* the server said READ-ONLY to a SELECT */
 	uint32_t uidvalidity, uidnext; /* 0: not said */

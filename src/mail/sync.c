@@ -135,7 +135,7 @@ static void enqueue(struct sync *s)
 	set_step(s, SYNC_WAIT);
 	s->mb->holes |= s->holes;
 	s->task.deadline = account_deadline(s->mb->account);
-	s->started = uv_now(s->mb->account->loop);
+	s->started = uv_hrtime();
 	pool_start(s->mb->account->pool, &s->task);
 }
 
@@ -548,7 +548,7 @@ static void on_conn(struct pool_task *t)
 	const struct pool_selected *selected = conn_selected(t->conn);
 
 	set_step(s, SYNC_CHECK);
-	s->by_noop = selected->when < s->started;
+	s->by_noop = selected->asked < s->started;
 	s->told = s->mb->told;
 	/* SELECT gives the count and UIDNEXT anew: who agrees with both has lost nothing unseen. */
 	if (!s->by_noop && selected->uidnext != 0)

@@ -24,7 +24,7 @@ struct sync {
 	struct mailbox *mb;
 	enum sync_step step;
 	struct imap_command command;
-	uint64_t started;
+	uint64_t started; /* uv_hrtime */
 	unsigned attempts;
 	unsigned throttled;    /* how often the server asked for patience */
 	uint64_t told;         /* mb->told when the check began */
