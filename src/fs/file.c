@@ -274,6 +274,10 @@ void file_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 		fuse_reply_err(req, EROFS);
 		return;
 	}
+	if (control_owns(parent)) {
+		fuse_reply_err(req, EPERM);
+		return;
+	}
 	/* Not ESTALE: the kernel would try again by name, and remove what has that name now. */
 	if (!mb || uid) {
 		fuse_reply_err(req, ENOENT);

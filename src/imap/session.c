@@ -274,7 +274,7 @@ void imap_session_fail_with(
 
 void imap_session_tick(struct imap_session *s, uint64_t now)
 {
-	char text[64];
+	char text[128];
 
 	complete_unbuilt(s);
 	/* In IDLE the server owes nothing. */
@@ -286,9 +286,13 @@ void imap_session_tick(struct imap_session *s, uint64_t now)
 
 	if (!due || s->state == IMAP_DEAD || s->state == IMAP_TLS || !(silent || late))
 		return;
-	snprintf(text, sizeof(text),
-		silent ? "no answer for %llu seconds" : "not logged in after %llu seconds",
-		(unsigned long long)(s->options.timeout / 1000));
+	/* Who speaks TLS from the start waits for us, as we wait for the greeting. */
+	bool other_port = silent && s->state == IMAP_GREETING && s->options.starttls;
+	snprintf(text, sizeof(text), "%s %llu seconds%s",
+		silent ? "no answer for" : "not logged in after",
+		(unsigned long long)(s->options.timeout / 1000),
+		other_port ? "; a port for TLS from the start (993) is imaps:// in the source"
+			   : "");
 	imap_session_fail(s, ERR_TIMEOUT, text);
 }
 

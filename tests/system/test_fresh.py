@@ -328,9 +328,10 @@ def test_status_is_hidden(servers, mount, directory):
     run("rsync", "-a", m.point + "/", directory + "/copy")
     assert os.path.exists(directory + "/copy/INBOX/1")
     assert not os.path.lexists(directory + "/copy/.imapfs")
-    for name in ("status", "other"):
-        with pytest.raises(OSError):
+    for name, error in (("status", errno.EPERM), ("other", errno.ENOENT)):
+        with pytest.raises(OSError) as raised:
             os.unlink(m.path(".imapfs", name))
+        assert raised.value.errno == error
 
 
 def test_status_is_new_each_time(servers, mount):
