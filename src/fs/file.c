@@ -11,6 +11,7 @@
 #include "mail/quota.h"
 #include "mail/sizes.h"
 #include "mail/sync.h"
+#include "mail/watch.h"
 
 /* --- getattr --- */
 
@@ -215,6 +216,7 @@ void file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fu
 		return;
 	}
 	fs->reads++;
+	watch_read(fs->account->watch, mb);
 	push_overtaken(fs->pusher, ino);
 	int err = body_read_try(&read, &parts);
 	if (err == ERR_NOT_CACHED && op_is_late(fs, ino)) {

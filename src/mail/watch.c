@@ -23,6 +23,9 @@
 #include "mail/poll.h"
 #include "mail/sync.h"
 
+/* Milliseconds for which a mailbox that was listed or read stays in use, though another one is
+ * read. */
+#define USE_LASTS 10000
 #define IDLE_RENEW (9 * 60 * 1000)
 #define NOTIFY_PROOF (2 * 60 * 1000)
 /* Milliseconds after which a name in use is worth a LIST. With the second for which the kernel
@@ -42,6 +45,7 @@ struct watch {
 	bool queued, granted; /* the task */
 	bool started, stopping;
 	struct mailbox *in_use;
+	uint64_t used_at;    /* uv_now: when it was listed or read last */
 	uint32_t generation; /* of connections */
 	uint64_t live_since; /* uv_now; 0: nothing is watched */
 	uv_timer_t renew;    /* of IDLE, or NOOP */
@@ -368,6 +372,7 @@ void watch_destroy(struct watch *w)
 
 void watch_use(struct watch *w, struct mailbox *mb)
 {
+	w->used_at = uv_now(w->account->loop);
 	if (w->in_use == mb || !mailbox_selectable(mb))
 		return;
 	w->in_use = mb;
@@ -377,6 +382,12 @@ void watch_use(struct watch *w, struct mailbox *mb)
 		pool_end_idle(&w->task);
 	else
 		enqueue(w);
+}
+
+void watch_read(struct watch *w, struct mailbox *mb)
+{
+	if (mb == w->in_use || uv_now(w->account->loop) >= w->used_at + USE_LASTS)
+		watch_use(w, mb);
 }
 
 void watch_forget(struct watch *w, const struct mailbox *mb)

@@ -19,8 +19,11 @@ bool watch_started(const struct watch *w);
 void watch_stop(struct watch *w, void (*on_done)(void *ctx), void *ctx);
 void watch_destroy(struct watch *w);
 
-/* Somebody lists or reads this mailbox. */
+/* Somebody lists this mailbox. */
 void watch_use(struct watch *w, struct mailbox *mb);
+/* Somebody reads in this mailbox: of two that are read in turns one stays in use, since each change
+ * costs a SELECT. */
+void watch_read(struct watch *w, struct mailbox *mb);
 /* The mailbox dies. */
 void watch_forget(struct watch *w, const struct mailbox *mb);
 /* Looks at everything now, and whether the watching connection still lives. */

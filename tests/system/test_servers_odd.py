@@ -193,6 +193,33 @@ def test_a_resting_connection_is_kept(world, tmp_path):
         assert uids(m.root / "INBOX") == [1]
 
 
+def test_idle_follows_a_reader(world, tmp_path):
+    """Who reads by names that he knows is told of changes there, but not at once: of two that are read in turns
+    one stays watched, since each change of mind costs an EXAMINE."""
+    def idles():
+        examined, there = {}, []
+        for command in server.commands:
+            if command.name == "EXAMINE":
+                examined[command.connection] = command.line.split(b'"')[1].decode()
+            elif command.name == "IDLE":
+                there.append(examined[command.connection])
+        return there
+
+    with FakeImap({"INBOX": [b"1"], "Other": [b"2%d" % n for n in range(9)]}, capabilities=FEW) as server, \
+            patient(server, tmp_path, world) as m:
+        assert uids(m.root / "INBOX") == [1]
+        wait_until(lambda: idles() == ["INBOX"], "INBOX is watched")
+        assert (m.root / "Other" / "1").read_bytes() == b"20"
+        assert (m.root / "Other" / "3").read_bytes() == b"22"
+        server.wait_idle()
+        world.wait(11)
+        assert (m.root / "Other" / "5").read_bytes() == b"24"
+        wait_until(lambda: idles() == ["INBOX", "Other"], "Other is watched")
+        server.wait_idle()
+        uid = server.append("Other", b"new")
+        wait_until(lambda: os.path.lexists(m.root / "Other" / str(uid)), "it tells of it")
+
+
 def test_idle_is_renewed(world, tmp_path):
     """Before ten minutes: servers may end it after half an hour, and some lines do after ten."""
     with FakeImap({"INBOX": [b"1"]}, capabilities=FEW) as server, patient(server, tmp_path, world) as m:
