@@ -415,7 +415,7 @@ class Dovecot(ImapServer):
             imapraw.Connection("127.0.0.1", port, timeout=START_SECONDS,
                                ca_file=self.ca_file if port == self.imaps_port else None).close()
             return True
-        except OSError:
+        except (OSError, imapraw.ImapError):
             return False
 
     def log(self):
