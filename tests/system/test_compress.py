@@ -99,7 +99,7 @@ def test_auto_gives_up(mount, proxy, server, noisy):
     """What cannot be deflated comes no faster: back to connections without."""
     line = proxy(server)
     m = mount(server, port=line.port)
-    line.ask("rate 80")
+    line.ask("rate 20")
     for mailbox in ("Noise", "Noise2"):
         read_all(m, noisy, mailbox)
     assert asked(server) > 0

@@ -187,8 +187,9 @@ def test_throttled_by_bye():
 def test_bye_when_idle(text):
     with FakeImap(ACCOUNT) as server, mount(server) as m:
         check(m)
+        before = list(server.sessions)
         server.bye(text)
-        server.wait(lambda: not any(s.name for s in server.sessions))
+        server.wait(lambda: not any(session in before for session in server.sessions))
         check(m)
 
 
