@@ -103,8 +103,9 @@ class User:
     def only_removed(self):
         """Whether all that rsync complains of are messages that were removed while it had them open."""
         complaints = [line for line in self.complaints.splitlines() if line.startswith("rsync: ")]
-        stale = [re.search(r'/([^/"]+)/(\d+)": Stale file handle', line) for line in complaints]
-        return bool(stale) and all(m and int(m[2]) in self.account.asked[m[1]] for m in stale)
+        stale = [re.search(rf'"{re.escape(str(self.m.point))}/(.+)/(\d+)": Stale file handle', line)
+                 for line in complaints]
+        return bool(stale) and all(m and int(m[2]) in self.account.asked.get(m[1], ()) for m in stale)
 
     def rsync(self, *options):
         """True when all was copied that is there: what was removed meanwhile is no fault (24, or 23)."""
