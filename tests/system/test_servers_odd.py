@@ -1,5 +1,6 @@
 """Servers of two minds: they say one thing and do another. Nothing is asked in a storm, and nobody pays for another's trouble."""
 import os
+import re
 import threading
 
 import pytest
@@ -184,12 +185,24 @@ def patient(server, directory, world):
     return m
 
 
+def rests(m):
+    """It has heard all that it asked for on the connection for data, and on the other what came before this call."""
+    first, status = (m.read(".imapfs", "status") for _ in range(2))
+    at_work = re.findall(rb" data: (?!ready, (?:[^\n]*, )?0 tasks)[^\n]*", status)
+    return first and b" data: ready" in status and not at_work
+
+
+def age(m, name):
+    """Seconds since that mailbox was checked, by its clock."""
+    return int(re.search(rf"^mailbox: {name}: .* checked (\d+) s ago", m.read(".imapfs", "status").decode(), re.M)[1])
+
+
 def test_a_resting_connection_is_kept(world, tmp_path):
     """NOOP after two minutes: servers end what is silent, and it hears of changes."""
     with FakeImap({"INBOX": [b"1"]}, capabilities=("IMAP4rev1",)) as server, patient(server, tmp_path, world) as m:
+        assert uids(m.root / "INBOX") == [1]
         for _ in range(3):
-            # Whatever was asked for is answered.
-            assert uids(m.root / "INBOX") == [1]
+            wait_until(lambda: rests(m), "whatever was asked for is answered")
             before = server.names().count("NOOP")
             world.wait(121)
             server.wait_for("NOOP", before + 1)
@@ -215,8 +228,9 @@ def test_idle_follows_a_reader(world, tmp_path):
         wait_until(lambda: idles() == ["INBOX"], "INBOX is watched")
         assert (m.root / "Other" / "1").read_bytes() == b"20"
         assert (m.root / "Other" / "3").read_bytes() == b"22"
-        server.wait_idle()
+        wait_until(lambda: rests(m), "nothing is under way that the clock would make late")
         world.wait(11)
+        wait_until(lambda: age(m, "Other") >= 11, "it has seen that")
         assert (m.root / "Other" / "5").read_bytes() == b"24"
         wait_until(lambda: idles() == ["INBOX", "Other"], "Other is watched")
         server.wait_idle()
@@ -232,7 +246,9 @@ def test_idle_is_renewed(world, tmp_path):
             server.wait_for("IDLE", turn)
             server.wait_idle()
             assert server.names().count("IDLE") == turn
+            wait_until(lambda: rests(m), "nothing is under way that the clock would make late")
             world.wait(599)
+            server.wait_for("NOOP", turn)
         server.wait_for("IDLE", 4)
         assert server.connections == 2
         uid = server.append("INBOX", b"22")
