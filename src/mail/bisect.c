@@ -67,6 +67,15 @@ static uint64_t row_cost(const struct bisect *b)
 	return 19 + 2 * (uint64_t)digits(b->n ? b->uids[b->n - 1] : 0);
 }
 
+static void push_gap(struct bisect *b, struct gap g)
+{
+	if (b->gap_count == b->gap_cap) {
+		b->gap_cap = b->gap_cap ? b->gap_cap * 2 : 16;
+		b->gaps = mem_resize(b->gaps, b->gap_cap, sizeof(*b->gaps));
+	}
+	b->gaps[b->gap_count++] = g;
+}
+
 static void add_gap(struct bisect *b, struct gap g)
 {
 	size_t there = g.end - g.first, here = g.row_end - g.row;
@@ -77,22 +86,31 @@ static void add_gap(struct bisect *b, struct gap g)
 		for (size_t i = g.row; i < g.row_end; i++)
 			uidset_add(&b->vanished, b->uids[i], b->uids[i]);
 	} else if (there < here) {
-		if (b->gap_count == b->gap_cap) {
-			b->gap_cap = b->gap_cap ? b->gap_cap * 2 : 16;
-			b->gaps = mem_resize(b->gaps, b->gap_cap, sizeof(*b->gaps));
-		}
-		b->gaps[b->gap_count++] = g;
+		push_gap(b, g);
 	}
 }
 
-struct bisect *bisect_create(uint32_t *uids, size_t n, uint32_t exists, uint64_t list_cost)
+struct bisect *bisect_create(
+	uint32_t *uids, size_t n, size_t fresh, uint32_t exists, uint64_t list_cost)
 {
 	struct bisect *b = mem_zalloc(sizeof(*b));
 
 	b->uids = uids;
 	b->n = n;
 	b->list_cost = list_cost;
-	add_gap(b, (struct gap){1, exists + 1, 0, n});
+	if (fresh > exists || exists > n) {
+		b->unsound = true;
+		return b;
+	}
+	/* Also where they hold as many: the two messages at the border prove that no other is
+	 * fresh. */
+	uint32_t border = exists + 1 - (uint32_t)fresh;
+	if (border > 1)
+		push_gap(b, (struct gap){1, border, 0, n - fresh});
+	else
+		add_gap(b, (struct gap){1, border, 0, n - fresh});
+	if (fresh > 0)
+		push_gap(b, (struct gap){border, exists + 1, n - fresh, n});
 	return b;
 }
 
@@ -124,6 +142,13 @@ static void sample_gap(struct bisect *b, const struct gap *g, uint32_t count)
 {
 	uint64_t there = g->end - g->first;
 
+	/* As many as here: only its ends are in question. */
+	if (there == g->row_end - g->row) {
+		ask(b, g->first);
+		if (there > 1)
+			ask(b, g->end - 1);
+		return;
+	}
 	/* The last round is spared where it would ask for hardly less. */
 	if (there <= 2 * (uint64_t)count) {
 		for (uint32_t seq = g->first; seq < g->end; seq++)
@@ -132,6 +157,7 @@ static void sample_gap(struct bisect *b, const struct gap *g, uint32_t count)
 	}
 	for (uint64_t i = 1; i <= count; i++)
 		ask(b, g->first + (uint32_t)(i * there / (count + 1)));
+	ask(b, g->end - 1);
 }
 
 static void sample(struct bisect *b)

@@ -29,8 +29,11 @@ enum bisect_next {
 /* Octets of a list of all these UIDs. ranges: as ESEARCH writes it (RFC 4731). */
 uint64_t bisect_list_cost(const uint32_t *uids, size_t n, bool ranges);
 
-/* uids: what is known, ascending; taken over. exists: messages at the server. */
-struct bisect *bisect_create(uint32_t *uids, size_t n, uint32_t exists, uint64_t list_cost);
+/* uids: what is known, ascending; taken over. fresh: so many of them, at the end, have come
+ * just now; that these are all with higher UIDs than the rest is checked. exists: messages at the
+ * server. */
+struct bisect *bisect_create(
+	uint32_t *uids, size_t n, size_t fresh, uint32_t exists, uint64_t list_cost);
 void bisect_destroy(struct bisect *b);
 /* To be called at first, and when the command that asked has been completed. set: an empty buffer
  * of at most UIDSET_TEXT_MAX octets for the sequence numbers. */

@@ -189,6 +189,45 @@ static uint32_t unknown_from(const struct sync *s)
 	return last == UINT32_MAX ? last : last + 1;
 }
 
+static uint32_t last_living(const struct mailbox *mb)
+{
+	for (size_t i = mb->count; i-- > 0;)
+		if (!(mb->messages[i].flags & MESSAGE_GONE))
+			return mb->messages[i].uid;
+	return 0;
+}
+
+static uint32_t count_after(const struct mailbox *mb, uint32_t uid)
+{
+	uint32_t n = 0;
+
+	for (size_t i = mb->count; i-- > 0 && mb->messages[i].uid > uid;)
+		n += !(mb->messages[i].flags & MESSAGE_GONE);
+	return n;
+}
+
+/* Whether as many came as there are: a server may leave out rows, and as many may have vanished, so
+ * that counts agree all the same. */
+static bool got_all_new(const struct sync *s)
+{
+	if (s->anchor == 0)
+		return true;
+	return s->anchor_seq != 0 && !s->disturbed &&
+	       s->anchor_seq + count_after(s->mb, s->anchor) == conn_exists(s->task.conn);
+}
+
+/* From the last message that is known on: how many lie behind it there tells got_all_new. */
+static void fetch_new(struct sync *s)
+{
+	/* When it was cut off, what came is not known to be all that lies between. */
+	if (s->mb->complete && s->anchor == 0)
+		s->anchor = last_living(s->mb);
+	s->anchor_seq = 0;
+	s->disturbed = false;
+	imap_command_add(&s->command, "UID FETCH %u:* " ROWS "\r\n",
+		s->anchor ? s->anchor : unknown_from(s));
+}
+
 static void after_check(struct sync *s)
 {
 	const struct mailbox *mb = s->mb;
@@ -261,11 +300,13 @@ static void prove(struct sync *s)
 	struct mailbox *mb = s->mb;
 	uint32_t exists = conn_exists(s->task.conn);
 
-	if (counts_agree(s)) {
+	bool agree = counts_agree(s);
+
+	if (agree && got_all_new(s)) {
 		end(s);
 		return;
 	}
-	if (!mb->complete || mb->holes || exists == 0 || exists >= mailbox_count(mb) ||
+	if (!mb->complete || mb->holes || exists == 0 || (!agree && exists >= mailbox_count(mb)) ||
 		s->bisects == BISECTS) {
 		search(s);
 		return;
@@ -274,7 +315,8 @@ static void prove(struct sync *s)
 	uint32_t *uids = known_uids(mb, &n);
 	bool ranges = pool_capabilities(mb->account->pool) & IMAP_CAP_ESEARCH;
 	bisect_destroy(s->bisect);
-	s->bisect = bisect_create(uids, n, exists, bisect_list_cost(uids, n, ranges));
+	s->bisect = bisect_create(
+		uids, n, count_after(mb, s->anchor), exists, bisect_list_cost(uids, n, ranges));
 	s->bisects++;
 	s->disturbed = mb->doubt = false;
 	set_step(s, SYNC_BISECT);
@@ -290,6 +332,7 @@ static void bisected(struct sync *s)
 		for (; uid <= vanished->ranges[i].last; uid++)
 			vanish(s, (uint32_t)uid);
 	}
+	s->anchor = 0;
 	/* What came meanwhile is fetched, and counts once more. */
 	if (counts_agree(s)) {
 		end(s);
@@ -519,7 +562,7 @@ static void send_step(struct sync *s)
 			conn_exists(s->task.conn) < SAMPLE ? conn_exists(s->task.conn) : SAMPLE);
 		break;
 	case SYNC_FETCH:
-		imap_command_add(c, "UID FETCH %u:* " ROWS "\r\n", unknown_from(s));
+		fetch_new(s);
 		break;
 	case SYNC_SEARCH:
 		uidset_clear(&s->found);
@@ -570,6 +613,8 @@ static void on_found(struct pool_task *t, const struct imap_response *r, uint32_
 
 	if (s->step == SYNC_BISECT && r->kind == IMAP_FETCH && r->fetch.uid)
 		bisect_answer(s->bisect, r->fetch.seq, r->fetch.uid);
+	else if (s->step == SYNC_FETCH && r->kind == IMAP_FETCH && r->fetch.uid == s->anchor)
+		s->anchor_seq = r->fetch.seq;
 	else if (r->kind == IMAP_EXPUNGE || r->kind == IMAP_VANISHED)
 		s->disturbed = true;
 	if (s->step != SYNC_SEARCH || (r->kind != IMAP_SEARCH && r->kind != IMAP_ESEARCH))

@@ -35,6 +35,8 @@ struct sync {
 	uint64_t modseq;       /* the same for HIGHESTMODSEQ */
 	bool sampled;          /* SYNC_SAMPLE is over */
 	struct bisect *bisect; /* in SYNC_BISECT */
+	uint32_t anchor;       /* the last message that was known before SYNC_FETCH, or 0 */
+	uint32_t anchor_seq;   /* its number there; 0: no row came for it */
 	bool disturbed;        /* sequence numbers changed meanwhile */
 	unsigned bisects;      /* begun */
 	bool holes;            /* what the mailbox's said before search, until that is over */

@@ -4,6 +4,7 @@
 """
 import os
 import random
+import re
 
 import pytest
 
@@ -225,6 +226,35 @@ def test_vanished_and_odd_answers(lie, directory):
         with m:
             fake_lists(server, m)
         assert server.names().count("UID SEARCH") == 1
+
+
+def rows_but(*uids):
+    """A rule's octets: rows for all messages from a set's first on, but these."""
+    def rows(session):
+        first = int(re.search(rb"FETCH (\d+):", session.server.commands[-1].line)[1])
+        return b"".join(b'* %d FETCH (UID %d RFC822.SIZE %d INTERNALDATE "%s")\r\n' % (
+            number, m.uid, len(m.body), m.date) for number, m in enumerate(session.view, 1)
+            if m.uid >= first and m.uid not in uids) + b"{tag} OK done\r\n"
+    return rows
+
+
+@pytest.mark.parametrize("gone", [[], [300], [300, 5997], [300, 6000], range(3000, 3300, 3)],
+                         ids=["none", "one", "two", "the last", "many"])
+@pytest.mark.parametrize("hidden", [[6001], [6002], [6003], [6001, 6002, 6003]], ids=["first", "middle", "last", "all"])
+def test_new_without_a_row(gone, hidden, directory):
+    """There are as many as with another that vanished: the one is shown, the other not."""
+    with FakeImap({"INBOX": box_of(2000)}, capabilities=BARE) as server:
+        m = FakeMount(server, directory, connections=1)
+        with m:
+            fake_lists(server, m)
+        server.expunge("INBOX", *gone)
+        for _ in range(3):
+            server.append("INBOX", b"more")
+        server.rule("UID FETCH", match=rb":\* .*RFC822.SIZE", raw=rows_but(*hidden))
+        for _ in range(2):
+            with m:
+                assert os.listdir(m.root / "INBOX") == [str(message.uid) for message in server.mailbox("INBOX").messages]
+
 
 COURIER = ("IMAP4rev1", "UIDPLUS", "CHILDREN", "NAMESPACE")
 

@@ -71,7 +71,7 @@ static struct bisect *begin(const struct world *w, uint64_t list_cost)
 	uint32_t *copy = mem_alloc(w->n * sizeof(uint32_t) + 1);
 
 	memcpy(copy, w->known, w->n * sizeof(uint32_t));
-	return bisect_create(copy, w->n, w->server.exists, list_cost);
+	return bisect_create(copy, w->n, 0, w->server.exists, list_cost);
 }
 
 static void answer(struct bisect *b, struct server *server, struct span set)
@@ -236,18 +236,59 @@ static void nothing_and_all(void **state)
 	number_server(&w);
 	struct bisect *b = begin(&w, UINT64_MAX);
 	assert_int_equal(run(b, &w.server), BISECT_DONE);
-	assert_int_equal(w.server.turns, 0);
+	/* The ends are looked at. */
+	assert_int_equal(w.server.turns, 1);
+	assert_int_equal(w.server.rows, 2);
 	check(&w, b);
 	bisect_destroy(b);
 	memset(w.gone, true, w.n);
 	number_server(&w);
 	b = begin(&w, UINT64_MAX);
 	assert_int_equal(run(b, &w.server), BISECT_DONE);
-	assert_int_equal(w.server.turns, 0);
+	/* None more. */
+	assert_int_equal(w.server.turns, 1);
 	check(&w, b);
 	bisect_destroy(b);
 	end_world(&w);
 	bisect_destroy(NULL);
+}
+
+/* Rows did not come for all that is new, while as many or more of the rest vanished: never is one
+ * taken for the other. */
+static void hidden_among_new(void **state)
+{
+	uint64_t random = 8;
+	unsigned done = 0;
+
+	for (int round = 0; round < 3000; round++) {
+		struct world w = large(&random, 2 + random_below(&random, 3000));
+		size_t fresh = 1 + random_below(&random, 1u << random_below(&random, 6)), known = 0;
+		if (fresh >= w.n)
+			fresh = w.n - 1;
+		uint32_t often = 1 + random_below(&random, 3000);
+		for (size_t i = 0; i < w.n - fresh; i++)
+			w.gone[i] = random_below(&random, often) == 0;
+		number_server(&w);
+		uint32_t hide = random_below(&random, 4), hidden = 0;
+		uint32_t *uids = mem_alloc(w.n * sizeof(uint32_t));
+		for (size_t i = 0; i < w.n; i++) {
+			bool hides = i >= w.n - fresh && hide && random_below(&random, 4) < hide;
+			hidden += hides;
+			if (!hides)
+				uids[known++] = w.known[i];
+		}
+		struct bisect *b = bisect_create(
+			uids, known, fresh - hidden, w.server.exists, UINT64_MAX);
+		enum bisect_next end = run(b, &w.server);
+		assert_false(end == BISECT_DONE && hidden > 0);
+		if (end == BISECT_DONE) {
+			check(&w, b);
+			done++;
+		}
+		bisect_destroy(b);
+		end_world(&w);
+	}
+	assert_true(done > 300);
 }
 
 /* More at the server than here, whatever it says. */
@@ -371,6 +412,7 @@ int main(void)
 		cmocka_unit_test(a_thousand_in_a_row),
 		cmocka_unit_test(every_tenth),
 		cmocka_unit_test(nothing_and_all),
+		cmocka_unit_test(hidden_among_new),
 		cmocka_unit_test(more_than_known),
 		cmocka_unit_test(lies),
 		cmocka_unit_test(not_asked),
