@@ -109,6 +109,9 @@ static void on_row(
 	struct cache_message *old = mailbox_find(mb, uid);
 	if (same(old, &m))
 		return;
+	/* So Dovecot writes one that was expunged a moment ago, before it says so. */
+	if (old && row->has_size && row->size == 0)
+		return;
 	/* Two sizes for one message. */
 	if (old && size_is_said(old) && old->size != m.size) {
 		size_contradict(mb, old, m.size);

@@ -282,6 +282,16 @@ def test_size_restated():
         m.wait_said(LIAR)
 
 
+def test_size_of_what_was_expunged():
+    """Dovecot's row of a message that went a moment ago, and of whose end it has not told yet: no lie."""
+    with serve(MANY) as server, mount(server) as m:
+        server.rule("UID FETCH", match=rb"RFC822\.SIZE", times=1,
+                    before_ok=b'* 30 FETCH (UID 30 RFC822.SIZE 0 INTERNALDATE "01-Jan-1970 00:00:00 +0000")\r\n')
+        stats = {int(e.name): e.stat() for e in os.scandir(m.root / "INBOX")}
+        assert {uid: s.st_size for uid, s in stats.items()} == {uid: len(body) for uid, body in MANY.items()}
+        assert stats[30].st_mtime > 0
+
+
 @pytest.mark.parametrize("what", ["expunged", "numbered-anew"])
 def test_gone_while_proved(what):
     """The message, or its whole mailbox, goes while somebody waits for its size."""
