@@ -131,6 +131,8 @@ struct mailbox *account_replace(struct account *a, struct mailbox *old);
 
 /* The mailbox with this raw name, NULL when none lives. */
 struct mailbox *account_by_name(struct account *a, struct span name);
+/* The same for a name in a STATUS, which is that of LIST or, from Dovecot's NOTIFY, its UTF-8. */
+struct mailbox *account_by_status(struct account *a, struct span name);
 /* One line of LIST: makes the mailbox and the directories above it. flags: enum imap_list_flag,
  * with IMAP_LIST_UTF8 where UTF8=ACCEPT is enabled. */
 void account_on_list(

@@ -171,8 +171,10 @@ static void on_conn(struct pool_task *t)
 
 void lister_start(struct account *a, bool status)
 {
+	/* Nobody would end it. */
+	if (a->on_stopped)
+		return;
 	struct lister *l = mem_zalloc(sizeof(*l));
-
 	a->list_again = false;
 	l->account = a;
 	l->status = status;

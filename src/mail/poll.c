@@ -33,7 +33,7 @@ static bool is_own_view(const struct conn *conn, const struct mailbox *mb)
 void poll_on_status(
 	struct account *a, const struct conn *conn, const struct imap_status_data *status)
 {
-	struct mailbox *mb = account_by_name(a, status->name);
+	struct mailbox *mb = account_by_status(a, status->name);
 
 	if (!mb || is_own_view(conn, mb))
 		return;

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "imap/response.h"
+#include "imap/utf7.h"
 #include "mail/account.h"
 #include "mail/body.h"
 #include "mail/names.h"
@@ -46,6 +47,20 @@ struct mailbox *account_by_name(struct account *a, struct span name)
 	struct mailbox **found = tfind(&key, &a->by_name, compare);
 
 	return found ? *found : NULL;
+}
+
+struct mailbox *account_by_status(struct account *a, struct span name)
+{
+	struct mailbox *mb = account_by_name(a, name);
+	struct buf encoded;
+
+	if (mb)
+		return mb;
+	buf_init(&encoded, 5 * name.n + 1);
+	if (imap_utf7_encode(name, &encoded) == 0)
+		mb = account_by_name(a, buf_span(&encoded));
+	buf_finish(&encoded);
+	return mb;
 }
 
 static void index_name(struct account *a, struct mailbox *mb)

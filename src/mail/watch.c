@@ -210,7 +210,7 @@ static void on_overflow(struct watch *w)
  * all (shared ones are not personal). */
 static void on_status(struct watch *w, const struct imap_status_data *status)
 {
-	struct mailbox *mb = account_by_name(w->account, status->name);
+	struct mailbox *mb = account_by_status(w->account, status->name);
 
 	if (mb)
 		mb->watched = w->generation;
@@ -222,7 +222,7 @@ static void names_changed(struct account *a)
 {
 	if (a->lister)
 		a->list_again = true;
-	else if (!a->on_stopped)
+	else
 		lister_start(a, true);
 }
 

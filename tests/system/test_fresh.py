@@ -410,6 +410,19 @@ def test_another_mailbox_is_watched(servers, mount):
         soon(missing(m.path(name, uids[0])), f"the end of {name}/{uids[0]}")
 
 
+@pytest.mark.parametrize("name", ["R&D", "{9} Entw\u00fcrfe", "\u9001\u4fe1"])
+def test_told_by_another_name(servers, mount, name):
+    """Dovecot's NOTIFY gives names in UTF-8, and its LIST in modified UTF-7."""
+    server = servers("NOTIFY")
+    server.create(name)
+    uid = server.deliver(name, text(1))
+    m = mount(server, "refresh=3600")
+    os.stat(m.path(name, uid))
+    wait_until(lambda: status(m)["watching"] == ["NOTIFY"], "watching")
+    server.expunge(name, [uid])
+    soon(missing(m.path(name, uid)), "the end of a name that the kernel knew")
+
+
 def test_time_to_show(servers, mount):
     """Within 2 s where the server pushes; the median, since a machine may be busy for once."""
     server = servers("NOTIFY")
