@@ -27,7 +27,6 @@
 #define STREAMS_MAX 4
 #define CANDIDATES 4
 #define WINDOW_MIN (1u << 20)
-#define WINDOW_MAX (16u << 20)
 #define BATCH_MIN (256u << 10)
 /* Octets from one message that is kept back to the next. */
 #define KEEP_MIN (128u << 10)
@@ -333,9 +332,11 @@ static void begin_stream(struct ahead *a, enum order order, uint32_t uid)
 
 static void widen(struct stream *s)
 {
+	uint64_t most = pool_window(s->mb->account->pool);
+
 	s->window *= 2;
-	if (s->window > WINDOW_MAX)
-		s->window = WINDOW_MAX;
+	if (s->window > most)
+		s->window = most;
 }
 
 /* The reader is at uid, which is the mark of that number or, with SIZE_MAX, behind all of them. */

@@ -13,10 +13,16 @@
 /* Octets of bodies in memory; beyond it those that are in the cache, or that nobody waits for, go.
  */
 #define MEMORY_MAX (24u << 20)
-/* A window is 1 to 4 chunks; a sequential reader is kept ahead of by at most this many octets. */
+/* Chunks of a window at most; and windows, of whatever size, that are to be under way ahead of a
+ * reader. */
 #define WINDOW_CHUNKS 4u
-#define AHEAD_MIN (4u << 20)
-#define AHEAD_MAX (16u << 20)
+#define WINDOWS_AHEAD 4u
+/* Who begins with a read of so many octets does not just look at the header. */
+#define READ_LARGE (128u << 10)
+/* A sequential reader is kept ahead of by so many octets at first: one that began with the first
+ * octet will likely read all, others look at a part. */
+#define AHEAD_ALL (8u << 20)
+#define AHEAD_PART (1u << 20)
 
 struct body_pool *body_pool_create(struct account *a)
 {
@@ -277,10 +283,13 @@ static void note_position(struct body *b, uint64_t offset, size_t size)
 {
 	bool sequential = offset + CACHE_CHUNK >= b->next && offset <= b->next + CACHE_CHUNK;
 
-	if (offset == 0 || !sequential)
-		b->run = 0;
-	else if ((offset + size) / CACHE_CHUNK != b->next / CACHE_CHUNK)
+	if (offset == 0 || !sequential) {
+		b->from_start = offset == 0;
+		b->run = b->from_start && size >= READ_LARGE;
+	}
+	else if ((offset + size) / CACHE_CHUNK != b->next / CACHE_CHUNK) {
 		b->run += b->run < 16;
+	}
 	b->next = offset + size;
 }
 
@@ -327,10 +336,9 @@ static uint64_t ahead(const struct body *b)
 	cache_counts(b->pool->account->cache, &counts);
 	if (counts.queued > BODY_QUEUE_MAX)
 		return 0;
-	/* Who asks for a chunk to its end, a piece at a time, will likely read all: the kernel asks
-	 * for its second piece before the first is answered, so this saves a round trip. */
-	uint64_t octets = (uint64_t)AHEAD_MIN << (b->run < 4 ? b->run - 1 : 3);
-	return octets < AHEAD_MAX ? octets : AHEAD_MAX;
+	uint64_t octets = (uint64_t)(b->from_start ? AHEAD_ALL : AHEAD_PART) << (b->run - 1);
+	uint64_t most = pool_window(b->pool->account->pool);
+	return octets < most ? octets : most;
 }
 
 /* What the read needs, and, for a sequential reader, what it will need. */
@@ -351,9 +359,13 @@ static void fetch(struct body *b, uint64_t offset, size_t size)
 		needed = end;
 	fetch_range(b, first, needed, window, false);
 	uint64_t more = ahead(b);
+	if (more == 0 || needed >= end)
+		return;
 	uint64_t wanted = (offset + size + more) / CACHE_CHUNK;
-	if (more > 0 && needed < end)
-		fetch_range(b, needed + 1, wanted < end ? wanted : end, WINDOW_CHUNKS, true);
+	window = (uint32_t)(more / CACHE_CHUNK / WINDOWS_AHEAD);
+	/* Whole windows, not a chunk each time that the reader moved by one. */
+	wanted = wanted < end ? wanted / window * window : end;
+	fetch_range(b, needed + 1, wanted, window, true);
 }
 
 struct body *body_hold(struct mailbox *mb, uint32_t uid)

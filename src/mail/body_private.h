@@ -38,8 +38,9 @@ struct body {
 	bool outgrown;  /* it has more octets than RFC822.SIZE said */
 	uint64_t bound; /* it has no octets from here on, wherever it ends; UINT64_MAX: not known */
 	/* Read-ahead within the message. */
-	uint64_t next; /* where a sequential reader goes on */
-	unsigned run;  /* how often it did */
+	uint64_t next;   /* where a sequential reader goes on */
+	unsigned run;    /* how often it did */
+	bool from_start; /* it began with the message's first octet */
 };
 
 struct chunk *body_chunk(struct body *b, uint32_t index); /* makes it */

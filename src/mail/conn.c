@@ -53,6 +53,8 @@ static void on_send(void *ctx, struct span octets)
 
 	c->turns += c->heard;
 	c->heard = false;
+	if (c->state == CONN_CONNECTING)
+		c->asked_at = uv_hrtime();
 	if (c->stream)
 		net_stream_write(c->stream, octets);
 }
@@ -225,6 +227,17 @@ static void on_open(void *ctx)
 	imap_session_tls_done(c->session, &binding, now(c));
 }
 
+/* During the login a server says nothing unasked, so what comes is an answer. */
+static void note_round_trip(struct conn *c)
+{
+	if (c->asked_at == 0)
+		return;
+	uint64_t took = uv_hrtime() - c->asked_at;
+	c->asked_at = 0;
+	if (c->round_trip == 0 || took < c->round_trip)
+		c->round_trip = took;
+}
+
 /* Deflate is tried on a line that is slow, and kept when that proves to be faster: a server may be
  * busier than the line is slow. */
 static void note_rate(struct conn *c, size_t octets)
@@ -232,8 +245,10 @@ static void note_rate(struct conn *c, size_t octets)
 	struct pool *p = c->pool;
 	struct line_rate *r = &c->line_rate;
 
-	if (p->options.compress != POOL_COMPRESS_AUTO ||
-		!line_rate_note(r, octets, imap_session_is_midway(c->session), now(c)))
+	if (!line_rate_note(r, octets, imap_session_is_midway(c->session), now(c)))
+		return;
+	p->line_rate = line_rate_mean(r);
+	if (p->options.compress != POOL_COMPRESS_AUTO)
 		return;
 	if (p->deflate == DEFLATE_UNTRIED && line_rate_is_slow(r)) {
 		p->deflate = DEFLATE_TRIED;
@@ -257,6 +272,7 @@ static void on_data(void *ctx, struct span data)
 
 	c->heard = true;
 	c->heard_at = now(c);
+	note_round_trip(c);
 	imap_session_feed(c->session, data, now(c));
 	note_rate(c, data.n);
 	if (c->mailbox)

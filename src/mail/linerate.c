@@ -5,6 +5,10 @@
 #define SAMPLE_OCTETS (512u << 10)
 #define SAMPLE_TIME 1000
 #define SAMPLE_MIN (16u << 10)
+/* A window that is not known yet; and its bounds: readers are uneven, and memory is finite. */
+#define WINDOW_UNKNOWN (8u << 20)
+#define WINDOW_LEAST (4u << 20)
+#define WINDOW_MOST (64u << 20)
 
 static uint64_t a_second(uint64_t octets, uint64_t milliseconds)
 {
@@ -40,4 +44,15 @@ bool line_rate_is_slow(const struct line_rate *r)
 uint64_t line_rate_mean(const struct line_rate *r)
 {
 	return a_second(r->all_octets, r->all_elapsed);
+}
+
+uint64_t line_window(uint64_t rate, uint64_t round_trip)
+{
+	double window = 4.0 * (double)rate * (double)round_trip / 1e9;
+
+	if (rate == 0 || round_trip == 0)
+		return WINDOW_UNKNOWN;
+	if (window < WINDOW_LEAST)
+		return WINDOW_LEAST;
+	return window < WINDOW_MOST ? (uint64_t)window : WINDOW_MOST;
 }

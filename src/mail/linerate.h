@@ -1,6 +1,6 @@
 /*
- * How fast the octets of a connection arrive, and whether that is so slow that deflate may pay.
- * Pure.
+ * How fast the octets of a connection arrive, whether that is so slow that deflate may pay, and how
+ * many should be under way. Pure.
  *
  * Only time in which the server owes the rest of a response counts: what passes while it waits for
  * us, or we for a round trip, says nothing about the line.
@@ -33,5 +33,10 @@ bool line_rate_note(struct line_rate *r, size_t octets, bool midway, uint64_t no
 bool line_rate_is_slow(const struct line_rate *r);
 /* Over all samples. */
 uint64_t line_rate_mean(const struct line_rate *r);
+
+/* Octets to be asked for before they are needed, so that a line of that rate (octets a second) and
+ * round trip (nanoseconds) never waits: four times what it holds, since the rate is a mean and
+ * readers are uneven. A default where either is 0, not known yet. */
+uint64_t line_window(uint64_t rate, uint64_t round_trip);
 
 #endif

@@ -249,6 +249,9 @@ void pool_on_conn_ready(struct conn *c)
 	bool was_shaken = p->shaken;
 	p->shaken = false;
 	c->ready_at = uv_now(p->loop);
+	/* Beside others the line may be busy, so that this one's was longer. */
+	if (conn_count(p) == 1 || c->round_trip < p->round_trip)
+		p->round_trip = c->round_trip;
 	p->backoff = (struct backoff){0};
 	p->down_since = 0;
 	p->retry_at = 0;
@@ -696,6 +699,11 @@ bool pool_tells(const struct pool_task *t)
 void pool_submit(struct pool_task *t, struct imap_command *c)
 {
 	imap_session_submit(t->conn->session, c, uv_now(t->conn->pool->loop));
+}
+
+uint64_t pool_window(const struct pool *p)
+{
+	return line_window(p->line_rate, p->round_trip);
 }
 
 uint32_t pool_capabilities(const struct pool *p)

@@ -140,6 +140,8 @@ void pool_submit(struct pool_task *t, struct imap_command *c);
 /* IDLE (imap_session_end_idle, imap_session_tells) on a granted task's connection. */
 void pool_end_idle(struct pool_task *t);
 bool pool_tells(const struct pool_task *t);
+/* Octets that a reader who goes on should be kept ahead by: see line_window. */
+uint64_t pool_window(const struct pool *p);
 uint32_t pool_capabilities(const struct pool *p); /* of the last connection that was ready */
 bool pool_enabled(const struct pool *p, uint32_t capability);
 bool conn_literal_plus(const struct conn *c);

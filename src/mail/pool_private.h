@@ -26,6 +26,8 @@ struct pool {
 	bool shaken;          /* one that was up fell silent, and none was ready since */
 	uint32_t capabilities, enabled;
 	enum pool_deflate deflate;
+	uint64_t line_rate;    /* of the connection that last told, octets a second */
+	uint64_t round_trip;   /* nanoseconds */
 	uint64_t plain_rate;   /* of the line before it was tried, octets a second */
 	bool compress_refused; /* the server offers it, but said no */
 	bool binding_refused;  /* the same for logins bound to TLS: each refusal costs seconds */

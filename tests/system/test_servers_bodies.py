@@ -1,10 +1,12 @@
 """Sizes and bodies as real servers send them: what is read is exactly the server's octets, or an error."""
 import os
+import re
 import shutil
 import subprocess
 
 import pytest
 
+from mounting import wait_until
 from servers import FakeImap, errno_of, mount, noise
 
 CHUNK = 256 << 10
@@ -329,3 +331,36 @@ def test_only_peek():
         assert all("BODY.PEEK[]" in line for line in server.lines("UID FETCH") if "BODY" in line)
         assert not any("\\Seen" in line for line in server.lines())
         assert not any(m.flags for m in server.mailbox("INBOX").messages)
+
+
+def test_cat_beside_a_copy():
+    """While what is read ahead keeps its connection busy, one message costs two round trips elsewhere."""
+    bodies = {uid: b"Subject: %d\r\n\r\n" % uid + noise(20000) for uid in range(1, 301)}
+    with serve(bodies) as server, mount(server, says=None, refresh=3600) as m:
+        names = sorted(os.listdir(m.root / "INBOX"), key=int)
+        bulk = server.rule("UID FETCH", match=rb"\d[,:]\d.* \(UID BODY", stall=True, times=1)
+        for name in names[:3]:
+            assert (m.root / "INBOX" / name).read_bytes() == bodies[int(name)]
+        wait_until(lambda: bulk.hits, "a batch is under way")
+        wait_until(lambda: b"data: ready, 0 tasks" in m.read(".imapfs", "status"), "another connection is ready")
+        before = len(server.commands)
+        assert cat(m.root / "INBOX" / "290") == bodies[290]
+        spare = [c for c in list(server.commands)[before:] if c.name in ("EXAMINE", "UID FETCH")]
+        assert [c.name for c in spare] == ["EXAMINE", "UID FETCH"] and b"290" in spare[1].line
+        assert len({c.connection for c in spare}) == 1
+        bulk.release()
+
+
+def test_large_message_in_one_go():
+    """Who reads from the start with large reads has all of it asked for before the first octet comes."""
+    body = noise(6 << 20)
+    with serve({1: body}) as server, mount(server, says=None, refresh=3600) as m:
+        def turns():
+            status = m.read(".imapfs", "status").decode()
+            return int(re.search(r"data: ready, INBOX, .* (\d+) turns", status)[1])
+        (m.root / "INBOX" / "1").stat()
+        before = turns()
+        assert cat(m.root / "INBOX" / "1") == body
+        assert turns() == before + 1
+        asked = sum(int(line.rpartition(".")[2].partition(">")[0]) for line in body_fetches(server))
+        assert asked < len(body) + 2 * CHUNK

@@ -95,6 +95,16 @@ static void test_round_trips(void **state)
 	}
 }
 
+static void test_window(void **state)
+{
+	/* 180 MB/s over 50 ms hold 9 MB. */
+	assert_int_equal(line_window(180000000, 50000000), 36000000);
+	/* The bounds, and what is not known. */
+	assert_int_equal(line_window(12500000, 50000000), 4 << 20);
+	assert_int_equal(line_window(UINT64_MAX, 3000000000), 64 << 20);
+	assert_int_equal(line_window(0, 50000000), line_window(180000000, 0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -103,6 +113,7 @@ int main(void)
 		cmocka_unit_test(test_fast),
 		cmocka_unit_test(test_instant),
 		cmocka_unit_test(test_slow_start),
+		cmocka_unit_test(test_window),
 		cmocka_unit_test(test_one_stall),
 		cmocka_unit_test(test_round_trips),
 	};
