@@ -286,8 +286,7 @@ static void note_position(struct body *b, uint64_t offset, size_t size)
 	if (offset == 0 || !sequential) {
 		b->from_start = offset == 0;
 		b->run = b->from_start && size >= READ_LARGE;
-	}
-	else if ((offset + size) / CACHE_CHUNK != b->next / CACHE_CHUNK) {
+	} else if ((offset + size) / CACHE_CHUNK != b->next / CACHE_CHUNK) {
 		b->run += b->run < 16;
 	}
 	b->next = offset + size;

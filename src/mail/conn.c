@@ -238,6 +238,23 @@ static void note_round_trip(struct conn *c)
 		c->round_trip = took;
 }
 
+/* Whether deflate pays is found out first, with one connection. */
+static bool deflate_is_open(const struct pool *p)
+{
+	return p->options.compress == POOL_COMPRESS_AUTO && !p->compress_refused &&
+	       (p->capabilities & IMAP_CAP_COMPRESS_DEFLATE) && p->deflate < DEFLATE_PAYS;
+}
+
+/* One connection is kept for who reads just one message. */
+static void note_spread(struct pool *p, size_t octets)
+{
+	bool busy = !deflate_is_open(p) && pool_bulk_lines(p, NULL) > 0;
+
+	if (spread_note(&p->spread, octets, busy, p->max > 2 ? p->max - 1 : 1, uv_now(p->loop)))
+		log_debug("read-ahead by %u connections, after %llu octets a second",
+			spread_width(&p->spread), (unsigned long long)p->spread.rate_fewer);
+}
+
 /* Deflate is tried on a line that is slow, and kept when that proves to be faster: a server may be
  * busier than the line is slow. */
 static void note_rate(struct conn *c, size_t octets)
@@ -275,6 +292,7 @@ static void on_data(void *ctx, struct span data)
 	note_round_trip(c);
 	imap_session_feed(c->session, data, now(c));
 	note_rate(c, data.n);
+	note_spread(c->pool, data.n);
 	if (c->mailbox)
 		c->pool->events.on_batch(c->pool->ctx, c->mailbox);
 }

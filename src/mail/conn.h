@@ -35,8 +35,8 @@ struct conn {
 	struct line_rate line_rate;
 	uint64_t asked_at;   /* uv_hrtime, during the login: of what is not answered yet */
 	uint64_t round_trip; /* the shortest of the login, nanoseconds; 0: not known */
-	bool line_lost; /* the stream ended, not the session by what the server said */
-	int error;      /* why it is dead */
+	bool line_lost;      /* the stream ended, not the session by what the server said */
+	int error;           /* why it is dead */
 	uint64_t turns;
 	bool heard;                /* since we last spoke */
 	uint64_t heard_at;         /* uv_now of the last octets; 0: none ever */

@@ -250,6 +250,8 @@ void pool_on_conn_ready(struct conn *c)
 	p->shaken = false;
 	c->ready_at = uv_now(p->loop);
 	/* Beside others the line may be busy, so that this one's was longer. */
+	if (conn_count(p) == 1)
+		p->spread = (struct spread){0};
 	if (conn_count(p) == 1 || c->round_trip < p->round_trip)
 		p->round_trip = c->round_trip;
 	p->backoff = (struct backoff){0};
@@ -362,11 +364,29 @@ static bool takes_no_more(const struct conn *c)
 	return conn_wants_compress(c) || conn_is_in_vain(c);
 }
 
+unsigned pool_bulk_lines(const struct pool *p, const struct mailbox *mailbox)
+{
+	unsigned n = 0;
+
+	LIST_FOREACH (pos, &p->conns) {
+		const struct conn *c = list_entry(pos, struct conn, link);
+		n += c->bulk_count > 0 && (!mailbox || c->mailbox == mailbox);
+	}
+	return n;
+}
+
+static bool has_all_lines(const struct pool *p, const struct mailbox *mailbox)
+{
+	return pool_bulk_lines(p, mailbox) >= spread_width(&p->spread);
+}
+
 static bool serves(const struct conn *c, const struct pool_task *t)
 {
 	if (c->state != CONN_READY || c->task_count >= POOL_DEPTH || takes_no_more(c))
 		return false;
 	if (t->bulk && c->bulk_count >= BULK_DEPTH)
+		return false;
+	if (t->bulk && c->bulk_count == 0 && has_all_lines(c->pool, t->mailbox))
 		return false;
 	if (t->access == POOL_NO_MAILBOX)
 		return true;
@@ -456,7 +476,7 @@ static bool can_drain(const struct conn *c, const struct pool_task *t)
 }
 
 /* Who waits for an answer does not stand in line behind bulk tasks: an idle connection is better,
- * and one more is made ready for the next time. Bulk tasks share one connection. */
+ * and one more is made ready for the next time. */
 static struct conn *choose_serving(struct pool *p, const struct pool_task *t)
 {
 	struct conn *c = choose(p, t, serves);
@@ -491,6 +511,21 @@ static int prepare(struct pool *p, struct pool_task *t)
 	return 0;
 }
 
+/* Makes one more connection ready for the mailbox's bulk tasks, if they are to have more. */
+static void spread_out(struct pool *p, struct mailbox *mailbox)
+{
+	const struct pool_task next = {.mailbox = mailbox, .access = POOL_READ};
+
+	if (has_all_lines(p, mailbox) || pool_bulk_lines(p, NULL) + 2 > p->max ||
+		is_selecting(p, &next))
+		return;
+	struct conn *c = choose(p, &next, is_idle);
+	if (c && c->mailbox != mailbox)
+		conn_select(c, mailbox, false);
+	else if (!c && !is_connecting(p) && may_connect(p))
+		pool_connect(p);
+}
+
 /* While bulk tasks run there is a connection without them, for whoever comes in between: he would
  * wait for megabytes otherwise, or for a login. */
 static void keep_spare(struct pool *p)
@@ -515,10 +550,12 @@ static bool place(struct pool *p, struct pool_task *t)
 
 	if (c) {
 		list_remove(&t->link);
-		bool bulk = t->bulk;
+		struct mailbox *mailbox = t->bulk ? t->mailbox : NULL;
 		conn_grant(c, t);
-		if (bulk)
+		if (mailbox) {
+			spread_out(p, mailbox);
 			keep_spare(p);
+		}
 		return true;
 	}
 	if (coming(p, t))

@@ -4,6 +4,7 @@
 
 #include "mail/backoff.h"
 #include "mail/conn.h"
+#include "mail/spread.h"
 
 /* With POOL_COMPRESS_AUTO: whether deflate brings more of the mail in the same time. */
 enum pool_deflate { DEFLATE_UNTRIED, DEFLATE_TRIED, DEFLATE_PAYS, DEFLATE_COSTS };
@@ -26,6 +27,7 @@ struct pool {
 	bool shaken;          /* one that was up fell silent, and none was ready since */
 	uint32_t capabilities, enabled;
 	enum pool_deflate deflate;
+	struct spread spread;  /* of bulk tasks */
 	uint64_t line_rate;    /* of the connection that last told, octets a second */
 	uint64_t round_trip;   /* nanoseconds */
 	uint64_t plain_rate;   /* of the line before it was tried, octets a second */
@@ -43,6 +45,8 @@ struct pool {
 
 /* Of all connections so far. */
 struct conn_counts pool_counts(const struct pool *p);
+/* Connections that carry bulk tasks: of one mailbox, or with NULL of all. */
+unsigned pool_bulk_lines(const struct pool *p, const struct mailbox *mailbox);
 /* As the server wrote them. */
 const char *pool_capability_words(const struct pool *p);
 

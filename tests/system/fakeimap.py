@@ -63,6 +63,7 @@ class Behaviour:
     disconnect_times: int = None         # on so many connections; None: all
     disconnect_reset: bool = False       # by RST
     dribble: float = 0                   # seconds between octets
+    rate: float = 0                      # octets a second on a connection; 0: as fast as can be
 
 
 @dataclasses.dataclass

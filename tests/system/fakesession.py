@@ -154,6 +154,8 @@ class Session:
         self.sent += len(octets)
         if not self.behaviour.dribble:
             self.sock.sendall(octets)
+            if self.behaviour.rate:
+                time.sleep(len(octets) / self.behaviour.rate)
             return
         for octet in octets:
             self.sock.sendall(bytes([octet]))

@@ -1,4 +1,5 @@
 """Sizes and bodies as real servers send them: what is read is exactly the server's octets, or an error."""
+import collections
 import os
 import re
 import shutil
@@ -349,6 +350,17 @@ def test_cat_beside_a_copy():
         assert [c.name for c in spare] == ["EXAMINE", "UID FETCH"] and b"290" in spare[1].line
         assert len({c.connection for c in spare}) == 1
         bulk.release()
+
+
+def test_spread_over_connections():
+    """A server that holds each connection back: read-ahead takes one more, and leaves one for others."""
+    bodies = {uid: b"Subject: %d\r\n\r\n" % uid + bytes(100000) for uid in range(1, 401)}
+    with serve(bodies, rate=5e6) as server, mount(server, says=None, refresh=3600) as m:
+        for uid in sorted(os.listdir(m.root / "INBOX"), key=int):
+            assert (m.root / "INBOX" / uid).read_bytes() == bodies[int(uid)]
+        fetches = collections.Counter(c.connection for c in list(server.commands)
+                                      if c.name == "UID FETCH" and re.search(rb"[,:]\d.*BODY.PEEK\[\]<0\.", c.line))
+        assert len(fetches) == 2, fetches
 
 
 def test_large_message_in_one_go():
