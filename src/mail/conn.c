@@ -248,7 +248,7 @@ static bool deflate_is_open(const struct pool *p)
 /* One connection is kept for who reads just one message. */
 static void note_spread(struct pool *p, size_t octets)
 {
-	bool busy = !deflate_is_open(p) && pool_bulk_lines(p, NULL) > 0;
+	bool busy = !deflate_is_open(p) && place_bulk_lines(p, NULL) > 0;
 
 	if (spread_note(&p->spread, octets, busy, p->max > 2 ? p->max - 1 : 1, uv_now(p->loop)))
 		log_debug("read-ahead by %u connections, after %llu octets a second",

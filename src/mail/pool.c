@@ -21,15 +21,11 @@
 /* How long a server's word that it wants fewer connections is believed. */
 #define FEWER_TIME (10 * 60 * 1000)
 #define BACKOFF_MIN 1000
-/* Bulk tasks on one connection: enough to keep any line full. */
-#define BULK_DEPTH 12
 #define BACKOFF_MAX 30000
 /* Milliseconds of suspension that connections are trusted to survive. */
 #define SLEEP_MAX 20000
 
 static void pool_run(struct pool *p);
-static unsigned conn_count(const struct pool *p);
-static bool may_connect(const struct pool *p);
 
 /* Not a timer: one that is started again with 0 would keep libuv 1.44 from anything else. */
 static void on_soon(uv_idle_t *idle)
@@ -44,7 +40,7 @@ static void run_soon(struct pool *p)
 		uv_idle_start(&p->soon, on_soon);
 }
 
-static void fail_task(struct pool_task *t, int err)
+void pool_fail_task(struct pool_task *t, int err)
 {
 	list_remove(&t->link);
 	t->on_fail(t, err);
@@ -64,7 +60,7 @@ static void fail_waiting(struct pool *p, const struct mailbox *mailbox, int err,
 		}
 	}
 	while (!list_empty(&doomed))
-		fail_task(list_entry(doomed.next, struct pool_task, link), err);
+		pool_fail_task(list_entry(doomed.next, struct pool_task, link), err);
 }
 
 bool pool_is_down(const struct pool *p)
@@ -147,7 +143,7 @@ static void on_tick(uv_timer_t *timer)
 		fail_waiting(p, NULL, ERR_NET, UINT64_MAX);
 	/* While the server cannot be reached somebody must keep trying, also when nobody asks for
 	 * anything. */
-	if (pool_is_unsure(p) && conn_count(p) == 0 && may_connect(p))
+	if (pool_is_unsure(p) && pool_conn_count(p) == 0 && pool_may_connect(p))
 		pool_connect(p);
 	run_soon(p);
 }
@@ -182,7 +178,7 @@ void pool_destroy(struct pool *p)
 
 /* --- connections --- */
 
-static unsigned conn_count(const struct pool *p)
+unsigned pool_conn_count(const struct pool *p)
 {
 	unsigned n = 0;
 
@@ -216,9 +212,9 @@ bool pool_awaits_token(const struct pool *p)
 	return false;
 }
 
-static bool may_connect(const struct pool *p)
+bool pool_may_connect(const struct pool *p)
 {
-	return !p->shutting_down && !p->options.offline && conn_count(p) < p->max &&
+	return !p->shutting_down && !p->options.offline && pool_conn_count(p) < p->max &&
 	       uv_now(p->loop) >= p->retry_at;
 }
 
@@ -250,9 +246,9 @@ void pool_on_conn_ready(struct conn *c)
 	p->shaken = false;
 	c->ready_at = uv_now(p->loop);
 	/* Beside others the line may be busy, so that this one's was longer. */
-	if (conn_count(p) == 1)
+	if (pool_conn_count(p) == 1)
 		p->spread = (struct spread){0};
-	if (conn_count(p) == 1 || c->round_trip < p->round_trip)
+	if (pool_conn_count(p) == 1 || c->round_trip < p->round_trip)
 		p->round_trip = c->round_trip;
 	p->backoff = (struct backoff){0};
 	p->down_since = 0;
@@ -319,7 +315,7 @@ static void note_failure(struct pool *p, const struct conn *c, int err, const ch
 		return; /* reconnect at once when it is needed */
 	}
 	backoff_note(&p->backoff, err);
-	if (!p->down_since && conn_count(p) == 0)
+	if (!p->down_since && pool_conn_count(p) == 0)
 		p->down_since = now;
 	p->retry_at = now + backoff_delay(&p->backoff, (uint32_t)random());
 	if (!p->options.quiet && (p->backoff.failures == 1 || err == ERR_AUTH))
@@ -355,218 +351,6 @@ void pool_on_conn_selected(struct conn *c, struct mailbox *mailbox, int err)
 	if (err < 0 && mailbox)
 		fail_waiting(c->pool, mailbox, err, UINT64_MAX);
 	run_soon(c->pool);
-}
-
-/* --- scheduling --- */
-
-static bool takes_no_more(const struct conn *c)
-{
-	return conn_wants_compress(c) || conn_is_in_vain(c);
-}
-
-unsigned pool_bulk_lines(const struct pool *p, const struct mailbox *mailbox)
-{
-	unsigned n = 0;
-
-	LIST_FOREACH (pos, &p->conns) {
-		const struct conn *c = list_entry(pos, struct conn, link);
-		n += c->bulk_count > 0 && (!mailbox || c->mailbox == mailbox);
-	}
-	return n;
-}
-
-static bool has_all_lines(const struct pool *p, const struct mailbox *mailbox)
-{
-	return pool_bulk_lines(p, mailbox) >= spread_width(&p->spread);
-}
-
-static bool serves(const struct conn *c, const struct pool_task *t)
-{
-	if (c->state != CONN_READY || c->task_count >= POOL_DEPTH || takes_no_more(c))
-		return false;
-	if (t->bulk && c->bulk_count >= BULK_DEPTH)
-		return false;
-	if (t->bulk && c->bulk_count == 0 && has_all_lines(c->pool, t->mailbox))
-		return false;
-	if (t->access == POOL_NO_MAILBOX)
-		return true;
-	return c->mailbox == t->mailbox && !c->next &&
-	       (t->access != POOL_WRITE || c->selected.writable);
-}
-
-static bool idle(const struct conn *c)
-{
-	return c->state == CONN_READY && c->task_count == 0 && !c->next && !takes_no_more(c);
-}
-
-static bool is_connecting(const struct pool *p)
-{
-	LIST_FOREACH (pos, &p->conns)
-		if (list_entry(pos, struct conn, link)->state == CONN_CONNECTING)
-			return true;
-	return false;
-}
-
-static bool is_selecting(const struct pool *p, const struct pool_task *t)
-{
-	LIST_FOREACH (pos, &p->conns) {
-		const struct conn *c = list_entry(pos, struct conn, link);
-		if (c->state == CONN_SELECTING && c->mailbox == t->mailbox &&
-			(t->access != POOL_WRITE || c->selected.writable))
-			return true;
-	}
-	return false;
-}
-
-/* A pause for COMPRESS is under way that does not wait for bulk tasks: short. */
-static bool compresses_soon(const struct conn *c)
-{
-	return c->state == CONN_COMPRESSING || (c->bulk_count == 0 && conn_wants_compress(c));
-}
-
-/* Whether a connection is on its way to what the task needs. */
-static bool coming(const struct pool *p, const struct pool_task *t)
-{
-	LIST_FOREACH (pos, &p->conns) {
-		const struct conn *c = list_entry(pos, struct conn, link);
-		if (c->next && c->next == t->mailbox)
-			return true;
-		/* Bulk tasks wait for the connection that they are on, unless they go to one that
-		 * deflates. */
-		if (t->bulk && c->bulk_count > 0 && c->mailbox == t->mailbox && !takes_no_more(c))
-			return true;
-		if (compresses_soon(c) && (!t->mailbox || c->mailbox == t->mailbox))
-			return true;
-	}
-	return is_selecting(p, t);
-}
-
-/* What waits in front of a new task: a bulk task is far longer than any other. */
-static unsigned load(const struct conn *c)
-{
-	return c->task_count + c->bulk_count * POOL_DEPTH;
-}
-
-/* Among those that fit, the one with the least load; among idle ones the one that was unused
- * longest. */
-static struct conn *choose(const struct pool *p, const struct pool_task *t,
-	bool (*fits)(const struct conn *, const struct pool_task *))
-{
-	struct conn *best = NULL;
-
-	LIST_FOREACH (pos, &p->conns) {
-		struct conn *c = list_entry(pos, struct conn, link);
-		if (!fits(c, t))
-			continue;
-		if (!best || load(c) < load(best) ||
-			(load(c) == load(best) && c->used < best->used))
-			best = c;
-	}
-	return best;
-}
-
-static bool is_idle(const struct conn *c, const struct pool_task *t)
-{
-	return idle(c);
-}
-
-static bool can_drain(const struct conn *c, const struct pool_task *t)
-{
-	return c->state == CONN_READY && !c->next;
-}
-
-/* Who waits for an answer does not stand in line behind bulk tasks: an idle connection is better,
- * and one more is made ready for the next time. */
-static struct conn *choose_serving(struct pool *p, const struct pool_task *t)
-{
-	struct conn *c = choose(p, t, serves);
-
-	if (!c || c->bulk_count == 0 || t->bulk || !t->mailbox)
-		return c;
-	if (choose(p, t, is_idle) || is_selecting(p, t))
-		return NULL;
-	if (!is_connecting(p) && may_connect(p))
-		pool_connect(p);
-	return c;
-}
-
-/* Puts the task's mailbox on a connection, at once or when it has done what it does. */
-static int prepare(struct pool *p, struct pool_task *t)
-{
-	struct conn *c = choose(p, t, is_idle);
-
-	if (c)
-		return conn_select(c, t->mailbox, t->access == POOL_WRITE);
-	if (is_connecting(p))
-		return 0;
-	if (may_connect(p)) {
-		pool_connect(p);
-		return 0;
-	}
-	c = choose(p, t, can_drain);
-	if (c) {
-		c->next = t->mailbox;
-		c->next_writable = t->access == POOL_WRITE;
-	}
-	return 0;
-}
-
-/* Makes one more connection ready for the mailbox's bulk tasks, if they are to have more. */
-static void spread_out(struct pool *p, struct mailbox *mailbox)
-{
-	const struct pool_task next = {.mailbox = mailbox, .access = POOL_READ};
-
-	if (has_all_lines(p, mailbox) || pool_bulk_lines(p, NULL) + 2 > p->max ||
-		is_selecting(p, &next))
-		return;
-	struct conn *c = choose(p, &next, is_idle);
-	if (c && c->mailbox != mailbox)
-		conn_select(c, mailbox, false);
-	else if (!c && !is_connecting(p) && may_connect(p))
-		pool_connect(p);
-}
-
-/* While bulk tasks run there is a connection without them, for whoever comes in between: he would
- * wait for megabytes otherwise, or for a login. */
-static void keep_spare(struct pool *p)
-{
-	LIST_FOREACH (pos, &p->conns) {
-		const struct conn *c = list_entry(pos, struct conn, link);
-		if (c->state != CONN_DEAD && c->bulk_count == 0)
-			return;
-	}
-	if (may_connect(p))
-		pool_connect(p);
-}
-
-/* True when the task left the waiting list. */
-static bool place(struct pool *p, struct pool_task *t)
-{
-	/* The tick comes by again. */
-	if (uv_now(p->loop) < t->not_before)
-		return false;
-	struct conn *c = choose_serving(p, t);
-	int err = 0;
-
-	if (c) {
-		list_remove(&t->link);
-		struct mailbox *mailbox = t->bulk ? t->mailbox : NULL;
-		conn_grant(c, t);
-		if (mailbox) {
-			spread_out(p, mailbox);
-			keep_spare(p);
-		}
-		return true;
-	}
-	if (coming(p, t))
-		return false;
-	if (t->mailbox)
-		err = prepare(p, t);
-	else if (!is_connecting(p) && may_connect(p))
-		pool_connect(p);
-	if (err < 0)
-		fail_task(t, err);
-	return err < 0;
 }
 
 static void add_counts(struct conn_counts *to, struct conn_counts more)
@@ -665,7 +449,7 @@ static void pool_run(struct pool *p)
 	list_splice(&todo, &p->waiting);
 	while (!list_empty(&todo)) {
 		struct pool_task *t = list_entry(todo.next, struct pool_task, link);
-		if (!place(p, t)) {
+		if (!place_try(p, t)) {
 			list_remove(&t->link);
 			list_append(&p->waiting, &t->link);
 		}

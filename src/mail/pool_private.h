@@ -1,4 +1,4 @@
-/* The insides of a pool, for pool.c and conn.c. */
+/* The insides of a pool, for pool.c, place.c and conn.c. */
 #ifndef MAIL_POOL_PRIVATE_H
 #define MAIL_POOL_PRIVATE_H
 
@@ -45,9 +45,21 @@ struct pool {
 
 /* Of all connections so far. */
 struct conn_counts pool_counts(const struct pool *p);
-/* Connections that carry bulk tasks: of one mailbox, or with NULL of all. */
-unsigned pool_bulk_lines(const struct pool *p, const struct mailbox *mailbox);
 /* As the server wrote them. */
 const char *pool_capability_words(const struct pool *p);
+/* Those that are not dead. */
+unsigned pool_conn_count(const struct pool *p);
+/* One more is allowed now. */
+bool pool_may_connect(const struct pool *p);
+/* Takes the task from the waiting list and tells it. */
+void pool_fail_task(struct pool_task *t, int err);
+
+/* --- place.c --- */
+
+/* Connections that carry bulk tasks: of one mailbox, or with NULL of all. */
+unsigned place_bulk_lines(const struct pool *p, const struct mailbox *mailbox);
+/* Grants the waiting task a connection, or fails it: true then, it has left the waiting list. Else
+ * sees to it that there will be one. */
+bool place_try(struct pool *p, struct pool_task *t);
 
 #endif

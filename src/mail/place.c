@@ -1,0 +1,218 @@
+/*
+ * Which connection a task goes to, and which are made or prepared for those that wait: who waits
+ * for an answer first, bulk tasks beside.
+ */
+#include "base/error.h"
+#include "mail/pool_private.h"
+
+/* Bulk tasks on one connection: enough to keep any line full. */
+#define BULK_DEPTH 12
+
+static bool takes_no_more(const struct conn *c)
+{
+	return conn_wants_compress(c) || conn_is_in_vain(c);
+}
+
+unsigned place_bulk_lines(const struct pool *p, const struct mailbox *mailbox)
+{
+	unsigned n = 0;
+
+	LIST_FOREACH (pos, &p->conns) {
+		const struct conn *c = list_entry(pos, struct conn, link);
+		n += c->bulk_count > 0 && (!mailbox || c->mailbox == mailbox);
+	}
+	return n;
+}
+
+static bool has_all_lines(const struct pool *p, const struct mailbox *mailbox)
+{
+	return place_bulk_lines(p, mailbox) >= spread_width(&p->spread);
+}
+
+static bool serves(const struct conn *c, const struct pool_task *t)
+{
+	if (c->state != CONN_READY || c->task_count >= POOL_DEPTH || takes_no_more(c))
+		return false;
+	if (t->bulk && c->bulk_count >= BULK_DEPTH)
+		return false;
+	if (t->bulk && c->bulk_count == 0 && has_all_lines(c->pool, t->mailbox))
+		return false;
+	if (t->access == POOL_NO_MAILBOX)
+		return true;
+	return c->mailbox == t->mailbox && !c->next &&
+	       (t->access != POOL_WRITE || c->selected.writable);
+}
+
+static bool idle(const struct conn *c)
+{
+	return c->state == CONN_READY && c->task_count == 0 && !c->next && !takes_no_more(c);
+}
+
+static bool is_connecting(const struct pool *p)
+{
+	LIST_FOREACH (pos, &p->conns)
+		if (list_entry(pos, struct conn, link)->state == CONN_CONNECTING)
+			return true;
+	return false;
+}
+
+static bool is_selecting(const struct pool *p, const struct pool_task *t)
+{
+	LIST_FOREACH (pos, &p->conns) {
+		const struct conn *c = list_entry(pos, struct conn, link);
+		if (c->state == CONN_SELECTING && c->mailbox == t->mailbox &&
+			(t->access != POOL_WRITE || c->selected.writable))
+			return true;
+	}
+	return false;
+}
+
+/* A pause for COMPRESS is under way that does not wait for bulk tasks: short. */
+static bool compresses_soon(const struct conn *c)
+{
+	return c->state == CONN_COMPRESSING || (c->bulk_count == 0 && conn_wants_compress(c));
+}
+
+/* Whether a connection is on its way to what the task needs. */
+static bool coming(const struct pool *p, const struct pool_task *t)
+{
+	LIST_FOREACH (pos, &p->conns) {
+		const struct conn *c = list_entry(pos, struct conn, link);
+		if (c->next && c->next == t->mailbox)
+			return true;
+		/* Bulk tasks wait for the connection that they are on, unless they go to one that
+		 * deflates. */
+		if (t->bulk && c->bulk_count > 0 && c->mailbox == t->mailbox && !takes_no_more(c))
+			return true;
+		if (compresses_soon(c) && (!t->mailbox || c->mailbox == t->mailbox))
+			return true;
+	}
+	return is_selecting(p, t);
+}
+
+/* What waits in front of a new task: a bulk task is far longer than any other. */
+static unsigned load(const struct conn *c)
+{
+	return c->task_count + c->bulk_count * POOL_DEPTH;
+}
+
+/* Among those that fit, the one with the least load; among idle ones the one that was unused
+ * longest. */
+static struct conn *choose(const struct pool *p, const struct pool_task *t,
+	bool (*fits)(const struct conn *, const struct pool_task *))
+{
+	struct conn *best = NULL;
+
+	LIST_FOREACH (pos, &p->conns) {
+		struct conn *c = list_entry(pos, struct conn, link);
+		if (!fits(c, t))
+			continue;
+		if (!best || load(c) < load(best) ||
+			(load(c) == load(best) && c->used < best->used))
+			best = c;
+	}
+	return best;
+}
+
+static bool is_idle(const struct conn *c, const struct pool_task *t)
+{
+	return idle(c);
+}
+
+static bool can_drain(const struct conn *c, const struct pool_task *t)
+{
+	return c->state == CONN_READY && !c->next;
+}
+
+/* Who waits for an answer does not stand in line behind bulk tasks: an idle connection is better,
+ * and one more is made ready for the next time. */
+static struct conn *choose_serving(struct pool *p, const struct pool_task *t)
+{
+	struct conn *c = choose(p, t, serves);
+
+	if (!c || c->bulk_count == 0 || t->bulk || !t->mailbox)
+		return c;
+	if (choose(p, t, is_idle) || is_selecting(p, t))
+		return NULL;
+	if (!is_connecting(p) && pool_may_connect(p))
+		pool_connect(p);
+	return c;
+}
+
+/* Puts the task's mailbox on a connection, at once or when it has done what it does. */
+static int prepare(struct pool *p, struct pool_task *t)
+{
+	struct conn *c = choose(p, t, is_idle);
+
+	if (c)
+		return conn_select(c, t->mailbox, t->access == POOL_WRITE);
+	if (is_connecting(p))
+		return 0;
+	if (pool_may_connect(p)) {
+		pool_connect(p);
+		return 0;
+	}
+	c = choose(p, t, can_drain);
+	if (c) {
+		c->next = t->mailbox;
+		c->next_writable = t->access == POOL_WRITE;
+	}
+	return 0;
+}
+
+/* Makes one more connection ready for the mailbox's bulk tasks, if they are to have more. */
+static void spread_out(struct pool *p, struct mailbox *mailbox)
+{
+	const struct pool_task next = {.mailbox = mailbox, .access = POOL_READ};
+
+	if (has_all_lines(p, mailbox) || place_bulk_lines(p, NULL) + 2 > p->max ||
+		is_selecting(p, &next))
+		return;
+	struct conn *c = choose(p, &next, is_idle);
+	if (c && c->mailbox != mailbox)
+		conn_select(c, mailbox, false);
+	else if (!c && !is_connecting(p) && pool_may_connect(p))
+		pool_connect(p);
+}
+
+/* While bulk tasks run there is a connection without them, for whoever comes in between: he would
+ * wait for megabytes otherwise, or for a login. */
+static void keep_spare(struct pool *p)
+{
+	LIST_FOREACH (pos, &p->conns) {
+		const struct conn *c = list_entry(pos, struct conn, link);
+		if (c->state != CONN_DEAD && c->bulk_count == 0)
+			return;
+	}
+	if (pool_may_connect(p))
+		pool_connect(p);
+}
+
+bool place_try(struct pool *p, struct pool_task *t)
+{
+	/* The tick comes by again. */
+	if (uv_now(p->loop) < t->not_before)
+		return false;
+	struct conn *c = choose_serving(p, t);
+	int err = 0;
+
+	if (c) {
+		list_remove(&t->link);
+		struct mailbox *mailbox = t->bulk ? t->mailbox : NULL;
+		conn_grant(c, t);
+		if (mailbox) {
+			spread_out(p, mailbox);
+			keep_spare(p);
+		}
+		return true;
+	}
+	if (coming(p, t))
+		return false;
+	if (t->mailbox)
+		err = prepare(p, t);
+	else if (!is_connecting(p) && pool_may_connect(p))
+		pool_connect(p);
+	if (err < 0)
+		pool_fail_task(t, err);
+	return err < 0;
+}
