@@ -143,12 +143,15 @@ class ServerError(Exception):
 
 
 def free_ports(count):
-    """Ports of 127.0.0.1 that nobody listened on a moment ago."""
-    with contextlib.ExitStack() as stack:
-        socks = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for sock in socks:
-            sock.bind(("127.0.0.1", 0))
-        return [sock.getsockname()[1] for sock in socks]
+    """Ports of 127.0.0.1 that nobody listened on a moment ago, and that the kernel gives to no client."""
+    found = []
+    while len(found) < count:
+        port = 10000 + secrets.randbelow(22768)
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            if port not in found:
+                found.append(port)
+    return found
 
 
 def openssl(*args):

@@ -166,8 +166,11 @@ def test_changes_of_mailboxes(server, mount):
     m = mount(server, "refresh=1")
     m.tolerate("cannot select a mailbox")
     new, renamed = server.box("New/Möbel"), server.box("Renamed/Möbel")
-    server.load([Mail(new, text(1), 1700000000)])
+    with server.client() as client:
+        client.create(new)
+        client.append(new, [Mail(new, text(1), 1700000000)])
     wait_until(server.names(lambda: os.path.isdir(place(server, m, new))), "the new mailbox", SECONDS)
+    wait_until(lambda: os.path.exists(place(server, m, new, 1)), "its message", SECONDS)
     assert m.read(tree.path_of(new, server.delimiter), 1) == text(1)
     server.rename(new, renamed)
     wait_until(server.names(lambda: os.path.isdir(place(server, m, renamed))), "its new name", SECONDS)
