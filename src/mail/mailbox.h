@@ -77,6 +77,7 @@ struct mailbox {
 	bool holes;        /* the server may have more below uidnext than is known here */
 	bool news;         /* the server told of something that is not known yet */
 	uint64_t told;     /* how often it did */
+	uint64_t told_at;  /* uv_hrtime of the last time, but by a SELECT of ours */
 	struct mailbox_status status;
 	uint32_t watched;    /* generation of the watching connection that tells of it */
 	struct list waiters; /* struct mailbox_wait */

@@ -592,7 +592,8 @@ static void on_conn(struct pool_task *t)
 
 	set_step(s, SYNC_CHECK);
 	s->by_noop = selected->asked < s->started;
-	s->told = s->mb->told;
+	/* What came after SELECT was sent may not be in its answer. */
+	s->told = s->mb->told - (!s->by_noop && s->mb->told_at > selected->asked);
 	/* SELECT gives the count and UIDNEXT anew: who agrees with both has lost nothing unseen. */
 	if (!s->by_noop && selected->uidnext != 0)
 		s->mb->doubt = false;
@@ -705,10 +706,16 @@ bool sync_agrees_with_status(const struct mailbox *mb)
 	       mailbox_count(mb) == mb->status.messages && mb->uidnext == mb->status.uidnext;
 }
 
-void sync_told(struct mailbox *mb)
+void sync_note_news(struct mailbox *mb)
 {
 	mb->news = true;
 	mb->told++;
+}
+
+void sync_told(struct mailbox *mb)
+{
+	sync_note_news(mb);
+	mb->told_at = uv_hrtime();
 }
 
 bool sync_is_fresh(const struct mailbox *mb)

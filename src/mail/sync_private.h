@@ -50,6 +50,8 @@ struct sync {
 	struct cache_message rows[SYNC_ROW_BATCH]; /* on their way to the cache */
 };
 
+/* As sync_told, of what the SELECT for a check says, which that check covers. */
+void sync_note_news(struct mailbox *mb);
 /* A row, with what is known already in place of what it does not say. */
 struct cache_message sync_merge_row(struct mailbox *mb, const struct imap_fetch *row, uint32_t uid);
 /* Into the mailbox, and on its way to the cache. */

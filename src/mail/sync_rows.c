@@ -73,7 +73,7 @@ int sync_on_selected(struct mailbox *mb, struct conn *conn)
 	}
 	if (mailbox_count(mb) != conn_exists(conn) || selected->uidnext == 0 ||
 		selected->uidnext != mb->uidnext)
-		sync_told(mb);
+		sync_note_news(mb);
 	return 0;
 }
 
@@ -129,7 +129,8 @@ static void not_found(struct mailbox *mb, uint32_t first, uint32_t last)
 	uidset_remove(&mb->sync->missing, first, last);
 }
 
-static void message_gone(struct mailbox *mb, const struct conn *conn, uint32_t uid)
+/* earlier: as SELECT tells, for the check that it is. */
+static void message_gone(struct mailbox *mb, const struct conn *conn, uint32_t uid, bool earlier)
 {
 	struct account *a = mb->account;
 
@@ -139,14 +140,17 @@ static void message_gone(struct mailbox *mb, const struct conn *conn, uint32_t u
 	if (mb->sync)
 		mb->sync->changed = true;
 	/* The check under way counts on a connection that may not know yet: once more. */
-	if (mb->sync && mb->sync->task.conn != conn)
+	if (mb->sync && mb->sync->task.conn != conn && earlier)
+		sync_note_news(mb);
+	else if (mb->sync && mb->sync->task.conn != conn)
 		sync_told(mb);
 	mailbox_touch(mb);
 	a->observer.on_message_gone(a->ctx, mb, uid);
 }
 
-static void on_vanished(struct mailbox *mb, const struct conn *conn, struct span set)
+static void on_vanished(struct mailbox *mb, const struct conn *conn, const struct imap_response *r)
 {
+	struct span set = r->words;
 	uint32_t first, last;
 
 	while (imap_set_next(&set, &first, &last)) {
@@ -154,7 +158,7 @@ static void on_vanished(struct mailbox *mb, const struct conn *conn, struct span
 		const struct cache_message *m = mailbox_after(mb, first - 1);
 		while (m && m->uid <= last) {
 			uint32_t uid = m->uid;
-			message_gone(mb, conn, uid);
+			message_gone(mb, conn, uid, r->earlier);
 			m = mailbox_after(mb, uid);
 		}
 	}
@@ -168,7 +172,7 @@ void sync_on_untagged(
 	if (r->kind == IMAP_FETCH) {
 		on_row(mb, conn, &r->fetch, uid);
 	} else if (r->kind == IMAP_EXPUNGE && uid) {
-		message_gone(mb, conn, uid);
+		message_gone(mb, conn, uid, false);
 	} else if (r->kind == IMAP_EXPUNGE) {
 		mb->doubt = true;
 		sync_told(mb);
@@ -176,7 +180,7 @@ void sync_on_untagged(
 			sync_start(mb);
 	} else if (r->kind == IMAP_VANISHED &&
 		   (!r->earlier || conn_selected(conn)->uidvalidity == mb->uidvalidity)) {
-		on_vanished(mb, conn, r->words);
+		on_vanished(mb, conn, r);
 	} else if (r->kind == IMAP_EXISTS && mb->complete && r->seq > mailbox_count(mb) &&
 		   !(mb->sync && mb->sync->task.conn == conn)) {
 		sync_told(mb);

@@ -2,6 +2,7 @@
 import os
 import re
 import threading
+import time
 
 import pytest
 
@@ -254,3 +255,22 @@ def test_idle_is_renewed(world, tmp_path):
         uid = server.append("INBOX", b"22")
         wait_until(lambda: os.path.lexists(m.root / "INBOX" / str(uid)), "it tells still")
 
+
+
+def test_news_during_our_own_select():
+    """What came after SELECT was answered, and before we saw that, is looked for once more."""
+    with FakeImap({"INBOX": [b"1"]}, capabilities=FEW) as server, mount(server, says=None, refresh=3) as m:
+        begun = []
+
+        def deliver(_):
+            begun.append(len(server.commands))
+            server.append("INBOX", b"22")
+            time.sleep(0.5)  # the connection in IDLE tells of it
+            return b""
+        assert uids(m.root / "INBOX") == [1]
+        server.wait_idle()
+        server.rule("EXAMINE", before_ok=deliver, times=1)
+        server.wait(lambda: begun and "NOOP" in server.names()[begun[0]:])
+        # Not only when all is looked at again.
+        assert "LIST" not in server.names()[begun[0]:]
+        wait_until(lambda: os.path.lexists(m.root / "INBOX" / "2"), "it is there")
