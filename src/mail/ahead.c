@@ -28,6 +28,8 @@
 #define CANDIDATES 4
 #define WINDOW_MIN (1u << 20)
 #define BATCH_MIN (256u << 10)
+/* Batches under way, at most: more would stand in line before anything else in the mailbox. */
+#define BATCHES_AHEAD 8u
 /* Octets from one message that is kept back to the next. */
 #define KEEP_MIN (128u << 10)
 #define KEEP_MAX (512u << 10)
@@ -278,7 +280,9 @@ static void extend(struct stream *s)
 	struct cache_counts counts;
 	uint64_t most = s->window / 4;
 
-	if (most > BULK_OCTETS_MAX)
+	if (most > BULK_OCTETS_MAX && s->window / BATCHES_AHEAD > BULK_OCTETS_MAX)
+		most = s->window / BATCHES_AHEAD;
+	else if (most > BULK_OCTETS_MAX)
 		most = BULK_OCTETS_MAX;
 	else if (most < BATCH_MIN)
 		most = BATCH_MIN;

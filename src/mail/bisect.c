@@ -12,8 +12,8 @@
 /* A list that is not longer is asked for at once. */
 #define LIST_CHEAP 8192
 
-/* A stretch that holds less at the server than here: numbers first..end-1 there, rows
- * row..row_end-1 here. */
+/* A stretch that holds less at the server than here, or whose ends are in question: numbers
+ * first..end-1 there, rows row..row_end-1 here. */
 struct gap {
 	uint32_t first, end;
 	size_t row, row_end;

@@ -12,10 +12,11 @@
 
 /* Octets of bodies in memory; beyond it those that are in the cache, or that nobody waits for, go.
  */
-#define MEMORY_MAX (24u << 20)
-/* Chunks of a window at most; and windows, of whatever size, that are to be under way ahead of a
- * reader. */
+#define MEMORY_MAX (48u << 20)
+/* Chunks of a window that a reader waits for, and of one ahead of him; the latter are so many at
+ * least, where he goes on. */
 #define WINDOW_CHUNKS 4u
+#define WINDOW_CHUNKS_AHEAD 16u
 #define WINDOWS_AHEAD 4u
 /* Who begins with a read of so many octets does not just look at the header. */
 #define READ_LARGE (128u << 10)
@@ -312,12 +313,18 @@ static bool missing(struct body *b, uint32_t index)
 	return !c || (!c->whole && !c->fetching);
 }
 
-/* Starts windows for what is missing from first to last (chunks). */
+/* Starts windows for what is missing from first to last (chunks). bulk: ahead of the reader, and no
+ * further than to what is in the cache, which is at hand when he comes to it. */
 static void fetch_range(struct body *b, uint64_t first, uint64_t last, uint32_t window, bool bulk)
 {
 	for (uint64_t i = first; i <= last && i <= UINT32_MAX; i++) {
-		if (!missing(b, (uint32_t)i) || find_chunk(b, (uint32_t)i))
+		if (!missing(b, (uint32_t)i))
 			continue;
+		if (find_chunk(b, (uint32_t)i)) {
+			if (bulk)
+				return;
+			continue;
+		}
 		uint32_t count = 1;
 		while (count < window && i + count <= last && missing(b, (uint32_t)(i + count)))
 			count++;
@@ -362,6 +369,8 @@ static void fetch(struct body *b, uint64_t offset, size_t size)
 		return;
 	uint64_t wanted = (offset + size + more) / CACHE_CHUNK;
 	window = (uint32_t)(more / CACHE_CHUNK / WINDOWS_AHEAD);
+	if (window > WINDOW_CHUNKS_AHEAD)
+		window = WINDOW_CHUNKS_AHEAD;
 	/* Whole windows, not a chunk each time that the reader moved by one. */
 	wanted = wanted < end ? wanted / window * window : end;
 	fetch_range(b, needed + 1, wanted, window, true);

@@ -239,16 +239,23 @@ static void note_round_trip(struct conn *c)
 }
 
 /* Whether deflate pays is found out first, with one connection. */
-static bool deflate_is_open(const struct pool *p)
+static bool deflate_is_open(const struct conn *c)
 {
-	return p->options.compress == POOL_COMPRESS_AUTO && !p->compress_refused &&
-	       (p->capabilities & IMAP_CAP_COMPRESS_DEFLATE) && p->deflate < DEFLATE_PAYS;
+	const struct pool *p = c->pool;
+	const struct line_rate *r = &c->line_rate;
+
+	if (p->options.compress != POOL_COMPRESS_AUTO || p->compress_refused ||
+		!(p->capabilities & IMAP_CAP_COMPRESS_DEFLATE))
+		return false;
+	return p->deflate == DEFLATE_TRIED ||
+	       (p->deflate == DEFLATE_UNTRIED && (r->samples < 2 || line_rate_is_slow(r)));
 }
 
 /* One connection is kept for who reads just one message. */
-static void note_spread(struct pool *p, size_t octets)
+static void note_spread(const struct conn *c, size_t octets)
 {
-	bool busy = !deflate_is_open(p) && place_bulk_lines(p, NULL) > 0;
+	struct pool *p = c->pool;
+	bool busy = !deflate_is_open(c) && place_bulk_lines(p, NULL) > 0;
 
 	if (spread_note(&p->spread, octets, busy, p->max > 2 ? p->max - 1 : 1, uv_now(p->loop)))
 		log_debug("read-ahead by %u connections, after %llu octets a second",
@@ -292,7 +299,7 @@ static void on_data(void *ctx, struct span data)
 	note_round_trip(c);
 	imap_session_feed(c->session, data, now(c));
 	note_rate(c, data.n);
-	note_spread(c->pool, data.n);
+	note_spread(c, data.n);
 	if (c->mailbox)
 		c->pool->events.on_batch(c->pool->ctx, c->mailbox);
 }

@@ -1,5 +1,5 @@
-/* One connection: a stream, a session on it, and the mailbox that is selected. Known to pool.c
- * only. */
+/* One connection: a stream, a session on it, and the mailbox that is selected. Known to
+ * pool.c and place.c only. */
 #ifndef MAIL_CONN_H
 #define MAIL_CONN_H
 

@@ -8,7 +8,7 @@
 /* A window that is not known yet; and its bounds: readers are uneven, and memory is finite. */
 #define WINDOW_UNKNOWN (8u << 20)
 #define WINDOW_LEAST (4u << 20)
-#define WINDOW_MOST (64u << 20)
+#define WINDOW_MOST (32u << 20)
 
 static uint64_t a_second(uint64_t octets, uint64_t milliseconds)
 {

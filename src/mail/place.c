@@ -1,6 +1,7 @@
 /*
- * Which connection a task goes to, and which are made or prepared for those that wait: who waits
- * for an answer first, bulk tasks beside.
+ * Which connection a task goes to: one that has its mailbox, else an idle one, else a new one is
+ * made, else the least busy one is drained for it, so that a stream of tasks for one mailbox cannot
+ * starve another. Bulk tasks keep to as few as are fast, and one is kept free of them.
  */
 #include "base/error.h"
 #include "mail/pool_private.h"
@@ -24,18 +25,32 @@ unsigned place_bulk_lines(const struct pool *p, const struct mailbox *mailbox)
 	return n;
 }
 
-static bool has_all_lines(const struct pool *p, const struct mailbox *mailbox)
+/* Whether bulk tasks of the mailbox, the connection's or to be, may go to it: as wide as they are
+ * spread, on the busiest, and so that one connection is left for others. */
+static bool may_carry(const struct conn *c, const struct mailbox *mailbox)
 {
-	return place_bulk_lines(p, mailbox) >= spread_width(&p->spread);
+	const struct pool *p = c->pool;
+	bool before = true;
+	unsigned others = 0;
+
+	LIST_FOREACH (pos, &p->conns) {
+		const struct conn *d = list_entry(pos, struct conn, link);
+		before &= d != c;
+		if (d == c || d->bulk_count == 0 || d->mailbox != mailbox || takes_no_more(d))
+			continue;
+		others += d->bulk_count > c->bulk_count ||
+			  (d->bulk_count == c->bulk_count && before);
+	}
+	if (others == 0 || c->bulk_count > 0)
+		return others < spread_width(&p->spread);
+	return others < spread_width(&p->spread) && place_bulk_lines(p, NULL) + 2 <= p->max;
 }
 
 static bool serves(const struct conn *c, const struct pool_task *t)
 {
 	if (c->state != CONN_READY || c->task_count >= POOL_DEPTH || takes_no_more(c))
 		return false;
-	if (t->bulk && c->bulk_count >= BULK_DEPTH)
-		return false;
-	if (t->bulk && c->bulk_count == 0 && has_all_lines(c->pool, t->mailbox))
+	if (t->bulk && (c->bulk_count >= BULK_DEPTH || !may_carry(c, t->mailbox)))
 		return false;
 	if (t->access == POOL_NO_MAILBOX)
 		return true;
@@ -164,14 +179,20 @@ static int prepare(struct pool *p, struct pool_task *t)
 static void spread_out(struct pool *p, struct mailbox *mailbox)
 {
 	const struct pool_task next = {.mailbox = mailbox, .access = POOL_READ};
+	bool one_more = place_bulk_lines(p, mailbox) < spread_width(&p->spread) &&
+			place_bulk_lines(p, NULL) + 2 <= p->max;
 
-	if (has_all_lines(p, mailbox) || place_bulk_lines(p, NULL) + 2 > p->max ||
-		is_selecting(p, &next))
+	if (!one_more || is_selecting(p, &next))
 		return;
+	LIST_FOREACH (pos, &p->conns) {
+		const struct conn *c = list_entry(pos, struct conn, link);
+		if (idle(c) && c->mailbox == mailbox)
+			return;
+	}
 	struct conn *c = choose(p, &next, is_idle);
-	if (c && c->mailbox != mailbox)
+	if (c)
 		conn_select(c, mailbox, false);
-	else if (!c && !is_connecting(p) && pool_may_connect(p))
+	else if (!is_connecting(p) && pool_may_connect(p))
 		pool_connect(p);
 }
 

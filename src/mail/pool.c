@@ -1,8 +1,6 @@
 /*
  * Scheduling is one loop over the waiting tasks, oldest first, run once per turn of the event loop
- * after something changed. A task goes to a connection that has its mailbox, else to an idle one,
- * else a new one is made, else the least busy one is drained for it, so that a stream of tasks for
- * one mailbox cannot starve another.
+ * after something changed: see place.c.
  */
 #include "mail/pool.h"
 
@@ -245,10 +243,12 @@ void pool_on_conn_ready(struct conn *c)
 	bool was_shaken = p->shaken;
 	p->shaken = false;
 	c->ready_at = uv_now(p->loop);
-	/* Beside others the line may be busy, so that this one's was longer. */
+	/* The only one: the line may be another than before. */
 	if (pool_conn_count(p) == 1)
 		p->spread = (struct spread){0};
-	if (pool_conn_count(p) == 1 || c->round_trip < p->round_trip)
+	/* Beside others the line may be busy, so that this one's was longer. 0: not known. */
+	if (c->round_trip != 0 &&
+		(pool_conn_count(p) == 1 || p->round_trip == 0 || c->round_trip < p->round_trip))
 		p->round_trip = c->round_trip;
 	p->backoff = (struct backoff){0};
 	p->down_since = 0;
@@ -333,7 +333,7 @@ void pool_on_conn_dead(struct conn *c, int err, const char *text)
 			p->events.on_first(p->ctx, err, text);
 		} else {
 			note_failure(p, c, err, text);
-			if (err == ERR_AUTH)
+			if (err == ERR_AUTH && ready_count(p) == 0)
 				fail_waiting(p, NULL, err, UINT64_MAX);
 		}
 	}

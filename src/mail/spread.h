@@ -13,14 +13,13 @@
 #include <stdint.h>
 
 struct spread {
-	unsigned more;            /* connections besides the first */
-	bool decided;             /* one more would not help */
-	unsigned samples;         /* with this many connections */
-	bool busy;                /* bulk tasks were under way at `at` */
-	uint64_t at;              /* milliseconds, of the last octets */
-	uint64_t octets, elapsed; /* of the sample so far; milliseconds */
-	uint64_t rate,
-		rate_fewer; /* octets a second: of the last sample, and with one connection fewer */
+	unsigned more;             /* connections besides the first */
+	bool decided;              /* one more would not help */
+	unsigned samples;          /* with this many connections */
+	bool busy;                 /* bulk tasks were under way at `at` */
+	uint64_t at;               /* milliseconds, of the last octets */
+	uint64_t octets, elapsed;  /* of the sample so far; milliseconds */
+	uint64_t rate, rate_fewer; /* octets a second: the best with so many, and with one fewer */
 };
 
 /* Octets arrived, on whatever connection. busy: bulk tasks are under way. most: connections that

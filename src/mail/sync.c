@@ -7,9 +7,10 @@
  *           one that went lowers the count). With QRESYNC, SELECT has told what vanished before
  *   sample  in an account that is new: the first few messages, so that their sizes are proved
  *           before the others are shown
- *   fetch   the attributes of all UIDs from UIDNEXT on
- *   bisect  only if there are fewer messages there than here: samples of sequence numbers find
- *           what went, see bisect.h
+ *   fetch   the attributes of the last message that is known and of all behind it, so that its
+ *           number there tells whether all came
+ *   bisect  only if there are fewer messages there than here, or not all came: samples of
+ *           sequence numbers find what went, see bisect.h
  *   search  only if that is no proof, or costs more: the set of all UIDs tells
  *   fill    attributes of UIDs that search named and nobody knew
  *
@@ -293,7 +294,7 @@ static uint32_t *known_uids(const struct mailbox *mb, size_t *n)
 	return uids;
 }
 
-/* The rest of the check, when all from UIDNEXT on is known. Where the mailbox was complete before,
+/* The rest of the check, when all that is new was asked for. Where the mailbox was complete before,
  * the server has nothing else that is not known, which is what samples need. */
 static void prove(struct sync *s)
 {

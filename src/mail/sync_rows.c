@@ -110,7 +110,7 @@ static void on_row(
 	if (same(old, &m))
 		return;
 	/* So Dovecot writes one that was expunged a moment ago, before it says so. */
-	if (old && row->has_size && row->size == 0)
+	if (old && size_is_said(old) && row->has_size && row->size == 0)
 		return;
 	/* Two sizes for one message. */
 	if (old && size_is_said(old) && old->size != m.size) {

@@ -161,7 +161,7 @@ def test_guardian_killed():
     with FakeImap(account()) as server, mount(server, says=["the guardian was killed"]) as m:
         os.kill(guardian_of(m.pid), signal.SIGKILL)
         m.wait_said("warning: the guardian was killed")
-        assert guardian_of(m.pid) is None
+        wait_until(lambda: guardian_of(m.pid) is None, "it is reaped")
         assert m.root.joinpath("INBOX", "8").read_bytes() == b"Subject: 8\r\n\r\n"
         os.kill(m.pid, signal.SIGTERM)
         m.finished(0)

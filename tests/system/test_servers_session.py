@@ -219,6 +219,27 @@ def test_too_many_connections(limit, said):
             assert results == [None] * 4
 
 
+def test_more_connections_refused_by_login():
+    """A NO to the login of one more means that those there are have to do, not that the password is wrong."""
+    with FakeImap(ACCOUNT) as server:
+        server.rule("AUTHENTICATE", skip=1, reply=b"NO Login failed.")
+        held = server.rule("EXAMINE", match=rb"INBOX", stall=True)
+        with mount(server, says=None) as m:
+            found = []
+            readers = [threading.Thread(target=lambda name=name: found.append(errno_of(os.listdir, m.root / name)))
+                       for name in ACCOUNT]
+            readers[0].start()
+            server.wait(lambda: held.hits)
+            readers[1].start()
+            # The first, that for watching, and one more.
+            server.wait(lambda: server.names().count("AUTHENTICATE") >= 3)
+            time.sleep(0.1)  # until that NO was heard
+            held.release()
+            for reader in readers:
+                reader.join()
+            assert found == [None, None]
+
+
 # Silence
 
 @pytest.mark.parametrize("flags, rule", [

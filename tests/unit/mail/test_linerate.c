@@ -97,11 +97,11 @@ static void test_round_trips(void **state)
 
 static void test_window(void **state)
 {
-	/* 180 MB/s over 50 ms hold 9 MB. */
-	assert_int_equal(line_window(180000000, 50000000), 36000000);
+	/* 120 MB/s over 50 ms hold 6 MB. */
+	assert_int_equal(line_window(120000000, 50000000), 24000000);
 	/* The bounds, and what is not known. */
 	assert_int_equal(line_window(12500000, 50000000), 4 << 20);
-	assert_int_equal(line_window(UINT64_MAX, 3000000000), 64 << 20);
+	assert_int_equal(line_window(UINT64_MAX, 3000000000), 32 << 20);
 	assert_int_equal(line_window(0, 50000000), line_window(180000000, 0));
 }
 
