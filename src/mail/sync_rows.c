@@ -98,6 +98,9 @@ static void on_row(
 	/* Not what a check asked for: flags, a body. */
 	if (!s || uid == 0 || (!row->has_size && !row->has_date))
 		return;
+	/* It was known when it was asked for, and was removed since. */
+	if (!mailbox_find(mb, uid) && s->step == SYNC_FETCH && uid <= s->anchor)
+		return;
 	if (!mailbox_find(mb, uid) && !may_be_new(s, conn, row->seq, uid)) {
 		mb->doubt |= s->step != SYNC_FILL;
 		return;

@@ -274,3 +274,17 @@ def test_news_during_our_own_select():
         # Not only when all is looked at again.
         assert "LIST" not in server.names()[begun[0]:]
         wait_until(lambda: os.path.lexists(m.root / "INBOX" / "2"), "it is there")
+
+
+def test_removed_while_it_is_looked_at():
+    """The row of a message that was removed through another connection meanwhile does not bring it back."""
+    with FakeImap({"INBOX": [b"1", b"22", b"333"]}, capabilities=FEW) as server, \
+            mount(server, says=None, refresh=3600) as m:
+        assert uids(m.root / "INBOX") == [1, 2, 3]
+        server.wait_idle()
+        row = b'* %d FETCH (UID %d RFC822.SIZE %d INTERNALDATE "17-Jul-2023 12:30:05 +0200")\r\n'
+        rule = server.rule("UID FETCH", match=rb" 3:\*", times=1, action=lambda _: os.unlink(m.root / "INBOX" / "3"),
+                           raw=row % (3, 3, 3) + row % (4, 4, 4) + b"{tag} OK done\r\n")
+        server.append("INBOX", b"4444")
+        wait_until(lambda: os.path.lexists(m.root / "INBOX" / "4"), "the new one")
+        assert rule.hits and uids(m.root / "INBOX") == [1, 2, 4]
