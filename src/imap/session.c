@@ -579,6 +579,11 @@ bool imap_session_is_midway(const struct imap_session *s)
 	return imap_framer_is_midway(s->framer);
 }
 
+bool imap_session_is_next(const struct imap_session *s, const struct imap_command *c)
+{
+	return s->flight.next == &c->link;
+}
+
 unsigned imap_session_pending(const struct imap_session *s)
 {
 	return s->pending;

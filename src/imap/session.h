@@ -121,6 +121,9 @@ bool imap_session_enabled(const struct imap_session *s, uint32_t capability);
 uint32_t imap_session_exists(const struct imap_session *s);
 /* The server has begun a response and owes the rest of it. */
 bool imap_session_is_midway(const struct imap_session *s);
+/* The command was sent before all others that are not completed: servers answer in order, so what
+ * does not say what it answers is most likely its. */
+bool imap_session_is_next(const struct imap_session *s, const struct imap_command *c);
 /* Commands submitted and not completed. */
 unsigned imap_session_pending(const struct imap_session *s);
 

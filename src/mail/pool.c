@@ -522,6 +522,11 @@ void pool_submit(struct pool_task *t, struct imap_command *c)
 	imap_session_submit(t->conn->session, c, uv_now(t->conn->pool->loop));
 }
 
+bool pool_is_next(const struct pool_task *t, const struct imap_command *c)
+{
+	return imap_session_is_next(t->conn->session, c);
+}
+
 uint64_t pool_window(const struct pool *p)
 {
 	return line_window(p->line_rate, p->round_trip);

@@ -137,6 +137,8 @@ void pool_forget_mailbox(struct pool *p, struct mailbox *mailbox, int err);
 
 /* For granted tasks. */
 void pool_submit(struct pool_task *t, struct imap_command *c);
+/* Whether what does not say which command it answers is most likely this one's. */
+bool pool_is_next(const struct pool_task *t, const struct imap_command *c);
 /* IDLE (imap_session_end_idle, imap_session_tells) on a granted task's connection. */
 void pool_end_idle(struct pool_task *t);
 bool pool_tells(const struct pool_task *t);

@@ -89,7 +89,7 @@ void prove_end(struct prover *p, struct search *s, int err)
 		err = ERR_STALE;
 	else if (!m)
 		err = ERR_GONE;
-	else if (err == 0)
+	else if (err == 0 && !(m->flags & CACHE_SIZE_PROVED))
 		size_pin(mb, m, s->probe.low);
 	else if (err == ERR_REFUSED)
 		m->flags |= MESSAGE_UNPROVABLE;

@@ -213,7 +213,10 @@ static void on_untagged(struct pool_task *t, const struct imap_response *r, uint
 		p->got = 0;
 		break;
 	case IMAP_BODY_INLINE:
-		p->answered = is_from_here(q, &r->fetch) || r->fetch.body.n == 0;
+		/* Past the end some say nothing without saying where. */
+		p->answered = is_from_here(q, &r->fetch) ||
+			      (!r->fetch.has_origin && r->fetch.body.n == 0 &&
+				      pool_is_next(t, &q->command));
 		p->got = r->fetch.body.n;
 		break;
 	case IMAP_BODY_STREAMED:

@@ -219,6 +219,8 @@ static void on_row(struct window *w, const struct imap_fetch *row, uint32_t uid)
 	case IMAP_BODY_INLINE:
 		if (w->begun || uid != w->uid || (row->has_origin && row->origin != w->start))
 			break;
+		if (!row->has_origin && !pool_is_next(&w->task, &w->command))
+			break;
 		w->begun = w->uid_said = w->ended = true;
 		w->origin_said = row->has_origin;
 		interpret(w, row->body.n);

@@ -10,7 +10,7 @@ import pytest
 
 from mounting import wait_until
 from servers import FakeImap, errno_of, mount, noise
-from test_servers_bodies import CHUNK, LIAR, UNREADABLE, body_fetches
+from test_servers_bodies import CHUNK, LIAR, UNREADABLE, body_fetches, cat
 
 # Around a page, a chunk, and several.
 BODIES = dict(enumerate([
@@ -280,6 +280,19 @@ def test_size_restated():
         sizes = {int(e.name): e.stat().st_size for e in os.scandir(m.root / "INBOX")}
         assert sizes == {uid: len(body) for uid, body in MANY.items()}
         m.wait_said(LIAR)
+
+
+@pytest.mark.parametrize("empty", [b'""', b"NIL"])
+def test_empty_from_elsewhere(empty):
+    """What another command found past the end of a message says nothing of where that is."""
+    body = noise(300_000)
+    for skip in range(14):
+        with serve({1: body}, size=lambda uid, size: size * 3 + 1000) as server:
+            with mount(server, sizes="verify", says=[LIAR]) as m:
+                server.rule("UID FETCH", match=rb"BODY", skip=skip, times=1,
+                            before=b"* 1 FETCH (UID 1 BODY[]<900000> %s)\r\n" % empty)
+                assert (m.root / "INBOX" / "1").stat().st_size == len(body), skip
+                assert cat(m.root / "INBOX" / "1") == body
 
 
 def test_size_of_what_was_expunged():
