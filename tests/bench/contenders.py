@@ -225,7 +225,9 @@ class Imapfs:
         shutil.rmtree(target)
 
     def large(self, _):
+        # Its mailbox was listed, as that of the raw FETCH is selected.
         with Mount(self.lab) as mount:
+            mount.timed("ls", os.path.join(mount.path, BOX))
             self.measure(mount, "large-cold", "cat", os.path.join(mount.path, BOX, self.lab.large))
         shutil.rmtree(mount.cache)
 
