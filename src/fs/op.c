@@ -12,8 +12,8 @@
 #include "fs/private.h"
 
 #define INTERRUPT_GRACE 1000
-/* Milliseconds in which the kernel sends what it held back. */
-#define LATE_TIME 250
+/* Milliseconds in which the kernel sends what it held back, also on a busy machine. */
+#define LATE_TIME 1000
 
 static void on_interrupt(fuse_req_t req, void *data)
 {

@@ -243,9 +243,12 @@ void pool_on_conn_ready(struct conn *c)
 	bool was_shaken = p->shaken;
 	p->shaken = false;
 	c->ready_at = uv_now(p->loop);
-	/* The only one: the line may be another than before. */
-	if (pool_conn_count(p) == 1)
+	/* The only one: the line may be another than before, or the server was restarted. */
+	if (pool_conn_count(p) == 1) {
 		p->spread = (struct spread){0};
+		p->max = p->options.connections;
+		p->max_until = 0;
+	}
 	/* Beside others the line may be busy, so that this one's was longer. 0: not known. */
 	if (c->round_trip != 0 &&
 		(pool_conn_count(p) == 1 || p->round_trip == 0 || c->round_trip < p->round_trip))

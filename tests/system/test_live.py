@@ -25,7 +25,7 @@ def fixture_server(start_server):
 
 def tolerate_trouble(m):
     """What a user must know of a server that went away and came back."""
-    m.tolerate(r"localhost:\d+: |localhost: connected again|took longer than")
+    m.tolerate(r"localhost:\d+: |localhost: connected again|took longer than|going on with")
 
 
 def test_delivered_and_expunged(server, mount):
