@@ -2,7 +2,6 @@
 import os
 import re
 import threading
-import time
 
 import pytest
 
@@ -256,16 +255,19 @@ def test_idle_is_renewed(world, tmp_path):
         wait_until(lambda: os.path.lexists(m.root / "INBOX" / str(uid)), "it tells still")
 
 
-
 def test_news_during_our_own_select():
     """What came after SELECT was answered, and before we saw that, is looked for once more."""
     with FakeImap({"INBOX": [b"1"]}, capabilities=FEW) as server, mount(server, says=None, refresh=3) as m:
         begun = []
 
+        def heard():
+            return int(re.search(rb" watch: .* (\d+) in, ", m.read(".imapfs", "status"))[1])
+
         def deliver(_):
             begun.append(len(server.commands))
+            before = heard()
             server.append("INBOX", b"22")
-            time.sleep(0.5)  # the connection in IDLE tells of it
+            wait_until(lambda: heard() > before, "the connection in IDLE tells of it")
             return b""
         assert uids(m.root / "INBOX") == [1]
         server.wait_idle()

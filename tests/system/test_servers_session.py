@@ -233,7 +233,7 @@ def test_more_connections_refused_by_login():
             readers[1].start()
             # The first, that for watching, and one more.
             server.wait(lambda: server.names().count("AUTHENTICATE") >= 3)
-            time.sleep(0.1)  # until that NO was heard
+            m.wait_said("going on with 1 connections")
             held.release()
             for reader in readers:
                 reader.join()
