@@ -444,7 +444,8 @@ static void pool_run(struct pool *p)
 	if (p->options.offline && !p->first_told) {
 		p->first_told = true;
 		go_down(p, ERR_NET);
-		p->events.on_first(p->ctx, ERR_NET, "offline");
+		if (p->events.on_first)
+			p->events.on_first(p->ctx, ERR_NET, "offline");
 	}
 	resume_drained(p);
 	/* Granting may start new tasks and end others: walk over a list that nobody else appends

@@ -362,15 +362,19 @@ def test_mount_of_an_unknown_account_without_server(server, line, mount, fault):
     assert len(m.said().splitlines()) == 1
 
 
-def test_option_offline(server, line, mount):
-    """Nor is a password needed."""
-    m = fill(server, mount, port=line.port)
+def test_option_offline(server, line, mount, world):
+    """Nor is a password needed. It goes on for hours."""
+    m = fill(server, mount, port=line.port, environment=world.environment)
     line.ask("reset")
     m.command = [re.sub("passfile=[^,]*", "passfile=/nowhere,offline", word) for word in m.command]
     m.start()
     check_known(m, AT_ONCE)
     check_unknown(m, AT_ONCE)
     assert status(m, "state") == "offline"
+    for seconds in (1, 10, 90, 3600):
+        world.wait(seconds)
+        check_known(m, AT_ONCE)
+        check_unknown(m, AT_ONCE)
     for call in (lambda: os.unlink(m.path("INBOX", 3)), lambda: os.mkdir(m.path("new"))):
         assert timed(call)[0] == errno.EROFS
     assert os.statvfs(m.point).f_flag & os.ST_RDONLY
