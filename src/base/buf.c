@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/error.h"
 
 void buf_init(struct buf *b, size_t max)
@@ -34,11 +35,9 @@ void buf_finish(struct buf *b)
  * realloc: it would leave a copy of a secret behind. */
 static int grow(struct buf *b, size_t need)
 {
-	size_t cap = b->cap ? b->cap : 64;
+	size_t cap = need < SIZE_MAX ? array_room(b->cap, need + 1, 1) : 0;
+	char *memory = cap ? malloc(cap) : NULL;
 
-	while (cap < need + 1)
-		cap = cap > SIZE_MAX / 2 ? need + 1 : cap * 2;
-	char *memory = malloc(cap);
 	if (!memory)
 		return ERR_NOMEM;
 	if (b->len)

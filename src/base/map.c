@@ -1,9 +1,10 @@
 #include "base/map.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 
-#include "base/mem.h"
+#include "base/array.h"
 
 void map_init(struct map *m)
 {
@@ -46,8 +47,9 @@ static void grow(struct map *m)
 {
 	struct map old = *m;
 
-	m->cap = old.cap ? old.cap * 2 : 16;
-	m->slots = mem_zalloc(m->cap * sizeof(*m->slots));
+	m->cap = 0;
+	m->slots = array_grow(NULL, &m->cap, old.cap + 1, sizeof(*m->slots));
+	memset(m->slots, 0, m->cap * sizeof(*m->slots));
 	for (size_t i = 0; i < old.cap; i++)
 		if (old.slots[i].value)
 			*find(m, old.slots[i].key) = old.slots[i];

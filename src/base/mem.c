@@ -7,7 +7,7 @@
 
 #include "base/log.h"
 
-static void *check(void *p)
+void *mem_check(void *p)
 {
 	if (!p) {
 		log_error("out of memory");
@@ -18,17 +18,17 @@ static void *check(void *p)
 
 void *mem_alloc(size_t n)
 {
-	return check(malloc(n ? n : 1));
+	return mem_check(malloc(n ? n : 1));
 }
 
 void *mem_zalloc(size_t n)
 {
-	return check(calloc(1, n ? n : 1));
+	return mem_check(calloc(1, n ? n : 1));
 }
 
 void *mem_resize(void *p, size_t count, size_t size)
 {
-	return check(reallocarray(p, count ? count : 1, size));
+	return mem_check(reallocarray(p, count ? count : 1, size));
 }
 
 char *mem_copy(const void *p, size_t n)
@@ -54,5 +54,5 @@ char *mem_printf(const char *format, ...)
 	va_start(args, format);
 	int n = vasprintf(&s, format, args);
 	va_end(args);
-	return check(n < 0 ? NULL : s);
+	return mem_check(n < 0 ? NULL : s);
 }

@@ -8,6 +8,8 @@
 
 #include <stddef.h>
 
+/* p, unless it is NULL: then memory is out. */
+void *mem_check(void *p);
 void *mem_alloc(size_t n);
 void *mem_zalloc(size_t n);
 /* As realloc, for count elements of size octets. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/array.h"
 #include "base/mem.h"
 #include "cache/internal.h"
 
@@ -234,13 +235,11 @@ static int load_block(
 
 	if (n < 0)
 		return SQLITE_CORRUPT;
-	if (job->n + (size_t)n > *room) {
-		*room = *room ? *room * 2 : 8 * BLOCK;
-		job->data = mem_resize(job->data, *room, sizeof(struct cache_message));
-	}
-	if (n > 0)
-		memcpy((struct cache_message *)job->data + job->n, packed,
-			(size_t)n * sizeof(struct cache_message));
+	if (n == 0)
+		return 0;
+	job->data = array_grow(job->data, room, job->n + (size_t)n, sizeof(struct cache_message));
+	memcpy((struct cache_message *)job->data + job->n, packed,
+		(size_t)n * sizeof(struct cache_message));
 	job->n += (size_t)n;
 	return 0;
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/error.h"
 
 #define BLOCK_SIZE 128
@@ -107,14 +108,11 @@ uint32_t imap_seqmap_exists(const struct imap_seqmap *m)
 
 static int make_room(struct imap_seqmap *m)
 {
-	if (m->count < m->cap)
-		return 0;
-	size_t cap = m->cap ? m->cap * 2 : 8;
-	struct block *blocks = reallocarray(m->blocks, cap, sizeof(*blocks));
+	struct block *blocks = array_try_grow(m->blocks, &m->cap, m->count + 1, sizeof(*blocks));
+
 	if (!blocks)
 		return ERR_NOMEM;
 	m->blocks = blocks;
-	m->cap = cap;
 	return 0;
 }
 

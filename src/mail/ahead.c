@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/array.h"
 #include "base/mem.h"
 #include "mail/account.h"
 #include "mail/body_private.h"
@@ -84,8 +85,8 @@ static struct mark *mark_at(const struct stream *s, size_t i)
 static void push_mark(struct stream *s, struct mark mark)
 {
 	if (s->mark_count == s->mark_cap) {
-		size_t cap = s->mark_cap ? s->mark_cap * 2 : 256;
-		struct mark *marks = mem_alloc(cap * sizeof(*marks));
+		size_t cap = 0;
+		struct mark *marks = array_grow(NULL, &cap, s->mark_count + 1, sizeof(*marks));
 		for (size_t i = 0; i < s->mark_count; i++)
 			marks[i] = *mark_at(s, i);
 		free(s->marks);
@@ -132,10 +133,7 @@ struct wants {
 
 static void want(struct wants *w, uint32_t uid, uint32_t chunk)
 {
-	if (w->n == w->cap) {
-		w->cap = w->cap ? w->cap * 2 : 64;
-		w->at = mem_resize(w->at, w->cap, sizeof(*w->at));
-	}
+	w->at = array_grow(w->at, &w->cap, w->n + 1, sizeof(*w->at));
 	w->at[w->n++] = (struct cache_want){.uid = uid, .chunk = chunk};
 }
 

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/mem.h"
 
 /* Sequence numbers in one round, for all gaps, and for each at least. */
@@ -69,10 +70,7 @@ static uint64_t row_cost(const struct bisect *b)
 
 static void push_gap(struct bisect *b, struct gap g)
 {
-	if (b->gap_count == b->gap_cap) {
-		b->gap_cap = b->gap_cap ? b->gap_cap * 2 : 16;
-		b->gaps = mem_resize(b->gaps, b->gap_cap, sizeof(*b->gaps));
-	}
+	b->gaps = array_grow(b->gaps, &b->gap_cap, b->gap_count + 1, sizeof(g));
 	b->gaps[b->gap_count++] = g;
 }
 
@@ -130,10 +128,8 @@ void bisect_destroy(struct bisect *b)
 
 static void ask(struct bisect *b, uint32_t seq)
 {
-	if (b->sample_count == b->sample_cap) {
-		b->sample_cap = b->sample_cap ? b->sample_cap * 2 : SAMPLES;
-		b->samples = mem_resize(b->samples, b->sample_cap, sizeof(*b->samples));
-	}
+	b->samples = array_grow(
+		b->samples, &b->sample_cap, b->sample_count + 1, sizeof(*b->samples));
 	b->samples[b->sample_count++] = (struct sample){.seq = seq};
 	uidset_add(&b->todo, seq, seq);
 }

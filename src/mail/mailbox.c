@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/array.h"
 #include "base/mem.h"
 #include "imap/response.h"
 #include "mail/account.h"
@@ -122,10 +123,7 @@ static void sweep(struct mailbox *mb)
 
 static void insert(struct mailbox *mb, size_t at, const struct cache_message *m)
 {
-	if (mb->count == mb->cap) {
-		mb->cap = mb->cap ? mb->cap + mb->cap / 2 : 64;
-		mb->messages = mem_resize(mb->messages, mb->cap, sizeof(*mb->messages));
-	}
+	mb->messages = array_grow(mb->messages, &mb->cap, mb->count + 1, sizeof(*m));
 	memmove(mb->messages + at + 1, mb->messages + at, (mb->count - at) * sizeof(*m));
 	mb->messages[at] = *m;
 	mb->count++;

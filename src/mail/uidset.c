@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
+#include "base/array.h"
 
 void uidset_finish(struct uidset *s)
 {
@@ -34,10 +34,7 @@ void uidset_add(struct uidset *s, uint32_t first, uint32_t last)
 			previous->last = last;
 		return;
 	}
-	if (s->count == s->cap) {
-		s->cap = s->cap ? s->cap * 2 : 16;
-		s->ranges = mem_resize(s->ranges, s->cap, sizeof(*s->ranges));
-	}
+	s->ranges = array_grow(s->ranges, &s->cap, s->count + 1, sizeof(*s->ranges));
 	s->ranges[s->count++] = (struct uid_range){first, last};
 }
 

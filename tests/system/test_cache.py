@@ -41,6 +41,41 @@ def test_bodies_are_kept(server, mount):
     assert len(sent(server, b"RFC822.SIZE")) == attributes
 
 
+def small(count, new):
+    return f"Small{count}-{new}"
+
+
+SMALL = [(count, new) for count in (0, 1, 2) for new in (0, 1, 2)]
+
+
+@pytest.mark.parametrize("live", [False, True], ids=["between-mounts", "live"])
+def test_few_remembered_and_few_new(start_server, mount, live):
+    """A mailbox is remembered with none, one or two messages, and gets as many more: what was read
+    from the cache has room for exactly what it holds."""
+    server = start_server()
+    with server.client() as client:
+        for count, new in SMALL:
+            client.create(small(count, new))
+            client.append(small(count, new), [Mail("", TEXT + b"%d" % n) for n in range(count)])
+    m = mount(server)
+    for count, new in SMALL:
+        assert len(os.listdir(m.path(small(count, new)))) == count
+    m.stop()
+    if live:
+        m.start()
+        for count, new in SMALL:
+            assert len(os.listdir(m.path(small(count, new)))) == count
+    with server.client() as client:
+        for count, new in SMALL:
+            client.append(small(count, new), [Mail("", TEXT + b"new %d" % n) for n in range(new)])
+    if not live:
+        m.start()
+    for count, new in SMALL:
+        wait_until(lambda: len(os.listdir(m.path(small(count, new)))) == count + new, "the new are listed")
+        wanted = [TEXT + b"%d" % n for n in range(count)] + [TEXT + b"new %d" % n for n in range(new)]
+        assert [m.read(small(count, new), str(uid)) for uid in range(1, count + new + 1)] == wanted
+
+
 def test_little_moves_after_a_remount(server, mount, proxy):
     line = proxy(server)
     m = mount(server, port=line.port)

@@ -159,6 +159,31 @@ static void agrees_with_a_model(void **state)
 	assert_int_equal(m.count, 0);
 }
 
+/* What is read from the cache comes in an array without room for one more. */
+static void few_loaded_and_few_new(void **state)
+{
+	struct fixture *f = *state;
+
+	for (uint32_t loaded = 0; loaded < 4; loaded++) {
+		for (uint32_t first = 1; first < 8; first += 3) {
+			struct mailbox *mb = mailbox_create(&f->account, 8, SPAN("Few"));
+			mb->messages = loaded ? malloc(loaded * sizeof(*mb->messages)) : NULL;
+			mb->count = mb->cap = loaded;
+			for (uint32_t i = 0; i < loaded; i++)
+				mb->messages[i] = message(4 + i);
+			for (uint32_t i = 0; i < 3; i++) {
+				struct cache_message row = message(first + i);
+				bool known = first + i >= 4 && first + i < 4 + loaded;
+				assert_int_equal(mailbox_add(mb, &row), !known);
+				assert_int_equal(mailbox_find(mb, first + i)->uid, first + i);
+			}
+			for (uint32_t i = 0; i < loaded; i++)
+				assert_int_equal(mailbox_find(mb, 4 + i)->uid, 4 + i);
+			mailbox_destroy(mb);
+		}
+	}
+}
+
 static void rows_that_come_late(void **state)
 {
 	struct fixture *f = *state;
@@ -383,6 +408,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(agrees_with_a_model),
+		TEST(few_loaded_and_few_new),
 		TEST(rows_that_come_late),
 		TEST(the_ends),
 		TEST(proved_sizes_stay),
