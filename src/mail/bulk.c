@@ -197,6 +197,7 @@ void bulk_start(struct bulk *b)
 	b->task = (struct pool_task){
 		.mailbox = b->mb,
 		.access = POOL_READ,
+		.uid = b->parts[b->count - 1].uid,
 		.bulk = true,
 		.deadline = account_deadline(a),
 		.on_conn = on_conn,

@@ -154,6 +154,8 @@ static void on_untagged(void *ctx, const struct imap_response *r, uint32_t uid)
 	 * mailbox. */
 	if (c->state == CONN_SELECTING)
 		note_selected(c, r);
+	else if (r->kind == IMAP_FETCH && uid > c->told)
+		c->told = uid;
 	bool known = c->state != CONN_SELECTING || (r->kind == IMAP_VANISHED && r->earlier);
 	if (known && c->mailbox)
 		c->pool->events.on_untagged(c->pool->ctx, c->mailbox, c, r, uid);
@@ -391,6 +393,8 @@ static void select_done(struct conn *c)
 		return;
 	}
 	set_state(c, CONN_READY);
+	if (c->selected.uidnext > 0 && c->selected.uidnext - 1 > c->told)
+		c->told = c->selected.uidnext - 1;
 	if (err == 0 && mailbox)
 		err = c->pool->events.on_selected(c->pool->ctx, mailbox, c);
 	if (err < 0)
@@ -431,7 +435,7 @@ static void ask_rights(struct conn *c, struct span name)
 	imap_session_submit(c->session, &c->rights, now(c));
 }
 
-int conn_select(struct conn *c, struct mailbox *mailbox, bool writable)
+int conn_select(struct conn *c, struct mailbox *mailbox, bool writable, uint32_t uid)
 {
 	struct buf parameters;
 	struct span name;
@@ -444,6 +448,7 @@ int conn_select(struct conn *c, struct mailbox *mailbox, bool writable)
 	}
 	set_state(c, CONN_SELECTING);
 	c->mailbox = mailbox;
+	c->told = uid;
 	c->selected = (struct pool_selected){.writable = writable, .asked = uv_hrtime()};
 	imap_session_forget_mailbox(c->session);
 	imap_command_finish(&c->select);
@@ -539,9 +544,17 @@ static void check_login(struct conn *c)
 	imap_session_fail(c->session, ERR_TIMEOUT, text);
 }
 
+/* --- NOOP --- */
+
+/* A server that refuses it had its chance to tell all the same. */
 static void on_noop_done(struct imap_command *command, const struct imap_result *result)
 {
-	pool_end(&list_entry(command, struct conn, noop)->keeper);
+	struct conn *c = list_entry(command, struct conn, noop);
+
+	if (result->response && c->looking > c->told)
+		c->told = c->looking;
+	c->looking = 0;
+	pool_end(&c->keeper);
 }
 
 static void on_keeper_granted(struct pool_task *t)
@@ -554,15 +567,29 @@ static void on_keeper_granted(struct pool_task *t)
 	pool_submit(t, &c->noop);
 }
 
+static void send_noop(struct conn *c)
+{
+	c->keeper = (struct pool_task){.on_conn = on_keeper_granted};
+	list_init(&c->keeper.link);
+	conn_grant(c, &c->keeper);
+}
+
 /* Also where nothing else would tell that the line is dead, or what happened in the mailbox. */
 static void keep_alive(struct conn *c)
 {
 	if (c->state != CONN_READY || c->task_count > 0 || c->next ||
 		now(c) < c->heard_at + KEEP_ALIVE)
 		return;
-	c->keeper = (struct pool_task){.on_conn = on_keeper_granted};
-	list_init(&c->keeper.link);
-	conn_grant(c, &c->keeper);
+	send_noop(c);
+}
+
+void conn_look(struct conn *c, uint32_t uid)
+{
+	/* One that was sent before is answered from before. */
+	if (c->keeper.conn)
+		return;
+	c->looking = uid;
+	send_noop(c);
 }
 
 void conn_tick(struct conn *c)
@@ -601,6 +628,16 @@ bool conn_literal_plus(const struct conn *c)
 const struct pool_selected *conn_selected(const struct conn *c)
 {
 	return &c->selected;
+}
+
+bool pool_is_told(const struct pool_task *t, uint32_t uid)
+{
+	return uid <= t->conn->told;
+}
+
+uint64_t pool_selection_now(void)
+{
+	return uv_hrtime();
 }
 
 uint32_t conn_exists(const struct conn *c)

@@ -45,6 +45,7 @@ struct conn {
 	struct mailbox *mailbox; /* selected, or being selected */
 	struct mailbox *next;    /* drain, then select this */
 	bool next_writable;
+	uint32_t next_uid; /* for conn_select */
 	struct pool_selected selected;
 	struct imap_command select, rights;
 	unsigned select_pending;
@@ -53,7 +54,9 @@ struct conn {
 
 	struct token_wait token; /* for the login */
 
-	struct pool_task keeper; /* proves that a resting connection lives */
+	uint32_t told;    /* highest UID that it was told of there, or asked for: see pool.h */
+	uint32_t looking; /* `told` once the NOOP under way is answered */
+	struct pool_task keeper; /* sends NOOP: to prove that it lives, or to be told */
 	struct imap_command noop;
 	struct list tasks; /* granted */
 	unsigned task_count;
@@ -73,14 +76,17 @@ struct conn_counts conn_counts(const struct conn *c);
 const char *conn_state_name(const struct conn *c);
 struct conn *conn_create(struct pool *p, unsigned number);
 void conn_destroy(struct conn *c);
-/* 0, or ERR_NO_MAILBOX when it cannot be selected any more: nothing is sent then. */
-int conn_select(struct conn *c, struct mailbox *mailbox, bool writable);
+/* uid: one that is known to be in the mailbox now, or 0. 0, or ERR_NO_MAILBOX when it cannot be
+ * selected any more: nothing is sent then. */
+int conn_select(struct conn *c, struct mailbox *mailbox, bool writable, uint32_t uid);
 /* COMPRESS is to be sent before anything else, as soon as no task is on the connection. */
 bool conn_wants_compress(const struct conn *c);
 void conn_compress(struct conn *c);
 /* It deflates, which costs more than it brings and cannot be ended: to be closed as soon as no task
  * is on it. */
 bool conn_is_in_vain(const struct conn *c);
+/* NOOP, so that it is told of this UID, unless one is under way. */
+void conn_look(struct conn *c, uint32_t uid);
 void conn_grant(struct conn *c, struct pool_task *t);
 void conn_tick(struct conn *c);
 void conn_logout(struct conn *c);

@@ -46,6 +46,11 @@ static bool may_carry(const struct conn *c, const struct mailbox *mailbox)
 	return others < spread_width(&p->spread) && place_bulk_lines(p, NULL) + 2 <= p->max;
 }
 
+static bool is_recent(const struct conn *c, const struct pool_task *t)
+{
+	return c->selected.asked >= t->selected_after;
+}
+
 static bool serves(const struct conn *c, const struct pool_task *t)
 {
 	if (c->state != CONN_READY || c->task_count >= POOL_DEPTH || takes_no_more(c))
@@ -54,7 +59,7 @@ static bool serves(const struct conn *c, const struct pool_task *t)
 		return false;
 	if (t->access == POOL_NO_MAILBOX)
 		return true;
-	return c->mailbox == t->mailbox && !c->next &&
+	return c->mailbox == t->mailbox && !c->next && is_recent(c, t) &&
 	       (t->access != POOL_WRITE || c->selected.writable);
 }
 
@@ -75,7 +80,7 @@ static bool is_selecting(const struct pool *p, const struct pool_task *t)
 {
 	LIST_FOREACH (pos, &p->conns) {
 		const struct conn *c = list_entry(pos, struct conn, link);
-		if (c->state == CONN_SELECTING && c->mailbox == t->mailbox &&
+		if (c->state == CONN_SELECTING && c->mailbox == t->mailbox && is_recent(c, t) &&
 			(t->access != POOL_WRITE || c->selected.writable))
 			return true;
 	}
@@ -105,10 +110,13 @@ static bool coming(const struct pool *p, const struct pool_task *t)
 	return is_selecting(p, t);
 }
 
-/* What waits in front of a new task: a bulk task is far longer than any other. */
-static unsigned load(const struct conn *c)
+/* What waits in front of a new task: a bulk task is far longer than any other. To be told of a new
+ * message takes a turn, which is longer than to stand in line behind small ones. */
+static unsigned load(const struct conn *c, const struct pool_task *t)
 {
-	return c->task_count + c->bulk_count * POOL_DEPTH;
+	bool knows = t->uid == 0 || (c->mailbox == t->mailbox && t->uid <= c->told);
+
+	return c->task_count + c->bulk_count * POOL_DEPTH + (knows ? 0 : POOL_DEPTH - 1);
 }
 
 /* Among those that fit, the one with the least load; among idle ones the one that was unused
@@ -122,8 +130,8 @@ static struct conn *choose(const struct pool *p, const struct pool_task *t,
 		struct conn *c = list_entry(pos, struct conn, link);
 		if (!fits(c, t))
 			continue;
-		if (!best || load(c) < load(best) ||
-			(load(c) == load(best) && c->used < best->used))
+		if (!best || load(c, t) < load(best, t) ||
+			(load(c, t) == load(best, t) && c->used < best->used))
 			best = c;
 	}
 	return best;
@@ -160,7 +168,7 @@ static int prepare(struct pool *p, struct pool_task *t)
 	struct conn *c = choose(p, t, is_idle);
 
 	if (c)
-		return conn_select(c, t->mailbox, t->access == POOL_WRITE);
+		return conn_select(c, t->mailbox, t->access == POOL_WRITE, t->uid);
 	if (is_connecting(p))
 		return 0;
 	if (pool_may_connect(p)) {
@@ -171,6 +179,7 @@ static int prepare(struct pool *p, struct pool_task *t)
 	if (c) {
 		c->next = t->mailbox;
 		c->next_writable = t->access == POOL_WRITE;
+		c->next_uid = t->uid;
 	}
 	return 0;
 }
@@ -191,7 +200,7 @@ static void spread_out(struct pool *p, struct mailbox *mailbox)
 	}
 	struct conn *c = choose(p, &next, is_idle);
 	if (c)
-		conn_select(c, mailbox, false);
+		conn_select(c, mailbox, false, 0);
 	else if (!is_connecting(p) && pool_may_connect(p))
 		pool_connect(p);
 }
@@ -217,6 +226,10 @@ bool place_try(struct pool *p, struct pool_task *t)
 	struct conn *c = choose_serving(p, t);
 	int err = 0;
 
+	if (c && t->mailbox && c->told < t->uid) {
+		conn_look(c, t->uid);
+		return false;
+	}
 	if (c) {
 		list_remove(&t->link);
 		struct mailbox *mailbox = t->bulk ? t->mailbox : NULL;

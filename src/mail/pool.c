@@ -423,7 +423,7 @@ static void resume_drained(struct pool *p)
 			conn_logout(c);
 		else if (conn_wants_compress(c))
 			conn_compress(c);
-		else if (c->next && conn_select(c, c->next, c->next_writable) < 0)
+		else if (c->next && conn_select(c, c->next, c->next_writable, c->next_uid) < 0)
 			c->next = NULL;
 	}
 }

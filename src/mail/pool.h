@@ -8,6 +8,19 @@
  * was granted a connection always gets its commands completed, also when the connection is lost
  * (result->response is NULL then), and must call pool_end before or when its last command is
  * completed.
+ *
+ * Each connection has a view of its own of the mailbox that it has selected: a message exists there
+ * once the server has told that connection of it, and not before (to a FETCH, STORE or EXPUNGE of a
+ * UID that it was not told of, a server answers OK and does nothing). So a task that is about
+ * messages says which:
+ *
+ *   t.uid             the highest UID that it needs. It is granted a connection that was told of
+ *                     that (UIDNEXT at SELECT, a FETCH row), or whose server was asked by NOOP,
+ *                     and has answered, since the task waits. May be changed while it waits.
+ *   t.selected_after  for who got no answer all the same: the mailbox must have been selected
+ *                     since then, which no view can outlive (pool_selection_now() says now).
+ *   pool_is_told      whether a granted task's connection covers another UID, found out about
+ *                     meanwhile. If not: end, and start again with that uid.
  */
 #ifndef MAIL_POOL_H
 #define MAIL_POOL_H
@@ -93,9 +106,11 @@ struct pool_task {
 	struct list link; /* the pool's */
 	struct mailbox *mailbox;
 	enum pool_access access;
-	bool bulk;            /* nobody waits for it: others go first */
-	uint64_t not_before;  /* uv_now; 0: at once. See pool_delay */
-	uint64_t deadline;    /* uv_now; on_fail with ERR_TIMEOUT when not granted by then */
+	uint32_t uid; /* the highest UID that the connection must have been told of; 0: none */
+	uint64_t selected_after; /* uv_hrtime: the mailbox must have been selected since; 0: ever */
+	bool bulk;               /* nobody waits for it: others go first */
+	uint64_t not_before;     /* uv_now; 0: at once. See pool_delay */
+	uint64_t deadline;       /* uv_now; on_fail with ERR_TIMEOUT when not granted by then */
 	uint64_t progress_by; /* uv_now; while granted: else the connection counts as dead, whatever
 				 it says. The owner moves it; 0: none */
 	struct conn *conn;    /* once granted */
@@ -137,6 +152,11 @@ void pool_forget_mailbox(struct pool *p, struct mailbox *mailbox, int err);
 
 /* For granted tasks. */
 void pool_submit(struct pool_task *t, struct imap_command *c);
+/* Whether the connection was told of the UID, or was asked since it was known: what it says of that
+ * message, or does not say, counts. */
+bool pool_is_told(const struct pool_task *t, uint32_t uid);
+/* For selected_after: selections from now on. */
+uint64_t pool_selection_now(void);
 /* Whether what does not say which command it answers is most likely this one's. */
 bool pool_is_next(const struct pool_task *t, const struct imap_command *c);
 /* IDLE (imap_session_end_idle, imap_session_tells) on a granted task's connection. */

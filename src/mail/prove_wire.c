@@ -289,6 +289,7 @@ static void start_inquiry(struct prover *p)
 	qsort(q->parts, q->count, sizeof(q->parts[0]), compare);
 	q->task = (struct pool_task){
 		.access = POOL_READ,
+		.uid = q->parts[q->count - 1].uid,
 		.on_conn = on_conn,
 		.on_fail = on_fail,
 		.on_untagged = on_untagged,

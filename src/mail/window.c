@@ -506,6 +506,7 @@ void window_start(struct body *b, uint32_t first, uint32_t count, bool bulk)
 	w->count = count;
 	w->task = (struct pool_task){
 		.access = POOL_READ,
+		.uid = b->uid,
 		.bulk = bulk,
 		.on_conn = on_conn,
 		.on_fail = on_fail,

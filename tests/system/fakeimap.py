@@ -49,6 +49,7 @@ class Behaviour:
     ignore_partial: bool = False         # the whole body, without an origin, whatever part is asked for
     past_end: str = "literal"            # a partial past the end: literal, quoted, nil, nothing
     fetch_order: str = "uid-first"       # uid-first, uid-last, split (body in a second FETCH)
+    news_at: tuple = None                # commands whose answers bring news of the mailbox; None: all that may
     omit_uidnext: bool = False           # SELECT
     omit_uidvalidity: bool = False
     modseq_ahead: int = 0                # with CONDSTORE: HIGHESTMODSEQ is so far ahead of what is told
@@ -137,6 +138,7 @@ class FakeImap:
         self.authzid = None     # whom the last one to log in acts as
         self.sessions = []
         self.connections = 0
+        self.missed = []        # (connection, UID) of commands about messages that it was not told of yet
         self.failures = []      # exceptions of sessions: bugs of this file or of a test's functions
         self.selects = collections.Counter()
         self.changed = threading.Condition()

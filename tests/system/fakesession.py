@@ -295,7 +295,8 @@ class Session:
                     status = function(self, parse(pieces))
         except (SyntaxFault, IndexError, ValueError, TypeError, AttributeError) as error:
             return b"BAD " + str(error).encode("ascii", "replace")
-        if name not in ("FETCH", "STORE", "SEARCH", "LOGOUT") and self.mailbox:
+        at = self.behaviour.news_at
+        if self.mailbox and name not in ("FETCH", "STORE", "SEARCH", "LOGOUT") and (at is None or name in at):
             self.news()
         return status
 
@@ -524,6 +525,10 @@ class Session:
             return []
         largest = self.view[-1].uid if uid else len(self.view)
         ranges = parse_set(text, largest)
+        if uid and b"*" not in text:
+            known = {m.uid for m in self.view}
+            self.server.missed += [(self.number, m.uid) for m in self.mailbox.messages
+                                   if in_set(m.uid, ranges) and m.uid not in known]
         return [(n, m) for n, m in enumerate(self.view, 1) if in_set(m.uid if uid else n, ranges)]
 
     def respond(self, number, items):
