@@ -286,9 +286,10 @@ static int settle_mount_options(struct options_parser *p)
 {
 	int err = p->o->ro ? options_add_mount_option(p, "ro", NULL) : 0;
 
-	/* Or whoever is let in could read and delete everything: nobody but the kernel looks at the
-	 * permissions. */
-	if (err == 0 && (p->default_permissions || p->allow_other))
+	/* Nobody but the kernel looks at the permissions: without this whoever is let in could read
+	 * and delete everything, and access(2), which rm asks, would say that a message can be
+	 * written. */
+	if (err == 0)
 		err = options_add_mount_option(p, "default_permissions", NULL);
 	if (err == 0)
 		err = options_add_mount_option(p, "fsname=", p->fsname ? p->fsname : p->o->account);

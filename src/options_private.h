@@ -14,7 +14,7 @@ struct options_parser {
 	char *source, *mountpoint;
 	char *user, *fsname, *subtype;
 	bool has_tls, has_fmask, has_dmask;
-	bool allow_other, allow_root, default_permissions;
+	bool allow_other, allow_root;
 	enum source_tls tls;
 	mode_t umask;
 	char *error;

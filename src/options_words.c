@@ -74,13 +74,6 @@ static int set_allow(struct options_parser *p, const struct rule *rule, const ch
 	return options_add_mount_option(p, rule->name, NULL);
 }
 
-static int set_default_permissions(
-	struct options_parser *p, const struct rule *rule, const char *value)
-{
-	p->default_permissions = true;
-	return 0;
-}
-
 static int set_ro(struct options_parser *p, const struct rule *rule, const char *value)
 {
 	p->o->ro = strcmp(rule->name, "ro") == 0;
@@ -343,8 +336,8 @@ static const struct rule rules[] = {
 	{"dmask", "OCTAL", set_mask},
 	{"allow_other", NULL, set_allow},
 	{"allow_root", NULL, set_allow},
-	{"default_permissions", NULL, set_default_permissions},
-	{"auto_unmount", NULL, set_ignored}, /* always so: see guardian.h */
+	{"default_permissions", NULL, set_ignored}, /* always so */
+	{"auto_unmount", NULL, set_ignored},        /* always so: see guardian.h */
 	{"fsname", "NAME", set_text},
 	{"subtype", "NAME", set_text},
 	/* mount(8) adds the name of who calls it. */

@@ -1,5 +1,6 @@
 /* Messages: getattr, open, read, unlink; and statfs. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -86,11 +87,20 @@ void file_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 /* --- open and read --- */
 
-/* Messages never change, so there is nothing to open: the kernel stops asking
- * (FUSE_CAP_NO_OPEN_SUPPORT). */
+/* Nothing is written to a message, by root neither: without a descriptor for writing no page of it
+ * can be mapped so that it gets dirty, and what is in the page cache is what everybody reads. So
+ * the kernel asks each time, also on a read-only mount, which root can remount for writing. */
 void file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	fuse_reply_err(req, ENOSYS);
+	struct fs *fs = fuse_req_userdata(req);
+
+	if ((fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC)) {
+		fuse_reply_err(req, fs->options.readonly ? EROFS : EACCES);
+		return;
+	}
+	fi->keep_cache = 1;
+	fi->noflush = 1;
+	fuse_reply_open(req, fi);
 }
 
 static void abandon_read(struct fs_op *op)

@@ -73,10 +73,16 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t si
 	refuse(req);
 }
 
+/* Root is refused here what the mode refuses to others. */
 static void op_setattr(
 	fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *fi)
 {
-	refuse(req);
+	struct fs *fs = fuse_req_userdata(req);
+
+	if ((to_set & FUSE_SET_ATTR_SIZE) && !fs->options.readonly)
+		fuse_reply_err(req, EACCES);
+	else
+		refuse(req);
 }
 
 static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
@@ -104,12 +110,12 @@ static void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info 
 /* Measured: see DESIGN, "What the kernel wants". */
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
-	conn->want |= conn->capable &
-		      (FUSE_CAP_READDIRPLUS | FUSE_CAP_NO_OPEN_SUPPORT | FUSE_CAP_PARALLEL_DIROPS |
-			      FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_ASYNC_READ);
+	conn->want |= conn->capable & (FUSE_CAP_READDIRPLUS | FUSE_CAP_PARALLEL_DIROPS |
+					      FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_ASYNC_READ);
 	conn->want &= ~(unsigned)(FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_SPLICE_READ |
 				  FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
-				  FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_AUTO_INVAL_DATA);
+				  FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_AUTO_INVAL_DATA |
+				  FUSE_CAP_WRITEBACK_CACHE);
 	conn->max_write = 1u << 20;
 	conn->time_gran = 1000000000;
 }

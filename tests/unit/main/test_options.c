@@ -75,8 +75,8 @@ static void test_defaults(void **state)
 	assert_string_equal(o.account, "anna@example.org@imap.example.org");
 	assert_string_equal(o.mountpoint, "/mnt");
 	assert_string_equal(o.cache, "/home/anna/.cache/imapfs/anna@example.org@imap.example.org");
-	assert_string_equal(
-		o.mount_options, "fsname=anna@example.org@imap.example.org,subtype=imapfs");
+	assert_string_equal(o.mount_options,
+		"default_permissions,fsname=anna@example.org@imap.example.org,subtype=imapfs");
 	assert_string_equal(o.suffix, "");
 	assert_null(o.passfile);
 	assert_null(o.passcmd);
@@ -272,7 +272,8 @@ static void test_commas(void **state)
 	parse_o(&o, "passcmd=pass a\\,b \\\\c,,timeout=5,fsname=x\\,y\\\\z,");
 	assert_string_equal(o.passcmd, "pass a,b \\c");
 	assert_int_equal(o.timeout, 5);
-	assert_string_equal(o.mount_options, "fsname=x\\,y\\\\z,subtype=imapfs");
+	assert_string_equal(
+		o.mount_options, "default_permissions,fsname=x\\,y\\\\z,subtype=imapfs");
 	options_finish(&o);
 }
 
@@ -295,7 +296,8 @@ static void test_mount_options(void **state)
 	assert_string_equal(o.mount_options, "default_permissions,fsname=anna@h,subtype=imapfs");
 	options_finish(&o);
 	parse_o(&o, "allow_root");
-	assert_string_equal(o.mount_options, "allow_root,fsname=anna@h,subtype=imapfs");
+	assert_string_equal(
+		o.mount_options, "allow_root,default_permissions,fsname=anna@h,subtype=imapfs");
 	options_finish(&o);
 }
 
@@ -305,7 +307,7 @@ static void test_fstab_words(void **state)
 
 	parse_o(&o, "defaults,_netdev,nofail,noauto,auto,user,users,nouser,owner,group,suid,dev,"
 		    "relatime,comment=x=y,x-systemd.automount,X-mount.mkdir=0700,rw");
-	assert_string_equal(o.mount_options, "fsname=anna@h,subtype=imapfs");
+	assert_string_equal(o.mount_options, "default_permissions,fsname=anna@h,subtype=imapfs");
 	options_finish(&o);
 }
 
