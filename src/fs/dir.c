@@ -42,6 +42,8 @@ static void opendir_reply(struct fs_op *op)
 		mb->listed_version = mb->version;
 	}
 	mb->unseen = false;
+	/* What the reader's handle tells readdir: see readdir_go. */
+	op->fi.fh = mb->late;
 	fuse_reply_open(op->req, &op->fi);
 	op_end(op);
 }
@@ -178,13 +180,16 @@ static bool put_children(struct listing *l, uint32_t after)
 	return true;
 }
 
+/* While rows arrive, in whatever order, only as far as none is missing: the position of a reader
+ * is a UID, and what came below it later would never be handed out. */
 static void put_messages(struct listing *l, uint32_t after)
 {
+	uint32_t last = mailbox_listable(l->mb);
 	struct cache_message *m;
 	char name[NAME_MAX + 1];
 	struct stat st;
 
-	while ((m = mailbox_after(l->mb, after))) {
+	while ((m = mailbox_after(l->mb, after)) && m->uid <= last) {
 		bool known = size_can_be_shown(l->mb, m);
 		entry_stat_message(l->fs, l->mb, m, &st);
 		entry_name(l->fs, l->mb, m->uid, name);
@@ -230,13 +235,17 @@ static void readdir_go(struct fs_op *op)
 		.size = op->size < REPLY_MAX ? op->size : REPLY_MAX,
 	};
 
+	/* A name has come where this reader was already: the listing has a hole. */
+	if (KIND((uint64_t)op->offset) == KIND_MESSAGE && op->fi.fh != mb->late) {
+		op_fail_errno(op, EIO);
+		return;
+	}
 	l.data = mem_alloc(l.size);
 	fill(&l, (uint64_t)op->offset);
 	/* An empty answer says that the listing is over, and as long as rows arrive it is not. */
 	if (l.used == 0 && mailbox_selectable(mb) && !mb->complete) {
 		free(l.data);
 		sync_start(mb);
-		op->deadline = uv_now(op->fs->loop) + op->fs->options.timeout;
 		op_wait_mailbox(op, mb, true, readdir_progress);
 		return;
 	}
@@ -245,7 +254,8 @@ static void readdir_go(struct fs_op *op)
 	op_end(op);
 }
 
-static void start_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool plus)
+static void start_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+	const struct fuse_file_info *fi, bool plus)
 {
 	struct fs *fs = fuse_req_userdata(req);
 	uint32_t uid;
@@ -264,18 +274,19 @@ static void start_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off
 	op->size = size;
 	op->offset = off;
 	op->plus = plus;
+	op->fi = *fi;
 	readdir_go(op);
 }
 
 void dir_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
-	start_readdir(req, ino, size, off, false);
+	start_readdir(req, ino, size, off, fi, false);
 }
 
 void dir_readdirplus(
 	fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
-	start_readdir(req, ino, size, off, true);
+	start_readdir(req, ino, size, off, fi, true);
 }
 
 /* --- lookup --- */

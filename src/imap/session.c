@@ -574,6 +574,11 @@ uint32_t imap_session_exists(const struct imap_session *s)
 	return imap_seqmap_exists(s->seqmap);
 }
 
+uint32_t imap_session_uid(const struct imap_session *s, uint32_t seq)
+{
+	return imap_seqmap_uid(s->seqmap, seq);
+}
+
 bool imap_session_is_midway(const struct imap_session *s)
 {
 	return imap_framer_is_midway(s->framer);

@@ -119,6 +119,8 @@ const char *imap_session_login_name(const struct imap_session *s);
 bool imap_session_enabled(const struct imap_session *s, uint32_t capability);
 /* Messages in the selected mailbox, as said by EXISTS and EXPUNGE so far. */
 uint32_t imap_session_exists(const struct imap_session *s);
+/* The UID of a message number, as far as the server said; 0: unknown. */
+uint32_t imap_session_uid(const struct imap_session *s, uint32_t seq);
 /* The server has begun a response and owes the rest of it. */
 bool imap_session_is_midway(const struct imap_session *s);
 /* The command was sent before all others that are not completed: servers answer in order, so what

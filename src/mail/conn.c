@@ -644,3 +644,8 @@ uint32_t conn_exists(const struct conn *c)
 {
 	return imap_session_exists(c->session);
 }
+
+uint32_t conn_uid(const struct conn *c, uint32_t seq)
+{
+	return imap_session_uid(c->session, seq);
+}

@@ -100,6 +100,13 @@ struct cache_message *mailbox_find(struct mailbox *mb, uint32_t uid)
 		       : NULL;
 }
 
+bool mailbox_was(struct mailbox *mb, uint32_t uid)
+{
+	size_t i = position(mb, uid);
+
+	return i < mb->count && mb->messages[i].uid == uid;
+}
+
 struct cache_message *mailbox_after(struct mailbox *mb, uint32_t uid)
 {
 	if (uid == UINT32_MAX)
@@ -182,6 +189,11 @@ bool mailbox_remove(struct mailbox *mb, uint32_t uid)
 size_t mailbox_count(const struct mailbox *mb)
 {
 	return mb->count - mb->gone;
+}
+
+uint32_t mailbox_listable(const struct mailbox *mb)
+{
+	return mb->complete ? UINT32_MAX : mb->settled;
 }
 
 void mailbox_touch(struct mailbox *mb)

@@ -64,6 +64,8 @@ struct mailbox {
 	bool loaded;      /* the cache's rows are here */
 	bool complete;    /* the rows were all that the server has, once */
 	uint32_t uidnext; /* all UIDs below were seen; 0: unknown */
+	uint32_t settled; /* while it is not complete: all UIDs up to this one are known */
+	uint64_t late;    /* counts names that came where a reader may have gone by */
 	uint64_t highestmodseq;
 	int64_t changed;         /* when the last change was seen, seconds since 1970 */
 	bool unsaved;            /* changed is newer than in the cache */
@@ -118,6 +120,8 @@ bool mailbox_selectable(const struct mailbox *mb);
 
 /* The living message, or NULL. Valid until the next change. */
 struct cache_message *mailbox_find(struct mailbox *mb, uint32_t uid);
+/* Whether it is here, or was and is expunged. */
+bool mailbox_was(struct mailbox *mb, uint32_t uid);
 /* The first living message with a UID above uid, or NULL. */
 struct cache_message *mailbox_after(struct mailbox *mb, uint32_t uid);
 /* Inserts or updates; keeps a size that was proved. True when the name is new. */
@@ -127,6 +131,9 @@ void mailbox_unmark(struct mailbox *mb, uint32_t uid);
 /* Expunged: true when it was there. The cache's rows are dropped too. */
 bool mailbox_remove(struct mailbox *mb, uint32_t uid);
 size_t mailbox_count(const struct mailbox *mb);
+/* The highest UID up to which a listing can be handed out: no name is missing below, whatever
+ * rows are still to come. */
+uint32_t mailbox_listable(const struct mailbox *mb);
 
 /* Sets changed and version after names came or went. */
 void mailbox_touch(struct mailbox *mb);

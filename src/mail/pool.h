@@ -171,6 +171,8 @@ bool conn_literal_plus(const struct conn *c);
 const struct pool_selected *conn_selected(const struct conn *c);
 /* Messages in the selected mailbox so far. */
 uint32_t conn_exists(const struct conn *c);
+/* The UID of a message number there; 0: not said yet. */
+uint32_t conn_uid(const struct conn *c, uint32_t seq);
 /* No server can be reached, for longer than the timeout. */
 bool pool_is_down(const struct pool *p);
 /* None is reached at the moment, and the last attempt failed or the last connection fell silent: to

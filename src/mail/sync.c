@@ -185,7 +185,9 @@ static uint32_t unknown_from(const struct sync *s)
 	const struct mailbox *mb = s->mb;
 	uint32_t last = mb->count ? mb->messages[mb->count - 1].uid : 0;
 
-	if (mb->complete && mb->uidnext > last)
+	if (!mb->complete)
+		return 1;
+	if (mb->uidnext > last)
 		return mb->uidnext;
 	return last == UINT32_MAX ? last : last + 1;
 }
@@ -224,7 +226,8 @@ static void fetch_new(struct sync *s)
 	if (s->mb->complete && s->anchor == 0)
 		s->anchor = last_living(s->mb);
 	s->anchor_seq = 0;
-	s->disturbed = false;
+	s->disturbed = s->unsettled = false;
+	s->prefix = 0;
 	imap_command_add(&s->command, "UID FETCH %u:* " ROWS "\r\n",
 		s->anchor ? s->anchor : unknown_from(s));
 }
@@ -238,7 +241,10 @@ static void after_check(struct sync *s)
 		end(s);
 		return;
 	}
-	if (conn_exists(s->task.conn) == 0)
+	/* Rows of a listing that was cut off may have gaps, anywhere, when they came in no order:
+	 * counts prove nothing then. */
+	bool cut_off = !mb->complete && mb->count > SAMPLE;
+	if (conn_exists(s->task.conn) == 0 || cut_off)
 		set_step(s, SYNC_SEARCH);
 	else
 		set_step(s, !s->sampled && sizes_want_sample(mb) ? SYNC_SAMPLE : SYNC_FETCH);

@@ -34,6 +34,8 @@ struct sync {
 	uint32_t uidnext;      /* as this check's SELECT said, or 0 */
 	uint64_t modseq;       /* the same for HIGHESTMODSEQ */
 	bool sampled;          /* SYNC_SAMPLE is over */
+	uint32_t prefix;       /* in the first SYNC_FETCH: numbers from 1 whose rows are here */
+	bool unsettled;        /* then: numbers are uncertain, nothing more settles */
 	struct bisect *bisect; /* in SYNC_BISECT */
 	uint32_t anchor;       /* the last message that was known before SYNC_FETCH, or 0 */
 	uint32_t anchor_seq;   /* its number there; 0: no row came for it */
@@ -56,6 +58,8 @@ void sync_note_news(struct mailbox *mb);
 struct cache_message sync_merge_row(struct mailbox *mb, const struct imap_fetch *row, uint32_t uid);
 /* Into the mailbox, and on its way to the cache. */
 void sync_add_row(struct sync *s, const struct cache_message *m);
+/* Moves mb->settled as far as the rows allow. */
+void sync_settle(struct sync *s);
 /* What is on its way arrives. */
 void sync_flush_rows(struct sync *s);
 

@@ -41,13 +41,69 @@ struct cache_message sync_merge_row(struct mailbox *mb, const struct imap_fetch 
 
 void sync_add_row(struct sync *s, const struct cache_message *m)
 {
-	bool is_new = mailbox_add(s->mb, m);
+	struct mailbox *mb = s->mb;
+	bool is_new = mailbox_add(mb, m);
 
+	/* Numbers that do not rise with the UIDs, or a message that was overlooked. */
+	if (is_new && (mb->complete ? m->uid < mb->uidnext : m->uid <= mb->settled))
+		mb->late++;
 	s->changed |= is_new;
 	s->added += is_new;
 	s->rows[s->rows_used++] = *m;
 	if (s->rows_used == SYNC_ROW_BATCH)
 		sync_flush_rows(s);
+}
+
+/* --- how far a listing may go while rows arrive --- */
+
+/* Its row came; it may be gone again. */
+static bool has_row(struct mailbox *mb, uint32_t uid)
+{
+	return uid != 0 && mailbox_was(mb, uid);
+}
+
+/* Servers may send rows in any order (RFC 3501 section 7.4.2), so what came last says nothing:
+ * numbers have no gaps, and UIDs rise with them. */
+static void settle_by_numbers(struct sync *s)
+{
+	struct mailbox *mb = s->mb;
+	uint32_t uid;
+
+	if (s->unsettled || !s->task.conn)
+		return;
+	while (has_row(mb, uid = conn_uid(s->task.conn, s->prefix + 1))) {
+		s->prefix++;
+		if (uid > mb->settled)
+			mb->settled = uid;
+	}
+}
+
+static void settle_by_search(struct sync *s)
+{
+	struct mailbox *mb = s->mb;
+	uint32_t uid;
+
+	while (has_row(mb, uid = uidset_after(&s->found, mb->settled)))
+		mb->settled = uid;
+}
+
+void sync_settle(struct sync *s)
+{
+	if (s->mb->complete)
+		return;
+	if (s->step == SYNC_FETCH)
+		settle_by_numbers(s);
+	else if (s->step == SYNC_FILL)
+		settle_by_search(s);
+}
+
+/* EXPUNGE and VANISHED move the numbers behind them. */
+static void numbers_moved(struct sync *s, const struct imap_response *r)
+{
+	if (r->kind == IMAP_VANISHED)
+		s->unsettled = true;
+	else if (r->seq <= s->prefix)
+		s->prefix--;
 }
 
 int sync_select_parameters(const struct mailbox *mb, struct buf *parameters)
@@ -172,6 +228,9 @@ void sync_on_untagged(
 {
 	if (mb->dead || !mb->loaded)
 		return;
+	if (mb->sync && mb->sync->task.conn == conn && !r->earlier &&
+		(r->kind == IMAP_EXPUNGE || r->kind == IMAP_VANISHED))
+		numbers_moved(mb->sync, r);
 	if (r->kind == IMAP_FETCH) {
 		on_row(mb, conn, &r->fetch, uid);
 	} else if (r->kind == IMAP_EXPUNGE && uid) {
@@ -195,6 +254,8 @@ void sync_on_batch(struct mailbox *mb)
 {
 	if (mb->unsaved)
 		mailbox_save(mb);
+	if (mb->sync)
+		sync_settle(mb->sync);
 	/* A sample is shown when its sizes are proved. */
 	if (!mb->sync || mb->count == mb->woken_at || mb->sync->step == SYNC_SAMPLE)
 		return;

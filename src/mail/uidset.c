@@ -99,7 +99,8 @@ uint64_t uidset_size(const struct uidset *s)
 	return n;
 }
 
-bool uidset_has(const struct uidset *s, uint32_t uid)
+/* The index of the first range that does not end below uid. */
+static size_t range_at(const struct uidset *s, uint32_t uid)
 {
 	size_t low = 0, high = s->count;
 
@@ -110,7 +111,24 @@ bool uidset_has(const struct uidset *s, uint32_t uid)
 		else
 			high = middle;
 	}
-	return low < s->count && s->ranges[low].first <= uid;
+	return low;
+}
+
+bool uidset_has(const struct uidset *s, uint32_t uid)
+{
+	size_t i = range_at(s, uid);
+
+	return i < s->count && s->ranges[i].first <= uid;
+}
+
+uint32_t uidset_after(const struct uidset *s, uint32_t uid)
+{
+	if (uid == UINT32_MAX)
+		return 0;
+	size_t i = range_at(s, uid + 1);
+	if (i == s->count)
+		return 0;
+	return s->ranges[i].first > uid ? s->ranges[i].first : uid + 1;
 }
 
 void uidset_take_text(struct uidset *s, struct buf *text)

@@ -36,6 +36,8 @@ void uidset_sort(struct uidset *s);
 /* How many UIDs its (sorted) ranges hold. */
 uint64_t uidset_size(const struct uidset *s);
 bool uidset_has(const struct uidset *s, uint32_t uid);
+/* The first UID of the (sorted) set above uid, or 0. */
+uint32_t uidset_after(const struct uidset *s, uint32_t uid);
 /* Moves ranges from the front of s to text ("1:5,9") while they fit its maximum; at least one. */
 void uidset_take_text(struct uidset *s, struct buf *text);
 

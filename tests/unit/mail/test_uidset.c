@@ -27,11 +27,16 @@ static void add(struct uidset *s, struct model *m, uint32_t first, uint32_t last
 static void check(const struct uidset *s, const struct model *m)
 {
 	uint64_t size = 0;
+	uint32_t next = 0;
 
-	for (uint32_t uid = 1; uid <= MODEL_MAX; uid++) {
+	for (uint32_t uid = MODEL_MAX; uid > 0; uid--) {
 		assert_int_equal(uidset_has(s, uid), m->has[uid]);
+		assert_int_equal(uidset_after(s, uid), next);
 		size += m->has[uid];
+		next = m->has[uid] ? uid : next;
 	}
+	assert_int_equal(uidset_after(s, 0), next);
+	assert_int_equal(uidset_after(s, UINT32_MAX), 0);
 	assert_int_equal(uidset_size(s), size);
 	/* As short as can be. */
 	for (size_t i = 0; i < s->count; i++) {
