@@ -20,10 +20,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-
-#ifndef STATX_MNT_ID_UNIQUE
-#define STATX_MNT_ID_UNIQUE 0x4000u /* Linux 6.8 */
-#endif
+#include "fs/mounted.h"
 
 /* How long the kernel may take to end a dead process whose threads all can end, and those that
  * waited for the connection after it was aborted; milliseconds. */
@@ -36,13 +33,6 @@ enum { WORD_EXPECT = 'e', WORD_WATCH = 'w', WORD_UNMOUNT = 'u' };
 
 /* --- the guardian's side --- */
 
-/* What is mounted. A device number may be used again, and so may a mount's number before Linux 6.8;
- * both together hardly. */
-struct mount_id {
-	dev_t dev;
-	uint64_t number;
-};
-
 struct ward {
 	const char *mountpoint;
 	pid_t daemon;
@@ -50,37 +40,18 @@ struct ward {
 	int process; /* pidfd of the daemon, or -1 */
 	int signals;
 	bool expecting, watching;
-	struct mount_id before, ours;
+	struct mounted before, ours;
 };
-
-/* Asks for nothing that a filesystem would be asked for, so it cannot wait for a dead one. */
-static bool identify(const char *path, struct mount_id *id)
-{
-	struct statx st;
-
-	if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT,
-		    STATX_MNT_ID | STATX_MNT_ID_UNIQUE, &st) < 0)
-		return false;
-	*id = (struct mount_id){makedev(st.stx_dev_major, st.stx_dev_minor), st.stx_mnt_id};
-	return true;
-}
-
-static bool is_same(const struct mount_id *a, const struct mount_id *b)
-{
-	return a->dev == b->dev && a->number == b->number;
-}
 
 static bool is_ours(const struct ward *w)
 {
-	struct mount_id now;
-
-	return w->watching && identify(w->mountpoint, &now) && is_same(&now, &w->ours);
+	return w->watching && mounted_is_at(&w->ours, w->mountpoint);
 }
 
 /* Somebody may have unmounted it already: then it is again what was there before. */
 static void watch(struct ward *w)
 {
-	w->watching = identify(w->mountpoint, &w->ours) && !is_same(&w->ours, &w->before);
+	w->watching = mounted_at(w->mountpoint, &w->ours) && !mounted_is_same(&w->ours, &w->before);
 }
 
 /* Where fusectl is mounted, the user who mounted may write here. */
@@ -284,7 +255,7 @@ void guardian_start(struct guardian *g, const char *mountpoint, bool quiet)
 	int fds[2];
 
 	*g = (struct guardian){.socket = -1};
-	if (!identify(mountpoint, &w.before)) {
+	if (!mounted_at(mountpoint, &w.before)) {
 		log_warning("cannot start the guardian: %s: %s", mountpoint, strerror(errno));
 		return;
 	}

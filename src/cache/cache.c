@@ -114,7 +114,7 @@ static bool open_in_dir(struct cache *c, const char *dir, char *error, size_t si
 	case CACHE_DIR_UNUSABLE:
 		return false;
 	case CACHE_DIR_LOCKED:
-		log_warning("cache: %s is in use by another process; keeping mail in memory", dir);
+		log_warning("cache: %s; keeping mail in memory", error);
 		return open_private(c, error, size);
 	case CACHE_DIR_OK:
 		break;

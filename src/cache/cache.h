@@ -36,9 +36,9 @@ struct cache_options {
 /*
  * Opens and locks (flock on a file in dir) the cache, blocking; before the loop runs. A database
  * that is damaged or of another schema is renamed to cache.db.damaged (replacing an older one) and
- * a new one is made, with one warning in the log. When another process has the lock, a cache in
- * memory is returned, with one warning that names the directory. NULL, and a line in error, when
- * dir cannot be used at all.
+ * a new one is made, with one warning in the log. When another process keeps the lock for 5
+ * seconds, a cache in memory is returned, with one warning that names the directory and that
+ * process. NULL, and a line in error, when dir cannot be used at all.
  */
 struct cache *cache_open(
 	uv_loop_t *loop, const struct cache_options *options, char *error, size_t size);

@@ -10,6 +10,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -24,6 +25,9 @@
 #define MARK_NAME DB_NAME ".is-damaged"
 #define LOCK_NAME "cache.lock"
 #define IDS_NAME "cache.ids"
+/* Nanoseconds between looks at the lock of another process, and how many: 5 s. */
+#define LOCK_STEP 20000000
+#define LOCK_STEPS 250
 
 /* A counter that cannot be read (next_id 0) goes on this far above the ids that are known. */
 #define ID_LEAP (1u << 16)
@@ -147,6 +151,44 @@ static int open_own(int dir, const char *name)
 	return fd;
 }
 
+/* Who holds the lock has written its number there; 0: not yet. */
+static unsigned read_owner(int fd)
+{
+	char text[16];
+	uint64_t number = 0;
+	ssize_t n = pread(fd, text, sizeof(text), 0);
+
+	if (n <= 1 || !text_parse_number((struct span){text, (size_t)n - 1}, INT32_MAX, &number))
+		return 0;
+	return (unsigned)number;
+}
+
+/* Only for people: nothing is lost where it cannot be written. */
+static void write_owner(int fd)
+{
+	char text[16];
+	int n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
+
+	if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)n, 0) != n)
+		log_debug("cache: %s: %s", LOCK_NAME, strerror(errno));
+}
+
+/* A mount that was just taken away takes leave of its server and closes its cache first, and the
+ * next one would be without for as long as it lasts. */
+static bool lock_patiently(int fd)
+{
+	const struct timespec step = {.tv_nsec = LOCK_STEP};
+
+	for (unsigned i = 0; i < LOCK_STEPS; i++) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return true;
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return false;
+		nanosleep(&step, NULL);
+	}
+	return flock(fd, LOCK_EX | LOCK_NB) == 0;
+}
+
 static enum cache_dir_result lock(struct cache_dir *d, char *error, size_t size)
 {
 	d->lock = open_own(d->fd, LOCK_NAME);
@@ -154,10 +196,19 @@ static enum cache_dir_result lock(struct cache_dir *d, char *error, size_t size)
 		snprintf(error, size, "%s/%s: %s", d->path, LOCK_NAME, strerror(errno));
 		return CACHE_DIR_UNUSABLE;
 	}
-	if (flock(d->lock, LOCK_EX | LOCK_NB) == 0)
+	if (lock_patiently(d->lock)) {
+		write_owner(d->lock);
 		return CACHE_DIR_OK;
-	snprintf(error, size, "%s/%s: %s", d->path, LOCK_NAME, strerror(errno));
-	return errno == EWOULDBLOCK ? CACHE_DIR_LOCKED : CACHE_DIR_UNUSABLE;
+	}
+	if (errno != EWOULDBLOCK) {
+		snprintf(error, size, "%s/%s: %s", d->path, LOCK_NAME, strerror(errno));
+		return CACHE_DIR_UNUSABLE;
+	}
+	unsigned owner = read_owner(d->lock);
+	int n = snprintf(error, size, "%s is in use by another process", d->path);
+	if (owner && n > 0 && (size_t)n < size)
+		snprintf(error + n, size - (size_t)n, ", PID %u", owner);
+	return CACHE_DIR_LOCKED;
 }
 
 static bool read_ids(struct cache_dir *d, char *error, size_t size)

@@ -17,7 +17,7 @@
 struct cache_dir {
 	char *path; /* resolved and absolute */
 	int fd;
-	int lock;         /* holds the flock; -1: a private directory */
+	int lock;         /* holds the flock, and our PID; -1: a private directory */
 	int ids;          /* the counter's file; -1: a private directory */
 	uint32_t next_id; /* the next to give out; 0: the counter was unreadable */
 	uint32_t end_id;  /* the first that is not reserved in the file */

@@ -365,7 +365,7 @@ static void on_notifier_idle(struct fs *fs)
 	stop_polling(fs);
 	op_fail_all(fs, ERR_IO);
 	fs->options.unmount(fs->options.ctx);
-	fuse_session_unmount(fs->session);
+	mount_end(fs);
 	fs->closing = 4;
 	uv_close((uv_handle_t *)&fs->turn_begin, on_handle_closed);
 	uv_close((uv_handle_t *)&fs->turn_end, on_handle_closed);

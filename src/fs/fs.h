@@ -24,7 +24,7 @@ struct fs_options {
 	mode_t fmask, dmask; /* bits taken away */
 	const char *suffix;  /* of message names, "" for none */
 	uint64_t timeout;    /* milliseconds that an operation may take */
-	/* Unmounts; what it could not do libfuse then tries. */
+	/* Unmounts; where it could not libfuse then tries, if it is still ours that is there. */
 	void (*unmount)(void *ctx);
 	void *ctx;
 };

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "fs/private.h"
 
@@ -91,5 +92,28 @@ struct fuse_session *mount_session(struct fs *fs, char *error, size_t size)
 		fputs(said, stderr);
 	else
 		explain(said, error, size);
+	if (session && !mounted_at(fs->options.mountpoint, &fs->ours))
+		log_debug("%s: %s", fs->options.mountpoint, strerror(errno));
 	return session;
+}
+
+/* Closes the device, which ends the connection, and leaves in its place a descriptor that polls as
+ * that of an ended connection does: libfuse then unmounts nothing, and it has no other way not to
+ * unmount whatever is at the path. */
+static bool sever(struct fuse_session *session)
+{
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return false;
+	close(fds[0]);
+	bool ok = dup3(fds[1], fuse_session_fd(session), O_CLOEXEC) >= 0;
+	close(fds[1]);
+	return ok;
+}
+
+void mount_end(struct fs *fs)
+{
+	if (mounted_is_at(&fs->ours, fs->options.mountpoint) || sever(fs->session))
+		fuse_session_unmount(fs->session);
 }

@@ -7,6 +7,7 @@
 #include <limits.h>
 
 #include "fs/fs.h"
+#include "fs/mounted.h"
 #include "mail/body.h"
 #include "mail/expunge.h"
 #include "mail/prove.h"
@@ -28,6 +29,7 @@ struct fs {
 	struct fs_options options;
 	struct account *account;
 	struct fuse_session *session;
+	struct mounted ours; /* what it has mounted */
 	struct fuse_buf buffer;
 	uv_poll_t poll;
 	uv_check_t turn_begin; /* the watchdog's */
@@ -59,6 +61,8 @@ struct fs {
 
 /* A session that is mounted, or NULL and why in error. */
 struct fuse_session *mount_session(struct fs *fs, char *error, size_t size);
+/* Ends the connection, and takes the mount away if it is what is at the mountpoint. */
+void mount_end(struct fs *fs);
 
 /* --- inode.c --- */
 
