@@ -45,6 +45,8 @@
 #define LIST_AGAIN 2000
 /* Messages without a row that a mailbox may have. */
 #define ROWLESS_MAX 100000
+/* Ranges that SEARCH may name, of 8 octets each. */
+#define FOUND_MAX ((size_t)2 << 20)
 /* Milliseconds to wait for a server that asks for patience, and how often. */
 #define THROTTLE_MIN ((uint64_t)1000)
 #define THROTTLE_MAX ((uint64_t)30000)
@@ -418,9 +420,11 @@ static void note_missing(struct sync *s)
 
 /* The answer must have been seen, and name as many messages as there are: one that is cut short, or
  * missing, would empty the mailbox here. */
-static bool search_is_sound(const struct sync *s)
+static bool search_is_sound(struct sync *s)
 {
 	uint32_t exists = s->answered ? s->counted : conn_exists(s->task.conn);
+
+	sync_count_found(s);
 
 	return s->named == exists && (s->answered || exists == 0);
 }
@@ -441,6 +445,7 @@ static void after_search(struct sync *s)
 		return;
 	}
 	s->holes = false;
+	uidset_sort(&s->found);
 	remove_vanished(s);
 	note_missing(s);
 	if (s->missing.count == 0) {
@@ -457,6 +462,7 @@ static void add_rowless(struct sync *s)
 {
 	const struct imap_fetch nothing = {0};
 
+	uidset_sort(&s->found);
 	note_missing(s);
 	if (uidset_size(&s->missing) > ROWLESS_MAX)
 		uidset_clear(&s->missing);
@@ -472,6 +478,7 @@ static void add_rowless(struct sync *s)
 
 static void after_fill(struct sync *s)
 {
+	uidset_sort(&s->missing);
 	if (s->missing.count > 0) {
 		send_step(s);
 		return;
@@ -578,6 +585,8 @@ static void send_step(struct sync *s)
 		s->mb->doubt = s->mb->holes = s->answered = false;
 		s->counted = 0;
 		s->named = 0;
+		s->uncounted = false;
+		s->counts = 0;
 		imap_command_add(c, "UID SEARCH %sALL\r\n",
 			pool_capabilities(s->mb->account->pool) & IMAP_CAP_ESEARCH ? "RETURN (ALL) "
 										   : "");
@@ -628,12 +637,10 @@ static void on_found(struct pool_task *t, const struct imap_response *r, uint32_
 	if (s->step != SYNC_SEARCH || (r->kind != IMAP_SEARCH && r->kind != IMAP_ESEARCH))
 		return;
 	s->answered = true;
-	while (imap_set_next(&set, &first, &last))
+	while (imap_set_next(&set, &first, &last) && s->found.count < FOUND_MAX)
 		uidset_add(&s->found, first, last);
-	/* What is expunged before the command ends is taken out again: count now. */
-	uidset_sort(&s->found);
 	s->counted = conn_exists(t->conn);
-	s->named = uidset_size(&s->found);
+	s->uncounted = true;
 }
 
 /* STATUS, often with LIST, came while nobody had listed this mailbox yet: as good as a check now.

@@ -45,6 +45,8 @@ struct sync {
 	bool answered;         /* SEARCH */
 	uint32_t counted;      /* messages that there were when it was */
 	uint64_t named;        /* messages in it */
+	bool uncounted;        /* the answer has more than named tells */
+	unsigned counts;       /* how often they were counted */
 	unsigned searches;     /* that made no sense */
 	struct uidset found;   /* of search */
 	struct uidset missing; /* still to fill */
@@ -56,6 +58,8 @@ struct sync {
 void sync_note_news(struct mailbox *mb);
 /* A row, with what is known already in place of what it does not say. */
 struct cache_message sync_merge_row(struct mailbox *mb, const struct imap_fetch *row, uint32_t uid);
+/* Counts what SEARCH has named so far: what is expunged before the command ends is taken out. */
+void sync_count_found(struct sync *s);
 /* Into the mailbox, and on its way to the cache. */
 void sync_add_row(struct sync *s, const struct cache_message *m);
 /* Moves mb->settled as far as the rows allow. */

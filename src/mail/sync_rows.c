@@ -7,6 +7,8 @@
 
 /* Octets of a message; a server that promises more is not believed. */
 #define SIZE_BELIEVED ((uint64_t)1 << 46)
+/* Answers to one SEARCH between which something was expunged. */
+#define COUNTS_MAX 100
 
 void sync_flush_rows(struct sync *s)
 {
@@ -83,6 +85,7 @@ static void settle_by_search(struct sync *s)
 	struct mailbox *mb = s->mb;
 	uint32_t uid;
 
+	uidset_sort(&s->found);
 	while (has_row(mb, uid = uidset_after(&s->found, mb->settled)))
 		mb->settled = uid;
 }
@@ -179,11 +182,24 @@ static void on_row(
 	sync_add_row(s, &m);
 }
 
+void sync_count_found(struct sync *s)
+{
+	/* Each counting is as long as the answer: one that never ends is not counted for ever, and
+	 * agrees with nothing. */
+	if (!s->uncounted || s->counts == COUNTS_MAX)
+		return;
+	s->uncounted = false;
+	s->counts++;
+	uidset_sort(&s->found);
+	s->named = s->counts == COUNTS_MAX ? UINT64_MAX : uidset_size(&s->found);
+}
+
 /* SEARCH said otherwise before. */
 static void not_found(struct mailbox *mb, uint32_t first, uint32_t last)
 {
 	if (!mb->sync)
 		return;
+	sync_count_found(mb->sync);
 	uidset_remove(&mb->sync->found, first, last);
 	uidset_remove(&mb->sync->missing, first, last);
 }

@@ -1,3 +1,10 @@
+/*
+ * Ranges in ascending order are appended. What comes out of order begins a new run, which is
+ * ascending in itself; a run that is longer than half of the one before is merged with it, so there
+ * are few, and each range is moved as often as its run doubles (the logarithmic method of Bentley
+ * and Saxe). A newer run has precedence, so taking out is as cheap as adding: the range is added
+ * as one that is taken out, backwards (see is_out), and disappears where it meets the oldest run.
+ */
 #include "mail/uidset.h"
 
 #include <stdio.h>
@@ -5,89 +12,235 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/mem.h"
 
 void uidset_finish(struct uidset *s)
 {
-	free(s->ranges);
+	free(s->memory);
 	*s = (struct uidset){0};
 }
 
 void uidset_clear(struct uidset *s)
 {
+	s->cap += (size_t)(s->ranges - s->memory);
+	s->ranges = s->memory;
 	s->count = 0;
+	s->runs = 0;
 }
 
-void uidset_copy(struct uidset *to, const struct uidset *from)
+/* --- ranges that are taken out --- */
+
+/* first..last taken out: since 0 is no UID it can be told from any other. */
+static struct uid_range taken_out(uint32_t first, uint32_t last)
 {
-	uidset_clear(to);
-	for (size_t i = 0; i < from->count; i++)
-		uidset_add(to, from->ranges[i].first, from->ranges[i].last);
+	return (struct uid_range){last, first - 1};
 }
+
+static bool is_out(struct uid_range r)
+{
+	return r.first > r.last;
+}
+
+static uint32_t first_of(struct uid_range r)
+{
+	return is_out(r) ? r.last + 1 : r.first;
+}
+
+static uint32_t last_of(struct uid_range r)
+{
+	return is_out(r) ? r.first : r.last;
+}
+
+static struct uid_range same_kind(struct uid_range r, uint32_t first, uint32_t last)
+{
+	return is_out(r) ? taken_out(first, last) : (struct uid_range){first, last};
+}
+
+/* --- runs --- */
+
+static size_t run_end(const struct uidset *s, unsigned run)
+{
+	return run + 1 < s->runs ? s->starts[run + 1] : s->count;
+}
+
+static size_t run_length(const struct uidset *s, unsigned run)
+{
+	return run_end(s, run) - s->starts[run];
+}
+
+/* What was taken from the front is used again when it is as much as the rest. */
+static void make_room(struct uidset *s)
+{
+	size_t head = (size_t)(s->ranges - s->memory);
+
+	if (s->count < s->cap)
+		return;
+	if (head > 0 && head >= s->count) {
+		memmove(s->memory, s->ranges, s->count * sizeof(*s->ranges));
+		s->ranges = s->memory;
+		s->cap += head;
+		return;
+	}
+	size_t cap = head + s->cap;
+	s->memory = array_grow(s->memory, &cap, cap + 1, sizeof(*s->memory));
+	s->ranges = s->memory + head;
+	s->cap = cap - head;
+}
+
+static void append(struct uidset *s, struct uid_range r)
+{
+	make_room(s);
+	s->ranges[s->count++] = r;
+}
+
+/* The ranges of two runs, of which the newer has precedence. */
+struct merge {
+	struct uid_range *out;
+	size_t n, start; /* start: where the run that is made begins in out */
+	bool oldest;     /* there is no older one that something could be taken out of */
+};
+
+static void emit(struct merge *m, struct uid_range r)
+{
+	struct uid_range *previous = m->n > m->start ? &m->out[m->n - 1] : NULL;
+
+	if (m->oldest && is_out(r))
+		return;
+	if (previous && is_out(*previous) == is_out(r) &&
+		(uint64_t)first_of(r) <= (uint64_t)last_of(*previous) + 1)
+		*previous = same_kind(r, first_of(*previous), last_of(r));
+	else
+		m->out[m->n++] = r;
+}
+
+static void merge(struct merge *m, const struct uid_range *old, size_t n_old,
+	const struct uid_range *new, size_t n_new)
+{
+	uint32_t from = n_old ? first_of(old[0]) : 0;
+
+	while (n_old > 0 || n_new > 0) {
+		if (n_old == 0 || (n_new > 0 && last_of(*new) < from)) {
+			emit(m, *new ++);
+			n_new--;
+			continue;
+		}
+		uint32_t last = last_of(*old);
+		uint32_t bar = n_new > 0 ? first_of(*new) : UINT32_MAX;
+		if (n_new == 0 || last < bar) {
+			emit(m, same_kind(*old, from, last));
+		} else {
+			if (from < bar)
+				emit(m, same_kind(*old, from, bar - 1));
+			/* What is left of the old one goes on behind the new one. */
+			if (last > last_of(*new)) {
+				from = last_of(*new) + 1;
+				emit(m, *new ++);
+				n_new--;
+				continue;
+			}
+		}
+		old++;
+		if (--n_old > 0)
+			from = first_of(*old);
+	}
+}
+
+/* Makes one of the last two runs. A range of the newer one may cut one of the older in two. */
+static void merge_last(struct uidset *s)
+{
+	unsigned run = s->runs - 2;
+	size_t start = s->starts[run], n_old = run_length(s, run), n_new = run_length(s, run + 1);
+	struct uid_range *out = mem_resize(NULL, n_old + 2 * n_new, sizeof(*out));
+	struct merge m = {.out = out, .oldest = run == 0};
+
+	merge(&m, s->ranges + start, n_old, s->ranges + start + n_old, n_new);
+	s->count = start;
+	s->runs--;
+	for (size_t i = 0; i < m.n; i++)
+		append(s, out[i]);
+	free(out);
+}
+
+static void put(struct uidset *s, struct uid_range r)
+{
+	const struct uid_range *previous = s->count ? &s->ranges[s->count - 1] : NULL;
+
+	if (!previous) {
+		s->runs = 0;
+		s->starts[s->runs++] = 0;
+	} else if (first_of(r) <= last_of(*previous)) {
+		s->starts[s->runs++] = s->count;
+	}
+	append(s, r);
+	while (s->runs > 1 && run_length(s, s->runs - 1) > run_length(s, s->runs - 2) / 2)
+		merge_last(s);
+}
+
+/* The index of the first range of a run that does not end below uid; run_end: none. */
+static size_t range_at(const struct uidset *s, unsigned run, uint32_t uid)
+{
+	size_t low = s->starts[run], high = run_end(s, run);
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (last_of(s->ranges[middle]) < uid)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* Whether a run says anything of a UID from first to last: its first range that does is *i. */
+static bool speaks_of(
+	const struct uidset *s, unsigned run, uint32_t first, uint32_t last, size_t *i)
+{
+	*i = range_at(s, run, first);
+	return *i < run_end(s, run) && first_of(s->ranges[*i]) <= last;
+}
+
+/* --- */
 
 void uidset_add(struct uidset *s, uint32_t first, uint32_t last)
 {
 	struct uid_range *previous = s->count ? &s->ranges[s->count - 1] : NULL;
 
-	if (previous && first >= previous->first &&
+	if (last == 0)
+		return;
+	if (first == 0)
+		first = 1;
+	if (previous && !is_out(*previous) && first >= previous->first &&
 		(uint64_t)first <= (uint64_t)previous->last + 1) {
 		if (last > previous->last)
 			previous->last = last;
 		return;
 	}
-	s->ranges = array_grow(s->ranges, &s->cap, s->count + 1, sizeof(*s->ranges));
-	s->ranges[s->count++] = (struct uid_range){first, last};
+	put(s, (struct uid_range){first, last});
 }
 
+/* Whether any run speaks of first..last. What was taken out already may be taken out again. */
 static bool touches(const struct uidset *s, uint32_t first, uint32_t last)
 {
-	for (size_t i = 0; i < s->count; i++)
-		if (s->ranges[i].first <= last && s->ranges[i].last >= first)
+	size_t i;
+
+	for (unsigned run = 0; run < s->runs; run++)
+		if (speaks_of(s, run, first, last, &i))
 			return true;
 	return false;
 }
 
 void uidset_remove(struct uidset *s, uint32_t first, uint32_t last)
 {
-	struct uidset left = {0};
-
-	if (!touches(s, first, last))
-		return;
-	for (size_t i = 0; i < s->count; i++) {
-		struct uid_range r = s->ranges[i];
-		if (r.first < first)
-			uidset_add(&left, r.first, r.last < first ? r.last : first - 1);
-		if (r.last > last)
-			uidset_add(&left, r.first > last ? r.first : last + 1, r.last);
-	}
-	uidset_finish(s);
-	*s = left;
-}
-
-static int compare(const void *a, const void *b)
-{
-	const struct uid_range *x = a, *y = b;
-
-	return (x->first > y->first) - (x->first < y->first);
-}
-
-static bool is_sorted(const struct uidset *s)
-{
-	for (size_t i = 1; i < s->count; i++)
-		if (s->ranges[i].first <= s->ranges[i - 1].last)
-			return false;
-	return true;
+	if (first == 0)
+		first = 1;
+	if (last >= first && touches(s, first, last))
+		put(s, taken_out(first, last));
 }
 
 void uidset_sort(struct uidset *s)
 {
-	if (is_sorted(s))
-		return;
-	qsort(s->ranges, s->count, sizeof(*s->ranges), compare);
-	size_t n = s->count;
-	s->count = 0;
-	/* Writes never pass what is read: joining only shortens. */
-	for (size_t i = 0; i < n; i++)
-		uidset_add(s, s->ranges[i].first, s->ranges[i].last);
+	while (s->runs > 1)
+		merge_last(s);
 }
 
 uint64_t uidset_size(const struct uidset *s)
@@ -99,36 +252,36 @@ uint64_t uidset_size(const struct uidset *s)
 	return n;
 }
 
-/* The index of the first range that does not end below uid. */
-static size_t range_at(const struct uidset *s, uint32_t uid)
-{
-	size_t low = 0, high = s->count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (s->ranges[middle].last < uid)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
 bool uidset_has(const struct uidset *s, uint32_t uid)
 {
-	size_t i = range_at(s, uid);
+	size_t i;
 
-	return i < s->count && s->ranges[i].first <= uid;
+	for (unsigned run = s->runs; run-- > 0;)
+		if (speaks_of(s, run, uid, uid, &i))
+			return !is_out(s->ranges[i]);
+	return false;
 }
 
 uint32_t uidset_after(const struct uidset *s, uint32_t uid)
 {
-	if (uid == UINT32_MAX)
-		return 0;
-	size_t i = range_at(s, uid + 1);
-	if (i == s->count)
+	size_t i;
+
+	if (s->count == 0 || uid == UINT32_MAX || !speaks_of(s, 0, uid + 1, UINT32_MAX, &i))
 		return 0;
 	return s->ranges[i].first > uid ? s->ranges[i].first : uid + 1;
+}
+
+void uidset_copy(struct uidset *to, const struct uidset *from)
+{
+	uidset_clear(to);
+	for (unsigned run = 0; run < from->runs; run++)
+		for (size_t i = from->starts[run]; i < run_end(from, run); i++) {
+			const struct uid_range *r = &from->ranges[i];
+			if (is_out(*r))
+				uidset_remove(to, first_of(*r), last_of(*r));
+			else
+				uidset_add(to, r->first, r->last);
+		}
 }
 
 void uidset_take_text(struct uidset *s, struct buf *text)
@@ -136,6 +289,7 @@ void uidset_take_text(struct uidset *s, struct buf *text)
 	size_t taken = 0;
 	char range[32];
 
+	uidset_sort(s);
 	for (; taken < s->count; taken++) {
 		const struct uid_range *r = &s->ranges[taken];
 		int n = snprintf(range, sizeof(range), r->first == r->last ? "%s%u" : "%s%u:%u",
@@ -143,7 +297,11 @@ void uidset_take_text(struct uidset *s, struct buf *text)
 		if (buf_append(text, range, (size_t)n) < 0)
 			break;
 	}
-	s->count -= taken;
-	if (taken > 0)
-		memmove(s->ranges, s->ranges + taken, s->count * sizeof(*s->ranges));
+	if (taken == s->count) {
+		uidset_clear(s);
+	} else {
+		s->ranges += taken;
+		s->count -= taken;
+		s->cap -= taken;
+	}
 }

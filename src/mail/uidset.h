@@ -1,5 +1,7 @@
-/* Sets of UIDs as ascending, disjoint ranges: as short as what a server said, whatever numbers it
- * said. */
+/*
+ * Sets of UIDs as ranges: as short as what a server said, whatever numbers it said, in whatever
+ * order: adding, taking out and asking cost the logarithm of the set's size, or its square.
+ */
 #ifndef MAIL_UIDSET_H
 #define MAIL_UIDSET_H
 
@@ -11,30 +13,36 @@
 
 /* Servers take command lines of 1,000 octets; the set is most of one. */
 #define UIDSET_TEXT_MAX 900
+/* Each run has at least two for one of the next. */
+#define UIDSET_RUNS_MAX 64
 
 struct uid_range {
 	uint32_t first, last;
 };
 
+/* The ranges, ascending, disjoint and as few as can be, may be read while they were added in
+ * ascending order and none was taken out; else after uidset_sort. */
 struct uidset {
 	struct uid_range *ranges;
 	size_t count, cap;
+	struct uid_range *memory; /* ranges, or what is before them */
+	size_t starts[UIDSET_RUNS_MAX];
+	unsigned runs;
 };
 
 /* A zeroed set is empty. */
 void uidset_finish(struct uidset *s);
 void uidset_clear(struct uidset *s);
 void uidset_copy(struct uidset *to, const struct uidset *from);
-/* Appends first..last; joins it with the range before where they touch. Any order, but see
- * uidset_sort. */
+/* Adds first..last. 0 is no UID. */
 void uidset_add(struct uidset *s, uint32_t first, uint32_t last);
 /* Takes first..last out. */
 void uidset_remove(struct uidset *s, uint32_t first, uint32_t last);
-/* Must be called before uidset_has when ranges were not added in ascending order; cheap when they
- * were. */
+/* Brings the ranges in order; costs nothing where they are. */
 void uidset_sort(struct uidset *s);
 /* How many UIDs its (sorted) ranges hold. */
 uint64_t uidset_size(const struct uidset *s);
+/* Needs no sorting, and does not gain by it where it is asked in between. */
 bool uidset_has(const struct uidset *s, uint32_t uid);
 /* The first UID of the (sorted) set above uid, or 0. */
 uint32_t uidset_after(const struct uidset *s, uint32_t uid);
