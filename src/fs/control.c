@@ -105,11 +105,15 @@ bool control_lookup(struct fs *fs, fuse_req_t req, fuse_ino_t parent, const char
 	}
 	if (!control_owns(parent))
 		return false;
-	struct snapshot *s = strcmp(name, "status") == 0 ? take_snapshot(fs) : NULL;
+	if (strcmp(name, "status") != 0) {
+		fuse_reply_err(req, ENOENT);
+		return true;
+	}
+	struct snapshot *s = take_snapshot(fs);
 	if (s)
 		reply_entry(fs, req, s->ino, s);
 	else
-		fuse_reply_err(req, ENOENT);
+		fuse_reply_err(req, ENOMEM);
 	return true;
 }
 

@@ -73,7 +73,8 @@ struct account {
 	struct map by_id;     /* living and dead */
 	bool loading;         /* the tree is being made from the cache: nothing is new */
 	uint32_t living;      /* mailboxes and directories of the tree */
-	uint32_t left_out;    /* by the LIST under way: too many, or nested too deep */
+	size_t name_octets;   /* of their names */
+	uint32_t left_out;    /* by the LIST under way: too many, too long, nested too deep */
 	bool left_out_told;
 	uint32_t generation;   /* of LIST */
 	uint64_t listed;       /* uv_now of the last LIST; 0: never */

@@ -69,9 +69,15 @@ static int put_cache(struct account *a, struct buf *out)
 		n(body_memory(a->bodies)));
 }
 
+/* Octets of lines about mailboxes; the others are only counted. */
+#define MAILBOXES_TEXT_MAX ((size_t)256 << 10)
+
 struct listing {
 	struct account *account;
 	struct buf *out;
+	size_t from;   /* where in out they begin */
+	bool at_rest;  /* those with nothing under way, which come last */
+	unsigned more; /* that have no line */
 	int err;
 };
 
@@ -80,8 +86,12 @@ static void put_mailbox(void *ctx, uint64_t key, void *value)
 	struct listing *l = ctx;
 	const struct mailbox *mb = value;
 
-	if (!mailbox_selectable(mb) || !mb->loaded)
+	if (!mailbox_selectable(mb) || !mb->loaded || l->at_rest != (mb->complete && !mb->sync))
 		return;
+	if (l->out->len - l->from > MAILBOXES_TEXT_MAX) {
+		l->more++;
+		return;
+	}
 	uint64_t age = mb->checked ? (uv_now(l->account->loop) - mb->checked) / 1000 : 0;
 	l->err |= buf_printf(l->out,
 		"mailbox: %s: %zu messages, UIDVALIDITY %u, %s, %s %llu s ago\n", mailbox_path(mb),
@@ -97,6 +107,11 @@ int account_status(struct account *a, struct buf *out)
 	struct listing l = {.account = a, .out = out};
 	int err = put_server(a, out) | put_cache(a, out);
 
+	l.from = out->len;
 	map_each(&a->by_id, put_mailbox, &l);
+	l.at_rest = true;
+	map_each(&a->by_id, put_mailbox, &l);
+	if (l.more > 0)
+		err |= buf_printf(out, "mailboxes: %u more\n", l.more);
 	return err | l.err | log_recent(out);
 }

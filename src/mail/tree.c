@@ -25,6 +25,9 @@
 #define RENUMBER_TIME ((uint64_t)10 * 60 * 1000)
 /* Living mailboxes, of some 600 octets each; a server may list without end. */
 #define MAILBOXES_MAX 65536
+/* Octets of a name, and of all names together: each level has a copy of its own. */
+#define NAME_OCTETS_MAX ((size_t)8 << 10)
+#define NAMES_OCTETS_MAX ((size_t)16 << 20)
 
 static int compare(const void *a, const void *b)
 {
@@ -54,7 +57,7 @@ struct mailbox *account_by_status(struct account *a, struct span name)
 	struct mailbox *mb = account_by_name(a, name);
 	struct buf encoded;
 
-	if (mb)
+	if (mb || name.n > NAME_OCTETS_MAX)
 		return mb;
 	buf_init(&encoded, 5 * name.n + 1);
 	if (imap_utf7_encode(name, &encoded) == 0)
@@ -100,10 +103,10 @@ static void adopt(struct account *a, struct mailbox *parent, struct mailbox *mb,
 	index_name(a, mb);
 	map_put(&a->by_id, mb->id, mb);
 	a->living++;
-	if (!a->loading) {
+	a->name_octets += mb->name.n;
+	/* The parent is saved when the LIST is over, not with each child. */
+	if (!a->loading)
 		mailbox_touch(parent);
-		mailbox_save(parent);
-	}
 }
 
 static struct mailbox *make(struct account *a, struct mailbox *parent, uint32_t id,
@@ -139,21 +142,24 @@ static size_t level_end(struct span name, size_t from, bool has_delimiter, char 
 	return found ? (size_t)(found - name.p) : name.n;
 }
 
-/* Walks (and where necessary makes) the directories of a name; NULL when it nests too deep, or when
- * there are too many already. encoding: IMAP_LIST_UTF8 or 0. */
+/* Walks (and where necessary makes) the directories of a name; NULL when it is too long or nests
+ * too deep, or when there are too many already. encoding: IMAP_LIST_UTF8 or 0. */
 static struct mailbox *walk(struct account *a, struct span name, bool has_delimiter, char delimiter,
 	uint32_t encoding, uint32_t id)
 {
 	struct mailbox *mb = a->root;
 	size_t from = 0;
 
+	if (name.n > NAME_OCTETS_MAX)
+		return NULL;
 	for (unsigned level = 0; level < LEVELS_MAX; level++) {
 		size_t end = level_end(name, from, has_delimiter, delimiter);
 		struct span prefix = canonical((struct span){name.p, end});
 		struct mailbox *next = account_by_name(a, prefix);
 		struct span part = {name.p + from, end - from};
 		bool last = end == name.n;
-		if (!next && a->living >= MAILBOXES_MAX)
+		if (!next && (a->living >= MAILBOXES_MAX ||
+				     a->name_octets + prefix.n > NAMES_OCTETS_MAX))
 			return NULL;
 		if (level == 0)
 			part = canonical(part);
@@ -207,6 +213,7 @@ static void bury(struct account *a, struct mailbox *mb, int err)
 
 	unindex_name(a, mb);
 	a->living--;
+	a->name_octets -= mb->name.n;
 	mailbox_detach(mb);
 	mailbox_touch(parent);
 	watch_forget(a->watch, mb);
@@ -336,9 +343,11 @@ static void warn_of_left_out(struct account *a)
 {
 	if (a->left_out > 0 && !a->left_out_told)
 		log_warning(
-			"%s: %u mailboxes are left out: it lists more than %u, or nests them more "
-			"than %u deep; mount one of them as host:mailbox to see what is below",
-			a->options.pool.host, a->left_out, MAILBOXES_MAX, LEVELS_MAX);
+			"%s: %u mailboxes are left out: it lists more than %u, nests them more "
+			"than %u deep, or has names of more than %zu KiB, %zu MiB in all; mount "
+			"one of them as host:mailbox to see what is below",
+			a->options.pool.host, a->left_out, MAILBOXES_MAX, LEVELS_MAX,
+			NAME_OCTETS_MAX >> 10, NAMES_OCTETS_MAX >> 20);
 	a->left_out_told |= a->left_out > 0;
 	a->left_out = 0;
 }
@@ -359,9 +368,12 @@ void account_on_listed(struct account *a)
 		mb = next;
 	}
 	mb = deepest(a->root);
-	for (; mb; mb = next_in_post_order(a, mb))
+	for (; mb; mb = next_in_post_order(a, mb)) {
+		if (mb->unsaved)
+			mailbox_save(mb);
 		if (mb->version != mb->listed_version)
 			a->observer.on_directory_changed(a->ctx, mb);
+	}
 }
 
 static void load_one(void *ctx, const struct cache_mailbox *row)

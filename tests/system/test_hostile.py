@@ -11,7 +11,7 @@ What a hostile server does, and where that is tried (here unless a file is named
     forged tags                             test_servers_session.py: test_forged_tag
     untagged floods                         test_flood
     names that escape or collide            test_servers_listing.py: test_name, test_odd_encodings
-    rows, names that flood                  test_flood_of_rows, test_flood_of_names
+    rows, names that flood                  test_flood_of_rows, test_flood_of_names, test_long_names
     sizes of 2^63                           test_huge_sizes
     dates of nonsense                       test_servers_listing.py: test_dates
     NUL and 8-bit anywhere                  test_odd_octets
@@ -172,6 +172,35 @@ def test_flood_of_names():
             assert len(os.listdir(m.root)) > 50000
             assert re.search("imapfs: .*mailboxes are left out", m.said())
             harmless(m)
+
+
+LONG_NAMES = {
+    "4-MiB": lambda n: b"%03d" % n + b"a" * (4 * MIB) + b"/b" * 120,
+    # Each of its levels has a copy of what is before it.
+    "deep": lambda n: b"%04d" % n + b"/" + b"/".join([b"c" * 60] * 120),
+    "8-KiB": lambda n: b"%04d" % n + b"a" * 8000,
+}
+
+
+@pytest.mark.parametrize("what", LONG_NAMES)
+def test_long_names(what, tmp_path):
+    """24 MiB of names: those that are not kept are spoken of once."""
+    name = LONG_NAMES[what]
+
+    def names(session):
+        for n in range(24 * MIB // len(name(0))):
+            session.send(b'* LIST () "/" "%b"\r\n' % name(n), now=True)
+        return b""
+
+    with FakeImap(ACCOUNT) as server:
+        server.rule("LIST", before_ok=names)
+        with mount(server, tmp_path, says=ANYTHING, program=RELEASE, timeout=30) as m:
+            check(m)
+            assert "INBOX" in os.listdir(m.root)
+            assert len(re.findall("imapfs: .*mailboxes are left out", m.said())) == 1
+            harmless(m)
+            files = [os.path.join(d, name) for d, _, names in os.walk(m.cache) for name in names]
+            assert sum(map(os.path.getsize, files)) < 2 * MEMORY
 
 
 @pytest.mark.parametrize("size", [b"9223372036854775808", b"9223372036854775807", b"18446744073709551615",

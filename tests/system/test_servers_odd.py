@@ -1,12 +1,14 @@
 """Servers of two minds: they say one thing and do another. Nothing is asked in a storm, and nobody pays for another's trouble."""
 import os
 import re
+import signal
 import threading
 
 import pytest
 
+from conftest import PROGRAM
 from fakeimap import Mailbox, Message
-from mounting import wait_until
+from mounting import run, wait_until
 from servers import FakeImap, FakeMount, errno_of, mount, uids
 
 FEW = ("IMAP4rev1", "IDLE", "UIDPLUS", "LIST-EXTENDED", "LIST-STATUS", "CHILDREN")
@@ -290,3 +292,19 @@ def test_removed_while_it_is_looked_at():
         server.append("INBOX", b"4444")
         wait_until(lambda: os.path.lexists(m.root / "INBOX" / "4"), "the new one")
         assert rule.hits and uids(m.root / "INBOX") == [1, 2, 4]
+
+
+def test_status_of_many_mailboxes():
+    """1200 that were listed, with paths of a kilobyte: the status is there, and as long as people may read."""
+    place = "/".join(letter * 240 for letter in "abcd")
+    with FakeImap({"INBOX": [b"x"], **{f"{place}/{n}": [b"m"] for n in range(1200)}}) as server:
+        with mount(server) as m:
+            for n in range(1200):
+                assert os.listdir(m.root / place / str(n)) == ["1"]
+            shown = run(PROGRAM, "--status", str(m.root)).stdout
+            assert shown.count("mailbox: ") > 200 and len(shown) < 512 << 10
+            assert shown.count("mailbox: ") + int(re.search(r"^mailboxes: (\d+) more$", shown, re.M)[1]) >= 1200
+            # To the log too.
+            m.says = None
+            os.kill(m.process.pid, signal.SIGUSR1)
+            m.wait_said(r"mailboxes: \d+ more")
