@@ -1,0 +1,626 @@
+"""Random life on a server and in a mount of it at once, held against the history (see history.py).
+
+One loop: others change mail (Life), workers are told what to do in the mount and what they saw is judged, and
+every now and then all is still, so that everything must be exactly as it is on the server.
+"""
+import asyncio
+import collections
+import errno
+import itertools
+import json
+import os
+import random
+import re
+import signal
+import sys
+import tempfile
+import time
+
+import bodies
+import mounting
+import views
+from backends import Real, Views
+from history import NEVER, History, Promise
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TIMEOUT = 5
+# Seconds of life between two looks at everything.
+PHASE = (6, 16)
+# A worker's job that is not over by then hangs.
+HANG = 90
+FOLDERS = ("Archive", "Archive/2023", "Lists", "Entwürfe", "R&D", "100% wool", "a b", "仕事", "Zoo")
+NEW_FOLDERS = ("New", "Next", "Übung", "Archive/new", "Lists/fuse", "Zoo/lion & co", "x-1", "x-2")
+# What the mount may say of faults that were made.
+TOLD = (r"localhost:\d+|connected again|going on with|took longer than|refused|lost|cannot be|sizes|size of|"
+        r"SEARCH of|UIDVALIDITY of|NO |server|LIST|removed|expunge")
+
+
+class Lag:
+    """How late this machine wakes who sleeps, lately: what is timed gets as much patience."""
+
+    def __init__(self):
+        self.seen = []
+
+    async def watch(self):
+        while True:
+            start = time.monotonic()
+            await asyncio.sleep(0.05)
+            now = time.monotonic()
+            self.seen.append((now, now - start - 0.05))
+            while self.seen[0][0] < now - 15:
+                self.seen.pop(0)
+
+    def __call__(self):
+        busy = max(0.0, os.getloadavg()[0] / (os.cpu_count() or 1) - 1)
+        return 0.5 + 4 * max((late for _, late in self.seen), default=0) + min(busy, 6) * 0.5
+
+
+class Worker:
+    def __init__(self, number, seed):
+        self.number, self.seed = number, seed
+        self.process = None
+
+    async def start(self):
+        self.process = await asyncio.create_subprocess_exec(
+            *mounting.TETHER, sys.executable, os.path.join(HERE, "worker.py"), f"{self.seed}{self.number}",
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=64 << 20)
+
+    async def do(self, job):
+        """The job with what it saw; None when it hangs. A page that cannot be read kills the worker (SIGBUS):
+        that is taken for ESTALE, since it does not say."""
+        start = time.monotonic()
+        self.process.stdin.write(json.dumps(job).encode() + b"\n")
+        try:
+            line = await asyncio.wait_for(self.process.stdout.readline(), HANG)
+        except asyncio.TimeoutError:
+            return None
+        if line:
+            return json.loads(line)
+        status = await self.process.wait()
+        await self.start()
+        assert status == -signal.SIGBUS, f"a worker ended with {status}"
+        return {**job, "errno": errno.ESTALE, "t0": start, "t1": time.monotonic(), "slowest": 0, "slow_call": "fault"}
+
+    async def stop(self):
+        if self.process and self.process.returncode is None:
+            self.process.kill()
+            await self.process.wait()
+
+
+class Run:
+    """options: seed, seconds, server ("views" or "dovecot"), program, workers, keep_going, faults, lies, say."""
+
+    def __init__(self, options):
+        self.options = options
+        self.rng = random.Random(f"{options.seed} run")
+        self.identities = itertools.count(1)
+        self.lock = asyncio.Lock()
+        self.lag = Lag()
+        self.still = False
+        self.counts = {}
+        self.workers = [Worker(i, options.seed) for i in range(options.workers)]
+        self.busy = 0
+        self.mount = None
+        self.favourites = ["INBOX"]
+        self.news = collections.deque(maxlen=12)
+        self.kinds_failed = {}
+        self.faulty = False
+        self._choose()
+
+    # How this seed is
+
+    def _choose(self):
+        rng, options = self.rng, self.options
+        refresh = rng.choice([2, 3])
+        if options.server == "views":
+            faults = ()
+            if options.faults if options.faults is not None else rng.random() < 0.3:
+                faults = tuple(rng.sample(["drop", "slow", "unavailable"], rng.randrange(1, 4)))
+            lies = options.lies if options.lies is not None else rng.random() < 0.15
+            self.manner = views.Manner.random(rng, faults, lies)
+            self.backend = Views(self.manner, options.seed)
+            have, late = self.manner.capabilities, self.manner.push_delay
+            self.faulty = bool(faults)
+        else:
+            from dovecot import Dovecot
+            hide = rng.choice([(), (), ("NOTIFY",), ("NOTIFY", "QRESYNC", "CONDSTORE"), ("UIDPLUS",),
+                               ("NOTIFY", "IDLE", "ESEARCH", "QRESYNC", "CONDSTORE"), ("LIST-STATUS", "ESEARCH")])
+            self.manner = f"Dovecot, {rng.choice(['maildir', 'mdbox', 'sdbox'])}, without {hide}"
+            self.backend = Real(Dovecot(mail_format=re.search(r"\w+box|maildir", self.manner).group(), hide=hide))
+            have, late = {"NOTIFY", "IDLE"} - set(hide), 0.6
+        notify = "NOTIFY" in have
+        if notify and rng.random() < 0.5:
+            refresh = 60
+        latency = 4 * self.manner.latency if options.server == "views" else 0
+        news = 2.0 + late + latency
+        self.refresh = refresh
+        self.history = History(Promise(
+            names=news if notify else refresh + 2.0 + latency, by_name=news if notify else refresh + 2.0 + late + latency,
+            listed=news, timeout=TIMEOUT))
+        self.history.slack = self.lag
+        self.options_of_mount = [f"timeout={TIMEOUT}", f"refresh={refresh}"]
+        if rng.random() < 0.3:
+            self.options_of_mount.append(f"connections={rng.choice([1, 2, 8])}")
+        self.large = rng.random() < 0.35
+
+    def describe(self):
+        return f"seed {self.options.seed}: {self.manner}, mounted with {','.join(self.options_of_mount)}"
+
+    # Other clients
+
+    async def change(self, work):
+        """Within the lock, so that nothing is judged while half of it is written down."""
+        async with self.lock:
+            await work()
+
+    def _mails(self, count, most=bodies.MIB + 1):
+        return [(next(self.identities), bodies.random_size(self.rng, self.backend.least, most),
+                 1_600_000_000 + self.rng.randrange(10**8)) for _ in range(count)]
+
+    async def deliver(self, path, mails):
+        before = time.monotonic()
+        found = await self.backend.deliver(path, mails)
+        when = (before, time.monotonic())
+        for (identity, size, _), (uid, lies) in zip(mails, found):
+            self.news.append(self.history.arrived(path, uid, identity, size, when, lies))
+
+    async def expunge(self, path, stays):
+        if not stays:
+            return
+        before = time.monotonic()
+        for stay in stays:
+            stay.gone = (before, float("inf"))
+        await self.backend.expunge(path, [stay.uid for stay in stays])
+        for stay in stays:
+            stay.gone = (before, time.monotonic())
+
+    async def create(self, path):
+        """With its parents, so that all folders can be selected."""
+        await self._create_parents(path)
+        before = time.monotonic()
+        await self.backend.create(path)
+        self.history.folder(path, (before, time.monotonic()))
+
+    async def _create_parents(self, path):
+        parent = path.rpartition("/")[0]
+        if parent and not self.history.living(parent):
+            await self.create(parent)
+
+    async def delete(self, path):
+        before = time.monotonic()
+        await self.backend.delete(path)
+        self.history.folder_gone(path, (before, time.monotonic()))
+
+    async def rename(self, old, new):
+        history = self.history
+        await self._create_parents(new)
+        before = time.monotonic()
+        moved = [path for path in history.folders if history.living(path) and (path == old or path.startswith(old + "/"))]
+        here = {path: history.now(path) for path in moved}
+        await self.backend.rename(old, new)
+        when = (before, time.monotonic())
+        for path in moved:
+            history.folder_gone(path, when)
+        for path in moved:
+            target = new + path[len(old):]
+            history.folder(target, when)
+            for stay in here[path]:
+                born = history.arrived(target, stay.uid, stay.identity, stay.size, when, stay.lies)
+                born.marked = stay.marked
+
+    async def renumber(self, path):
+        history, before = self.history, time.monotonic()
+        here = history.now(path)
+        numbers = await self.backend.renumber(path)
+        when = (before, time.monotonic())
+        history.folder_gone(path, when)
+        history.folder(path, when)
+        for stay in here:
+            if stay.uid in numbers:
+                born = history.arrived(path, numbers[stay.uid], stay.identity, stay.size, when, stay.lies)
+                born.marked = stay.marked
+
+    def folders(self):
+        """Those that can be selected: all, here."""
+        return sorted(path for path in self.history.folders if self.history.living(path))
+
+    def choose_folder(self, rng):
+        """Most of a time's life is in one or two."""
+        folders = self.folders()
+        liked = [path for path in self.favourites if path in folders]
+        return rng.choice(liked if liked and rng.random() < 0.75 else folders)
+
+    def free(self, path):
+        """What no job is about to remove."""
+        return [stay for stay in self.history.now(path) if not stay.removing]
+
+    async def one_change(self):
+        rng, history = self.rng, self.history
+        path = self.choose_folder(rng)
+        free = self.free(path)
+        what = rng.choices(["deliver", "burst", "expunge", "mark", "unmark", "flag", "copy", "create", "delete", "rename",
+                            "renumber", "again"], [40, 3, 14, 5, 3, 8, 6, 3, 2, 3, 1, 1])[0]
+        busy = any(stay.removing for stay in history.now(path))
+        self.counts[what] = self.counts.get(what, 0) + 1
+        if what == "deliver" and len(free) < 400:
+            await self.deliver(path, self._mails(rng.choice([1, 1, 1, 2, 3, 5]), bodies.MIB + 1 if len(free) < 60 else 9000))
+        elif what == "burst" and len(free) < 400:
+            await self.deliver(path, self._mails(rng.randrange(10, 60), 3000))
+        elif what == "expunge":
+            await self.expunge(path, rng.sample(free, min(len(free), rng.choice([1, 1, 2, 5]))))
+        elif what in ("mark", "unmark"):
+            stays = [stay for stay in free if stay.marked == (what == "unmark")][:3]
+            if stays:
+                await self.backend.store(path, [s.uid for s in stays], "+" if what == "mark" else "-", "\\Deleted")
+                for stay in stays:
+                    stay.marked = what == "mark"
+        elif what == "flag" and free:
+            await self.backend.store(path, [rng.choice(free).uid], rng.choice("+-"), "\\Flagged")
+        elif what == "copy" and free:
+            target = rng.choice(self.folders())
+            stays = sorted(rng.sample(free, min(len(free), 3)), key=lambda stay: stay.uid)
+            before = time.monotonic()
+            found = await self.backend.copy(path, [stay.uid for stay in stays], target)
+            for stay, (uid, lies) in zip(stays, found):
+                history.arrived(target, uid, stay.identity, stay.size, (before, time.monotonic()), lies)
+        elif what == "create":
+            new = [name for name in NEW_FOLDERS + FOLDERS if not history.living(name)]
+            if new:
+                await self.create(rng.choice(new))
+        elif path == "INBOX" or busy or what not in ("delete", "rename", "renumber", "again"):
+            return
+        elif what == "rename":
+            new = [name for name in NEW_FOLDERS if not history.living(name) and not name.startswith(path + "/") and
+                   not path.startswith(name + "/")]
+            if new and not any(s.removing for f in self.folders() if f.startswith(path + "/") for s in history.now(f)):
+                await self.rename(path, rng.choice(new))
+        elif what == "renumber":
+            await self.renumber(path)
+        elif not any(other.startswith(path + "/") for other in self.folders()):
+            await self.delete(path)
+            if what == "again":
+                await self.create(path)
+                await self.deliver(path, self._mails(rng.randrange(3), 5000))
+
+    async def others(self):
+        while not self.still:
+            await self.change(self.one_change)
+            await asyncio.sleep(self.rng.choice([0.02, 0.1, 0.1, 0.4, 0.8]))
+
+    # The mount
+
+    async def populate(self):
+        rng = self.rng
+        self.history.folder("INBOX", (0, 0))
+        for path in rng.sample(FOLDERS, rng.randrange(3, len(FOLDERS))):
+            if not self.history.living(path):
+                await self.create(path)
+        for path in self.folders():
+            count = rng.choice([0, 1, 1, 2, 2, 3, 10, 30])
+            await self.deliver(path, self._mails(count))
+        if self.large:
+            await self.deliver("INBOX", self._mails(rng.choice([300, 1500]), 800))
+
+    async def thread(self, function, *arguments):
+        return await asyncio.get_running_loop().run_in_executor(None, function, *arguments)
+
+    async def start_mount(self):
+        place = os.path.join(self.directory, "m")
+        os.makedirs(place, exist_ok=True)
+        if self.options.server == "views":
+            password = os.path.join(self.directory, "password")
+            with open(os.open(password, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="ascii") as out:
+                out.write(views.Server.password + "\n")
+            self.mount = mounting.Mount(
+                self.options.program, self.backend.server, place, *self.options_of_mount, f"passfile={password}", "tls=none",
+                source=f"imap://user@localhost:{self.backend.server.port}/", trust=False, ready=False,
+                flags=("-d",) if self.options.debug else ("-f",))
+        else:
+            self.mount = mounting.Mount(self.options.program, self.backend.server, place, *self.options_of_mount, ready=False,
+                                        flags=("-d",) if self.options.debug else ("-f",))
+        await self.mount_again()
+
+    async def mount_again(self):
+        m = self.mount
+        # setpriv would have it end with the thread that starts it: so here, in the main one.
+        m.start()
+        end = time.monotonic() + 30
+        while not mounting.is_mounted(m.point):
+            if m.process.poll() is not None or time.monotonic() > end:
+                raise AssertionError(f"not mounted: {m.process.poll()} {m.said()[-2000:]}")
+            await asyncio.sleep(0.02)
+        m.tolerate(TOLD)
+        self.history.mounted = time.monotonic()
+
+    async def remount(self):
+        await self.stop_mount()
+        self.counts["remount"] = self.counts.get("remount", 0) + 1
+        if self.rng.random() < 0.2:
+            os.rename(self.mount.cache, f"{self.mount.cache}.{self.counts['remount']}")
+        for _ in range(self.rng.randrange(6)):
+            await self.change(self.one_change)
+        # The small ones especially: what has 0, 1, 2 gets 0, 1, 2 more.
+        for path in self.folders():
+            if len(self.free(path)) < 3:
+                await self.deliver(path, self._mails(self.rng.randrange(3), 70000))
+        await self.mount_again()
+
+    # Jobs
+
+    def choose_job(self, rng):
+        path = self.choose_folder(rng)
+        do = rng.choices(["cat", "pread", "mapped", "ls", "lsl", "stat", "find", "rm", "statvfs"],
+                         [30, 10, 8, 14, 6, 12, 2, 9, 1])[0]
+        if do in ("ls", "lsl"):
+            return {"do": do, "where": rng.choice([path, path, path, ""]), "most": 60}
+        if do in ("find", "statvfs"):
+            return {"do": do, "where": ""}
+        fresh = [stay for stay in self.news if stay.gone == NEVER]
+        if do in ("cat", "pread", "mapped") and fresh and rng.random() < 0.4:
+            stay = rng.choice(fresh)
+            return {"do": do, "where": f"{stay.path}/{stay.uid}", "kind": "file"}
+        if do == "stat" and rng.random() < 0.3:
+            return {"do": do, "where": path, "kind": "folder"}
+        stays = self.history.now(path)
+        if do != "rm" and rng.random() < 0.1:
+            known = [stay for each in self.history.stays.get(path, {}).values() for stay in each]
+            uid = rng.choice(known).uid if known and rng.random() < 0.7 else rng.randrange(1, 100000)
+        elif not stays:
+            return {"do": "ls", "where": path}
+        else:
+            # The newest are the most interesting.
+            stay = rng.choice(stays[-5:]) if rng.random() < 0.5 else rng.choice(stays)
+            uid = stay.uid
+            if do == "rm":
+                if stay.removing or (len(stays) < 4 and rng.random() < 0.5):
+                    return {"do": "ls", "where": path}
+                return {"do": do, "where": f"{path}/{uid}", "stay": stay}
+        return {"do": do, "where": f"{path}/{uid}", "kind": "file"}
+
+    async def do(self, worker, job):
+        plain = {key: value for key, value in job.items() if key != "stay"}
+        plain["path"] = os.path.join(self.mount.point, job["where"])
+        stay = job.get("stay")
+        self.busy += 1
+        try:
+            if stay:
+                stay.removing = True
+                self.backend.asked(stay.path, stay.uid)
+                if not self.backend.exact:
+                    stay.gone = (time.monotonic(), float("inf"))
+            found = await worker.do(plain)
+            if found is None:
+                self.history.fail("hang", f"{job['do']} {job['where']} for {HANG} s", plain)
+                self.still = True
+                return
+            async with self.lock:
+                if found["errno"] in (errno.ENOTCONN, errno.ECONNABORTED) or self.mount.process.poll() is not None:
+                    await self._died()
+                    return
+                found["stay"] = stay
+                if stay:
+                    self._removed(stay, found)
+                self.history.faults = [*getattr(getattr(self.backend, "server", None), "faults", [])]
+                self.history.judge(found)
+                self._after(found)
+        finally:
+            self.busy -= 1
+
+    def _removed(self, stay, found):
+        if self.backend.exact:
+            stay.removing = False
+        elif found["errno"] == 0:
+            stay.gone = (stay.gone[0], found["t1"])
+        # Else it is known at the next look at everything.
+
+    def _after(self, job):
+        if self.options.server == "views":
+            for text in self.backend.server.violations:
+                self.history.fail("violation", text)
+            self.backend.server.violations.clear()
+        self.report()
+
+    async def _died(self):
+        """Whatever else is seen then is no news."""
+        if "died" not in self.kinds_failed:
+            end = time.monotonic() + 10
+            while self.mount.process.poll() is None and time.monotonic() < end:
+                await asyncio.sleep(0.1)
+            said = self.mount.said()
+            at = max(0, said.find("==ERROR"))
+            self.history.fail("died", f"status {self.mount.process.returncode}: {said[at:at + 2500] if at else said[-1500:]}")
+            self.report()
+        self.still = True
+
+    def report(self):
+        for when, kind, text, job in self.history.failures:
+            self.kinds_failed[kind] = self.kinds_failed.get(kind, 0) + 1
+            if self.kinds_failed[kind] > 3:
+                continue
+            print(f"FAILED {kind}: {text}", flush=True)
+            if job:
+                brief = {k: v for k, v in job.items() if k not in ("seen", "names", "kinds", "tree", "sizes", "path", "stay")}
+                print(f"    at {when % 1000:.3f}, took {job['t1'] - job['t0'] if 't1' in job else 0:.3f} s, {brief}", flush=True)
+            self.save_conversation(kind, text)
+        if self.history.failures and not self.options.keep_going:
+            self.still = True
+        self.history.failures.clear()
+
+    def save_conversation(self, kind, text):
+        """What was said up to then, beside what is left of the run."""
+        if self.options.server != "views":
+            return
+        path = os.path.join(self.directory, f"conversation-{kind.replace(' ', '-')}-{self.kinds_failed[kind]}")
+        with open(path, "w", encoding="utf-8") as out:
+            out.write(f"{self.describe()}\n{kind}: {text}\n{self.backend.server.conversation(4000)}\n")
+        print(f"    the conversation until then: {path}", flush=True)
+
+    async def works(self, worker):
+        rng = random.Random(f"{self.options.seed} worker {worker.number}")
+        while not self.still:
+            async with self.lock:
+                job = self.choose_job(rng)
+            await self.do(worker, job)
+            await asyncio.sleep(rng.choice([0, 0.005, 0.05, 0.2]))
+
+    # Looks at everything
+
+    async def settle(self):
+        """Until what was promised is due."""
+        promise = self.history.promise
+        server = getattr(self.backend, "server", None)
+        last_fault = max((when for when, _ in getattr(server, "faults", [])), default=0)
+        due = time.monotonic() + max(promise.names, promise.by_name, promise.listed) + self.lag() + 0.5
+        # The pause between two attempts to connect doubles.
+        if last_fault:
+            due = max(due, last_fault + 40)
+        await asyncio.sleep(max(0, due - time.monotonic() - 2))
+        used = self.cpu()
+        await asyncio.sleep(2)
+        used = self.cpu() - used
+        if used > 0.5 and not last_fault:
+            self.history.fail("burning", f"{used:.2f} s of CPU within 2 s in which nothing happened")
+
+    def cpu(self):
+        try:
+            with open(f"/proc/{self.mount.pid}/stat", encoding="utf-8") as source:
+                fields = source.read().rpartition(")")[2].split()
+        except OSError:
+            return 0.0
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    async def audit(self):
+        """The server's side: nothing went that nobody removed, no flag came."""
+        now = time.monotonic()
+        state = await self.backend.state()
+        for path, stays in self.history.stays.items():
+            there = state.get(path, {})
+            for uid, each in stays.items():
+                stay = each[-1]
+                if stay.gone[1] == float("inf") and stay.gone[0] != float("inf"):
+                    # rm had failed, and may have been done all the same.
+                    stay.gone = NEVER if uid in there else (stay.gone[0], now)
+                    stay.removing = False
+                if stay.gone == NEVER and uid not in there:
+                    self.history.fail("lost", f"{path}/{uid} is not on the server any more, and nobody removed it")
+                    stay.gone = (stay.born[0], now)
+                elif stay.gone != NEVER and uid in there and self.history.living(path):
+                    self.history.fail("not removed", f"{path}/{uid} was removed and is on the server")
+                    stay.gone = NEVER
+                if uid in there and stay.gone == NEVER:
+                    if "\\Seen" in there[uid]:
+                        self.history.fail("seen", f"{path}/{uid} is marked \\Seen")
+                    if ("\\Deleted" in there[uid]) != stay.marked and not stay.removing:
+                        self.history.fail("mark", f"{path}/{uid}: others {'marked' if stay.marked else 'did not mark'} it "
+                                          f"\\Deleted, and it is {' '.join(there[uid])}")
+                        stay.marked = "\\Deleted" in there[uid]
+        self.report()
+
+    async def look(self, worker):
+        """Every listing, size and body, while nothing changes."""
+        if self.mount.process.poll() is not None:
+            await self._died()
+            return
+        await self.do(worker, {"do": "find", "where": ""})
+        for path in self.folders():
+            await self.do(worker, {"do": "lsl", "where": path, "most": 2000})
+            stays = self.history.now(path)
+            for stay in stays if len(stays) < 40 else self.rng.sample(stays, 40):
+                if stay.lies:
+                    # Once found out by reading, the size is that of the octets.
+                    for _ in range(3):
+                        await self.do(worker, {"do": "cat", "where": f"{path}/{stay.uid}"})
+                    job = {"do": "stat", "where": f"{path}/{stay.uid}", "kind": "file", "path": os.path.join(
+                        self.mount.point, f"{path}/{stay.uid}")}
+                    found = await worker.do(job)
+                    if found["errno"] == 0 and found["size"] != stay.size:
+                        self.history.fail("wrong size", f"{path}/{stay.uid}: {found['size']} after it was read, not {stay.size}", found)
+                else:
+                    await self.do(worker, {"do": self.rng.choice(["cat", "mapped", "cat"]), "where": f"{path}/{stay.uid}"})
+            if self.over() and not self.options.keep_going and self.kinds_failed:
+                return
+
+    def over(self):
+        return time.monotonic() > self.end or (self.kinds_failed and not self.options.keep_going)
+
+    async def phase(self):
+        self.still = False
+        self.favourites = self.rng.sample(self.folders(), min(self.rng.choice([1, 1, 2]), len(self.folders())))
+        seconds = min(self.rng.uniform(*PHASE), max(3.0, self.end - time.monotonic() - 8))
+        tasks = [asyncio.create_task(self.works(worker)) for worker in self.workers]
+        tasks.append(asyncio.create_task(self.others()))
+        if self.options.server == "views":
+            tasks.append(asyncio.create_task(self.storms()))
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not self.still:
+            await asyncio.sleep(0.1)
+        self.still = True
+        await asyncio.gather(*tasks)
+
+    async def storms(self):
+        """Faults come in the first half of a phase, so that there is a time without."""
+        server = self.backend.server
+        server.stormy = self.rng.random() < 0.6 and bool(self.manner.faults)
+        end = time.monotonic() + 5
+        while time.monotonic() < end and not self.still:
+            await asyncio.sleep(0.1)
+        server.stormy = False
+
+    async def run(self):
+        self.directory = tempfile.mkdtemp(prefix="imapfs-model-", dir="/tmp")
+        os.chmod(self.directory, 0o755)
+        print(self.describe(), flush=True)
+        lag = asyncio.create_task(self.lag.watch())
+        self.end = time.monotonic() + self.options.seconds
+        try:
+            await self.backend.start()
+            if self.options.server == "views":
+                self.backend.server.on_gone = self.on_gone
+            await self.populate()
+            await self.start_mount()
+            for worker in self.workers:
+                await worker.start()
+            while True:
+                await self.phase()
+                if self.over() and self.kinds_failed:
+                    break
+                await self.settle()
+                await self.audit()
+                await self.look(self.workers[0])
+                if self.over():
+                    break
+                if self.rng.random() < 0.6:
+                    await self.remount()
+                    if self.over():
+                        break
+        finally:
+            lag.cancel()
+            for worker in self.workers:
+                await worker.stop()
+            await self.finish()
+        print(f"{self.describe()}\n    changes {self.counts}, jobs {self.history.checked}", flush=True)
+        return self.kinds_failed
+
+    def on_gone(self, box, uid):
+        now = time.monotonic()
+        self.history.latest(self.backend.path(box), uid).gone = (now, now)
+
+    async def stop_mount(self):
+        """Looks at how it ended, and at what it said."""
+        try:
+            await self.thread(self.mount.stop)
+        except AssertionError as error:
+            if "died" not in self.kinds_failed:
+                self.history.fail("end", str(error)[:2000])
+
+    async def finish(self):
+        if self.mount:
+            await self.stop_mount()
+            self.mount.kill()
+        self.report()
+        await self.backend.stop()
+        if not self.kinds_failed:
+            import shutil
+            shutil.rmtree(self.directory)
+        else:
+            print(f"what is left of it: {self.directory}", flush=True)
