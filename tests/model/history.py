@@ -60,7 +60,7 @@ class History:
         self.stays = {}    # path: {uid: [Stay]}
         self.folders = {}  # path: [Folder]
         self.faults = []   # (time, kind)
-        self.mounted = 0.0
+        self.mounting = self.mounted = 0.0
         self.failures = []
         self.checked = {}
         self.slack = lambda: 0.0
@@ -94,6 +94,10 @@ class History:
         """The stays that are there, as far as is known."""
         return [stays[-1] for stays in self.stays.get(path, {}).values() if stays[-1].gone == NEVER]
 
+    def removing(self, path):
+        """A job may be about to remove something from there, or have failed to."""
+        return any(stays[-1].removing for stays in self.stays.get(path, {}).values())
+
     def latest(self, path, uid):
         return self.stays[path][uid][-1]
 
@@ -108,7 +112,12 @@ class History:
         return any(start <= when <= job["t1"] for when, _ in self.faults)
 
     def told_by(self, start, wait):
+        """What happened before is known by then."""
         return start - wait - self.slack()
+
+    def known_from(self, start, wait):
+        """As told_by, of what is there: whatever was there before the mount was is known to it."""
+        return max(self.told_by(start, wait), self.mounting)
 
     def changed_around(self, path, start, end):
         """The folder, or one above it, came, went or was numbered anew."""
@@ -137,6 +146,9 @@ class History:
         if code in (errno.ENOENT, errno.ESTALE):
             if sure:
                 self.fail("missing", f"{where}: {name}, and it was there", job)
+        elif code == errno.EIO and not sure:
+            # A mailbox that another client has just deleted, which the server may refuse in any words.
+            pass
         else:
             self.fail("error", f"{where}: {name}, and nothing was wrong", job)
 
@@ -145,7 +157,7 @@ class History:
         uid = int(name)
         seen_from = self.told_by(job["t0"], self.promise.by_name)
         stays = self.stays.get(path, {}).get(uid, [])
-        sure = [s for s in stays if s.sure(seen_from, job["t1"])]
+        sure = [s for s in stays if s.sure(self.known_from(job["t0"], self.promise.by_name), job["t1"])]
         if sure and self.changed_around(path, self.told_by(job["t0"], self.promise.names), job["t1"]):
             sure = []
         return [s for s in stays if s.possible(seen_from, job["t1"])], sure[0] if sure else None
@@ -200,7 +212,8 @@ class History:
         if job["kind"] == "folder":
             path = job["where"]
             seen_from = self.told_by(job["t0"], self.promise.names)
-            sure = any(f.sure(seen_from, job["t1"]) for f in self.folders.get(path, [])) or not path
+            sure = any(f.sure(self.known_from(job["t0"], self.promise.names), job["t1"])
+                       for f in self.folders.get(path, [])) or not path
             if job["errno"]:
                 self._error(job, path, sure and not self.changed_around(path, seen_from, job["t1"]))
             return
@@ -250,7 +263,7 @@ class History:
     def _listing(self, job, path):
         start, end = job["t0"], job["t1"]
         names_from = self.told_by(start, self.promise.names)
-        was = not path or any(f.sure(names_from, end) for f in self.folders.get(path, []))
+        was = not path or any(f.sure(self.known_from(start, self.promise.names), end) for f in self.folders.get(path, []))
         around = bool(path) and self.changed_around(path, names_from, end)
         if job["errno"]:
             self._error(job, path or "the root", was and not around)
@@ -271,7 +284,7 @@ class History:
             if below.startswith(prefix) and "/" not in below[len(prefix):]:
                 known[below[len(prefix):]] = stays
         for name, stays in known.items():
-            sure = any(f.sure(names_from, job["t1"]) for f in stays)
+            sure = any(f.sure(self.known_from(job["t0"], self.promise.names), job["t1"]) for f in stays)
             if sure and name not in shown and not around and not forgiven:
                 self.fail("folder left out", f"{prefix}{name}", job)
         for name in shown:
@@ -284,7 +297,8 @@ class History:
         forgiven = self.forgives(job, 30)
         shown = {name for name, kind in zip(job["names"], job["kinds"]) if kind == "f"}
         stays = self.stays.get(path, {})
-        sure = {str(uid) for uid, each in stays.items() if any(s.sure(seen_from, end) for s in each)}
+        known_from = self.known_from(start, self.promise.listed)
+        sure = {str(uid) for uid, each in stays.items() if any(s.sure(known_from, end) for s in each)}
         missing = sorted(sure - shown, key=int)
         if missing and not (forgiven and self._late(path, missing, start)):
             self.fail("left out", f"{path}: {len(missing)} of {len(sure)}: {' '.join(missing[:20])}", job)

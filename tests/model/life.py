@@ -32,7 +32,7 @@ FOLDERS = ("Archive", "Archive/2023", "Lists", "Entwürfe", "R&D", "100% wool", 
 NEW_FOLDERS = ("New", "Next", "Übung", "Archive/new", "Lists/fuse", "Zoo/lion & co", "x-1", "x-2")
 # What the mount may say of faults that were made.
 TOLD = (r"localhost:\d+|connected again|going on with|took longer than|refused|lost|cannot be|sizes|size of|"
-        r"SEARCH of|UIDVALIDITY of|NO |server|LIST|removed|expunge")
+        r"SEARCH of|UIDVALIDITY of|cannot select|NO |server|LIST|removed|expunge")
 
 
 class Lag:
@@ -118,6 +118,10 @@ class Run:
                 faults = tuple(rng.sample(["drop", "slow", "unavailable"], rng.randrange(1, 4)))
             lies = options.lies if options.lies is not None else rng.random() < 0.15
             self.manner = views.Manner.random(rng, faults, lies)
+            for setting in options.manner:
+                name, _, value = setting.partition("=")
+                kind = type(getattr(views.Manner(), name))
+                setattr(self.manner, name, kind(value.split()) if kind is tuple else value == "1" if kind is bool else kind(value))
             self.backend = Views(self.manner, options.seed)
             have, late = self.manner.capabilities, self.manner.push_delay
             self.faulty = bool(faults)
@@ -141,7 +145,7 @@ class Run:
         self.options_of_mount = [f"timeout={TIMEOUT}", f"refresh={refresh}"]
         if rng.random() < 0.3:
             self.options_of_mount.append(f"connections={rng.choice([1, 2, 8])}")
-        self.large = rng.random() < 0.35
+        self.large = rng.random() < 0.35 or options.large
 
     def describe(self):
         return f"seed {self.options.seed}: {self.manner}, mounted with {','.join(self.options_of_mount)}"
@@ -240,7 +244,7 @@ class Run:
         free = self.free(path)
         what = rng.choices(["deliver", "burst", "expunge", "mark", "unmark", "flag", "copy", "create", "delete", "rename",
                             "renumber", "again"], [40, 3, 14, 5, 3, 8, 6, 3, 2, 3, 1, 1])[0]
-        busy = any(stay.removing for stay in history.now(path))
+        busy = history.removing(path)
         self.counts[what] = self.counts.get(what, 0) + 1
         if what == "deliver" and len(free) < 400:
             await self.deliver(path, self._mails(rng.choice([1, 1, 1, 2, 3, 5]), bodies.MIB + 1 if len(free) < 60 else 9000))
@@ -262,7 +266,8 @@ class Run:
             before = time.monotonic()
             found = await self.backend.copy(path, [stay.uid for stay in stays], target)
             for stay, (uid, lies) in zip(stays, found):
-                history.arrived(target, uid, stay.identity, stay.size, (before, time.monotonic()), lies)
+                born = history.arrived(target, uid, stay.identity, stay.size, (before, time.monotonic()), lies)
+                born.marked = stay.marked
         elif what == "create":
             new = [name for name in NEW_FOLDERS + FOLDERS if not history.living(name)]
             if new:
@@ -272,7 +277,7 @@ class Run:
         elif what == "rename":
             new = [name for name in NEW_FOLDERS if not history.living(name) and not name.startswith(path + "/") and
                    not path.startswith(name + "/")]
-            if new and not any(s.removing for f in self.folders() if f.startswith(path + "/") for s in history.now(f)):
+            if new and not any(history.removing(f) for f in self.folders() if f.startswith(path + "/")):
                 await self.rename(path, rng.choice(new))
         elif what == "renumber":
             await self.renumber(path)
@@ -323,6 +328,7 @@ class Run:
     async def mount_again(self):
         m = self.mount
         # setpriv would have it end with the thread that starts it: so here, in the main one.
+        self.history.mounting = time.monotonic()
         m.start()
         end = time.monotonic() + 30
         while not mounting.is_mounted(m.point):
@@ -410,7 +416,7 @@ class Run:
         if self.backend.exact:
             stay.removing = False
         elif found["errno"] == 0:
-            stay.gone = (stay.gone[0], found["t1"])
+            stay.gone, stay.removing = (stay.gone[0], found["t1"]), False
         # Else it is known at the next look at everything.
 
     def _after(self, job):
@@ -457,9 +463,12 @@ class Run:
 
     async def works(self, worker):
         rng = random.Random(f"{self.options.seed} worker {worker.number}")
+        # Who comes first sees a listing under way.
+        first = worker.number < 2
         while not self.still:
             async with self.lock:
-                job = self.choose_job(rng)
+                job = {"do": "ls", "where": rng.choice(["INBOX", *self.folders()])} if first else self.choose_job(rng)
+            first = False
             await self.do(worker, job)
             await asyncio.sleep(rng.choice([0, 0.005, 0.05, 0.2]))
 

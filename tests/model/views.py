@@ -72,6 +72,7 @@ class Message:
     flags: set
     modseq: int
     stumbled: float = 0.0
+    theirs: bool = False  # \\Deleted by another client
 
     @property
     def body(self):
@@ -186,7 +187,8 @@ class Server:
         old.alive = False
         box = self.boxes[name] = Box(name, next(self.validities))
         for message in old.messages.values():
-            self.add(box, message.identity, message.size, message.date, message.flags, message.announced)
+            uid = self.add(box, message.identity, message.size, message.date, message.flags, message.announced)
+            box.messages[uid].theirs = message.theirs
         return box
 
     def add(self, box, identity, size, date, flags=(), announced=None):
@@ -710,7 +712,7 @@ class Connection:
             if "\\Seen" in flags:
                 self.server.violation(f"\\Seen stored on UID {message.uid} of {self.box.name}")
             if match.group(2) == b"+" and "\\Deleted" in flags and "\\Deleted" not in message.flags and \
-                    (self.box, message.uid) not in self.server.asked and not getattr(message, "theirs", False):
+                    (self.box, message.uid) not in self.server.asked and not message.theirs:
                 self.server.violation(f"\\Deleted stored on UID {message.uid} of {self.box.name}, which nobody removes")
             if match.group(2) == b"+":
                 self.server.store(self.box, [message.uid], add=flags)
