@@ -31,7 +31,7 @@ static const struct {
 	{{"STARTTLS", 8}, IMAP_CAP_STARTTLS},
 	{{"UIDPLUS", 7}, IMAP_CAP_UIDPLUS},
 	{{"UTF8=ACCEPT", 11}, IMAP_CAP_UTF8_ACCEPT},
-	{{"UTF8=ONLY", 9}, IMAP_CAP_UTF8_ACCEPT},
+	{{"UTF8=ONLY", 9}, IMAP_CAP_UTF8_ONLY},
 };
 
 uint32_t imap_capability_parse(struct span words)

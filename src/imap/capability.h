@@ -32,6 +32,7 @@ enum imap_capability {
 	IMAP_CAP_UTF8_ACCEPT = 1 << 20,
 	IMAP_CAP_IMAP4REV1 = 1 << 21,
 	IMAP_CAP_IMAP4REV2 = 1 << 22,
+	IMAP_CAP_UTF8_ONLY = 1 << 23,
 };
 
 /* The set that a list of words separated by spaces names; unknown words are skipped. QRESYNC

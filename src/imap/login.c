@@ -415,12 +415,14 @@ static void on_enable_done(struct imap_command *c, const struct imap_result *res
 	introduced(list_entry(c, struct imap_session, login.enable), result);
 }
 
-/* True when something was sent that must be waited for. Neither's refusal matters. */
+/* True when something was sent that must be waited for. Neither's refusal matters. UTF-8 in names
+ * is enabled only where nothing else works (RFC 6855 section 6): modified UTF-7 can say any name,
+ * and Dovecot 2.4 enables UTF8=ACCEPT and goes on with that. */
 static bool introduce(struct imap_session *s)
 {
 	bool id = s->capabilities & IMAP_CAP_ID;
 	bool enable = (s->capabilities & IMAP_CAP_ENABLE) &&
-		      (s->capabilities & (IMAP_CAP_QRESYNC | IMAP_CAP_UTF8_ACCEPT));
+		      (s->capabilities & (IMAP_CAP_QRESYNC | IMAP_CAP_UTF8_ONLY));
 
 	s->login.introduced = true;
 	s->login.pending = (unsigned)id + (unsigned)enable;
@@ -433,7 +435,7 @@ static bool introduce(struct imap_session *s)
 		renew(s, &s->login.enable, on_enable_done);
 		imap_command_add(&s->login.enable, "ENABLE%s%s\r\n",
 			s->capabilities & IMAP_CAP_QRESYNC ? " QRESYNC" : "",
-			s->capabilities & IMAP_CAP_UTF8_ACCEPT ? " UTF8=ACCEPT" : "");
+			s->capabilities & IMAP_CAP_UTF8_ONLY ? " UTF8=ACCEPT" : "");
 		imap_session_submit(s, &s->login.enable, s->now);
 	}
 	return s->login.pending > 0;

@@ -139,10 +139,19 @@ def test_odd_encodings(name, style):
         assert holds(os.path.join(os.fsencode(m.root), others[0]), b"odd")
 
 
-def test_utf8_accept(tmp_path):
-    """Names in UTF-8, as they are, also from the cache; without UTF8=ACCEPT the same octets are other names."""
+def test_utf8_accept():
+    """What may speak UTF-8 need not: Dovecot 2.4 agrees to, and its names stay in modified UTF-7."""
+    names = {b"INBOX": [b"x"], b"A&AOQ-/R&-D": [b"x"]}
+    with FakeImap(names, capabilities=(*CAPABILITIES, "UTF8=ACCEPT")) as server, mount(server) as m:
+        assert sorted(os.listdir(m.root)) == ["Aä", "INBOX"]
+        assert (m.root / "Aä" / "R&D" / "1").read_bytes() == b"x"
+        assert not any("UTF8" in line for line in server.lines("ENABLE"))
+
+
+def test_utf8_only(tmp_path):
+    """Names in UTF-8, as they are, also from the cache; without UTF8=ONLY the same octets are other names."""
     names = {b"INBOX": [b"x"], "Bücher".encode(): [b"x"], b"A&AOQ-/R&D": [b"x"]}
-    with FakeImap(names, capabilities=(*CAPABILITIES, "UTF8=ACCEPT")) as server:
+    with FakeImap(names, capabilities=(*CAPABILITIES, "UTF8=ACCEPT", "UTF8=ONLY")) as server:
         for _ in range(2):
             with mount(server, tmp_path) as m:
                 assert sorted(os.listdir(m.root)) == ["A&AOQ-", "Bücher", "INBOX"]

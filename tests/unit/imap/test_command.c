@@ -226,7 +226,7 @@ static void capabilities(void **state)
 	assert_int_equal(
 		parse("LITERAL- LITERAL+"), IMAP_CAP_LITERAL_MINUS | IMAP_CAP_LITERAL_PLUS);
 	assert_int_equal(parse("QRESYNC"), IMAP_CAP_QRESYNC | IMAP_CAP_CONDSTORE | IMAP_CAP_ENABLE);
-	assert_int_equal(parse("UTF8=ONLY"), IMAP_CAP_UTF8_ACCEPT);
+	assert_int_equal(parse("UTF8=ONLY"), IMAP_CAP_UTF8_ONLY);
 	uint32_t two = parse("IMAP4rev2");
 	assert_true(two & IMAP_CAP_IMAP4REV2);
 	assert_true(two & IMAP_CAP_UIDPLUS);
