@@ -71,8 +71,8 @@ struct cache_mailbox {
  * remounts and rebuilds of a damaged database (the counter is kept in a file of its own beside the
  * database and handed out in blocks). */
 uint32_t cache_new_id(struct cache *c);
-/* Calls f for each known mailbox in the order of ids, blocking; before the loop runs. The spans are
- * valid during the call. */
+/* Calls f for each known mailbox, shorter names first, so parents before their children, blocking;
+ * before the loop runs. The spans are valid during the call. */
 void cache_each_mailbox(
 	struct cache *c, void (*f)(void *ctx, const struct cache_mailbox *m), void *ctx);
 /* Inserts or replaces the row of m->id. m is copied. */

@@ -45,9 +45,9 @@ static const char *const statements[STMT_COUNT] = {
 	[STMT_BEGIN] = "BEGIN IMMEDIATE",
 	[STMT_COMMIT] = "COMMIT",
 	[STMT_ROLLBACK] = "ROLLBACK",
-	[STMT_MAILBOX_ALL] =
-		"SELECT id, list_flags, uidvalidity, uidnext, highestmodseq, present,"
-		" complete, delimiter, name, chk, listed, changed FROM mailboxes ORDER BY id",
+	[STMT_MAILBOX_ALL] = "SELECT id, list_flags, uidvalidity, uidnext, highestmodseq, present,"
+			     " complete, delimiter, name, chk, listed, changed FROM mailboxes"
+			     " ORDER BY length(name), id",
 	[STMT_MAILBOX_PUT] =
 		"INSERT OR REPLACE INTO mailboxes(id, list_flags, uidvalidity, uidnext,"
 		" highestmodseq, present, complete, delimiter, name, chk, listed, changed)"

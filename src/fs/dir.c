@@ -388,7 +388,7 @@ void dir_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		op_log("lookup", parent, started, 0);
 		return;
 	}
-	if (!entry_parse_name(fs, mb, name, &uid)) {
+	if (!mailbox_selectable(mb) || !entry_parse_name(fs, mb, name, &uid)) {
 		fuse_reply_err(req, ENOENT);
 		op_log("lookup", parent, started, ENOENT);
 		return;

@@ -132,17 +132,19 @@ struct mailbox *account_replace(struct account *a, struct mailbox *old);
 
 /* The mailbox with this raw name, NULL when none lives. */
 struct mailbox *account_by_name(struct account *a, struct span name);
-/* The same for a name in a STATUS, which is that of LIST or, from Dovecot's NOTIFY, its UTF-8. */
-struct mailbox *account_by_status(struct account *a, struct span name);
+/* The one whose raw name is this text in modified UTF-7. */
+struct mailbox *account_by_text(struct account *a, struct span text);
 /* One line of LIST: makes the mailbox and the directories above it. flags: enum imap_list_flag,
  * with IMAP_LIST_UTF8 where UTF8=ACCEPT is enabled. */
 void account_on_list(
 	struct account *a, struct span name, bool has_delimiter, char delimiter, uint32_t flags);
-/* Whether the LIST that is over named at least half of what is known: else it may have been cut
- * short. */
-bool account_list_is_plausible(struct account *a);
-/* LIST is over: what it did not mention is gone. */
+/* Whether the LIST that is over named all that the one before did: else it may have been cut short,
+ * and is asked again. */
+bool account_list_is_complete(struct account *a);
+/* LIST is over: what two did not mention running is gone. */
 void account_on_listed(struct account *a);
+/* LIST did not come to its end: what it did not mention is not missed. */
+void account_on_list_failed(struct account *a);
 /* Fills the tree with what the cache knows. */
 void account_load_tree(struct account *a);
 void account_free_tree(struct account *a);

@@ -46,9 +46,9 @@ static void finish(struct lister *l)
 	struct account *a = l->account;
 	int err = l->err;
 
-	/* All would be forgotten, cache and inode numbers too: such news is asked for twice. */
-	if (err == 0 && !l->confirming && !account_list_is_plausible(a)) {
-		log_debug("LIST names less than half of the mailboxes that were: asking again");
+	/* They would be forgotten, cache and inode numbers too: such news is asked for twice. */
+	if (err == 0 && !l->confirming && !account_list_is_complete(a)) {
+		log_debug("LIST names fewer mailboxes than before: asking again");
 		l->confirming = true;
 		enqueue(l);
 		return;
@@ -61,6 +61,8 @@ static void finish(struct lister *l)
 	if (err == 0) {
 		a->listed = uv_now(a->loop);
 		account_on_listed(a);
+	} else {
+		account_on_list_failed(a);
 	}
 	imap_command_finish(&l->namespace);
 	imap_command_finish(&l->list);
@@ -155,6 +157,7 @@ static void on_conn(struct pool_task *t)
 	expect_more(l);
 	l->encoding = pool_enabled(a->pool, IMAP_CAP_UTF8_ACCEPT) ? IMAP_LIST_UTF8 : 0;
 	a->generation++;
+	a->left_out = 0;
 	imap_command_finish(&l->namespace);
 	imap_command_finish(&l->list);
 	imap_command_init(&l->namespace, false, on_namespace_done);

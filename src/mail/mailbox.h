@@ -48,7 +48,8 @@ struct mailbox {
 	char delimiter;
 	uint32_t list_flags; /* enum imap_list_flag */
 	bool listed;         /* in the newest LIST; else it is only a parent of others */
-	uint32_t generation; /* of the LIST that mentioned it last */
+	uint32_t generation; /* of the LIST that mentioned it, or what is below it, last */
+	uint32_t named;      /* of the LIST that mentioned itself last */
 
 	/* A name that somebody took from a listing of what had this place before may be another
 	 * message now: nothing is removed until somebody has listed this one. */

@@ -30,11 +30,23 @@ static bool is_own_view(const struct conn *conn, const struct mailbox *mb)
 	return conn->mailbox == mb;
 }
 
+void poll_on_hint(struct mailbox *mb)
+{
+	if (!mb->loaded)
+		return;
+	/* The check under way may have been too early for this. */
+	sync_told(mb);
+	if (mb->complete && !mb->sync)
+		sync_start(mb);
+}
+
 void poll_on_status(
 	struct account *a, const struct conn *conn, const struct imap_status_data *status)
 {
-	struct mailbox *mb = account_by_status(a, status->name);
+	struct mailbox *mb = account_by_name(a, status->name);
 
+	if (!mb)
+		mb = account_by_text(a, status->name);
 	if (!mb || is_own_view(conn, mb))
 		return;
 	if (status->has_uidvalidity && mb->uidvalidity != 0 &&
@@ -47,19 +59,10 @@ void poll_on_status(
 	mb->status = (struct mailbox_status){uv_now(a->loop), status->messages, status->uidnext};
 	if (!mb->loaded)
 		return;
-	/* The check under way may have been too early for this. */
-	if (mb->sync) {
-		if (!sync_agrees_with_status(mb))
-			sync_told(mb);
-		return;
-	}
-	if (sync_agrees_with_status(mb)) {
+	if (!sync_agrees_with_status(mb))
+		poll_on_hint(mb);
+	else if (!mb->sync)
 		mb->checked = uv_now(a->loop);
-		return;
-	}
-	sync_told(mb);
-	if (mb->complete)
-		sync_start(mb);
 }
 
 static void finish(struct poll *p)

@@ -11,5 +11,7 @@ void poll_start(struct account *a);
  * listed and changed since. */
 void poll_on_status(
 	struct account *a, const struct conn *conn, const struct imap_status_data *status);
+/* Something may have changed there: checks a mailbox that was listed. */
+void poll_on_hint(struct mailbox *mb);
 
 #endif

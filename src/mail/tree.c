@@ -52,15 +52,15 @@ struct mailbox *account_by_name(struct account *a, struct span name)
 	return found ? *found : NULL;
 }
 
-struct mailbox *account_by_status(struct account *a, struct span name)
+struct mailbox *account_by_text(struct account *a, struct span text)
 {
-	struct mailbox *mb = account_by_name(a, name);
+	struct mailbox *mb = NULL;
 	struct buf encoded;
 
-	if (mb || name.n > NAME_OCTETS_MAX)
-		return mb;
-	buf_init(&encoded, 5 * name.n + 1);
-	if (imap_utf7_encode(name, &encoded) == 0)
+	if (text.n > NAME_OCTETS_MAX)
+		return NULL;
+	buf_init(&encoded, 5 * text.n + 1);
+	if (imap_utf7_encode(text, &encoded) == 0)
 		mb = account_by_name(a, buf_span(&encoded));
 	buf_finish(&encoded);
 	return mb;
@@ -142,6 +142,39 @@ static size_t level_end(struct span name, size_t from, bool has_delimiter, char 
 	return found ? (size_t)(found - name.p) : name.n;
 }
 
+/* The same octets have another place than before: the server names another delimiter. A parent's
+ * name is always the shorter one, so nothing can come to lie below itself. */
+static void move(struct account *a, struct mailbox *mb, struct mailbox *parent, struct span level)
+{
+	struct mailbox *old = mb->parent;
+
+	log_notice("%s moves: the server names another delimiter", mailbox_path(mb));
+	a->observer.on_directory_gone(a->ctx, old, mb);
+	mailbox_detach(mb);
+	mailbox_touch(old);
+	free(mb->component);
+	mb->component = component_of(mb, level);
+	mailbox_attach(parent, mb);
+	mailbox_touch(parent);
+	mailbox_save(parent);
+}
+
+/* One that LIST names under two delimiters stays where it first put it. */
+static void replace_level(struct account *a, struct mailbox *mb, struct mailbox *parent,
+	struct span level, bool has_delimiter, char delimiter)
+{
+	bool same = mb->has_delimiter == has_delimiter &&
+		    (!has_delimiter || mb->delimiter == delimiter);
+
+	if (mb->generation == a->generation || (same && mb->parent == parent))
+		return;
+	if (mb->parent != parent)
+		move(a, mb, parent, level);
+	mb->has_delimiter = has_delimiter;
+	mb->delimiter = delimiter;
+	mailbox_save(mb);
+}
+
 /* Walks (and where necessary makes) the directories of a name; NULL when it is too long or nests
  * too deep, or when there are too many already. encoding: IMAP_LIST_UTF8 or 0. */
 static struct mailbox *walk(struct account *a, struct span name, bool has_delimiter, char delimiter,
@@ -165,6 +198,8 @@ static struct mailbox *walk(struct account *a, struct span name, bool has_delimi
 			part = canonical(part);
 		if (next && (next->list_flags & IMAP_LIST_UTF8) != encoding)
 			respell(a, next, part);
+		if (next && !a->loading)
+			replace_level(a, next, mb, part, has_delimiter, delimiter);
 		if (!next) {
 			next = make(a, mb, last && id ? id : cache_new_id(a->cache), prefix, part,
 				encoding);
@@ -200,6 +235,7 @@ void account_on_list(
 	if (mb->listed && selectable)
 		mb->list_flags &= ~(uint32_t)(IMAP_LIST_NOSELECT | IMAP_LIST_NONEXISTENT);
 	bool changed = !mb->listed || mb->list_flags != flags;
+	mb->named = a->generation;
 	mb->listed = true;
 	mb->list_flags = flags;
 	if (changed)
@@ -268,6 +304,7 @@ struct mailbox *account_replace(struct account *a, struct mailbox *old)
 	mb->list_flags = old->list_flags;
 	mb->listed = old->listed;
 	mb->generation = old->generation;
+	mb->named = old->named;
 	mb->unseen = true;
 	mb->renumbered = old->renumbered + 1;
 	mb->renumbered_at = uv_now(a->loop);
@@ -314,28 +351,34 @@ static struct mailbox *next_in_post_order(const struct account *a, struct mailbo
 	return deepest(list_entry(mb->sibling.next, struct mailbox, sibling));
 }
 
-struct census {
-	uint32_t generation;
-	size_t named, missing;
-};
-
-static void count_one(void *ctx, uint64_t key, void *value)
+/* How many LISTs running did not name it. */
+static uint32_t times_missed(const struct account *a, const struct mailbox *mb)
 {
-	struct census *c = ctx;
-	const struct mailbox *mb = value;
-
-	if (mb->dead || key == 0)
-		return;
-	c->named += mb->generation == c->generation;
-	c->missing += mb->generation != c->generation;
+	return a->generation - (mb->listed ? mb->named : mb->generation);
 }
 
-bool account_list_is_plausible(struct account *a)
+bool account_list_is_complete(struct account *a)
 {
-	struct census c = {.generation = a->generation};
+	for (struct mailbox *mb = deepest(a->root); mb; mb = next_in_post_order(a, mb))
+		if (mb != a->root && mb != a->top && times_missed(a, mb) == 1)
+			return false;
+	return true;
+}
 
-	map_each(&a->by_id, count_one, &c);
-	return c.missing <= c.named;
+void account_on_list_failed(struct account *a)
+{
+	for (struct mailbox *mb = deepest(a->root); mb; mb = next_in_post_order(a, mb))
+		mb->generation = mb->named = a->generation;
+}
+
+/* A mailbox that was deleted, while those below it live on. */
+static void become_directory(struct account *a, struct mailbox *mb)
+{
+	mb->listed = false;
+	mb->generation = a->generation;
+	tell_all_gone(a, mb);
+	mailbox_touch(mb);
+	mailbox_save(mb);
 }
 
 /* Once, not with each LIST. */
@@ -361,9 +404,13 @@ void account_on_listed(struct account *a)
 	while (mb && mb != a->root) {
 		struct mailbox *next = next_in_post_order(a, mb);
 		struct mailbox *parent = mb->parent;
-		if (mb->generation != a->generation && mb != a->top) {
+		bool gone = times_missed(a, mb) >= 2 && mb != a->top;
+		/* A directory ends after what is in it. */
+		if (gone && list_empty(&mb->children)) {
 			a->observer.on_directory_gone(a->ctx, parent, mb);
 			bury(a, mb, ERR_NO_MAILBOX);
+		} else if (gone && mb->listed) {
+			become_directory(a, mb);
 		}
 		mb = next;
 	}
@@ -381,9 +428,8 @@ static void load_one(void *ctx, const struct cache_mailbox *row)
 	struct account *a = ctx;
 	struct mailbox *mb = account_by_name(a, row->name);
 
-	/* A parent that was made on the way to an earlier row takes the place of its own row's id:
-	 * ids are in the order of creation and parents are created first, so this is a damaged or
-	 * foreign row. */
+	/* A parent's name is shorter, so its row came before: only a damaged or foreign one has
+	 * another id than what was made on the way to an earlier row. */
 	if (mb && mb->id != row->id)
 		return;
 	mb = walk(a, row->name, row->has_delimiter, row->delimiter,

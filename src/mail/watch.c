@@ -16,6 +16,7 @@
 #include "mail/watch.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -206,15 +207,36 @@ static void on_overflow(struct watch *w)
 		poll_start(w->account);
 }
 
+/* Dovecot 2.3 names mailboxes in UTF-8 here, where LIST has modified UTF-7: "a&-b" is the mailbox
+ * of that raw name, "a&b" to people, or from Dovecot that which people know as "a&-b". The numbers
+ * of one must not be taken for the other's, its UIDVALIDITY least of all. */
+static bool is_ambiguous(struct span name)
+{
+	return name.n > 0 && memchr(name.p, '&', name.n);
+}
+
 /* SET STATUS makes the server begin with a STATUS of each mailbox that it watches: that may not be
  * all (shared ones are not personal). */
 static void on_status(struct watch *w, const struct imap_status_data *status)
 {
-	struct mailbox *mb = account_by_status(w->account, status->name);
+	struct mailbox *raw = account_by_name(w->account, status->name);
+	struct mailbox *text = account_by_text(w->account, status->name);
+	struct mailbox *mb = raw ? raw : text;
 
-	if (mb)
-		mb->watched = w->generation;
-	poll_on_status(w->account, w->task.conn, status);
+	if (is_ambiguous(status->name)) {
+		if (raw)
+			poll_on_hint(raw);
+		if (text && text != raw)
+			poll_on_hint(text);
+		/* Which one it is that the server watches is not known. */
+		if (raw && text && raw != text)
+			return;
+	}
+	if (!mb)
+		return;
+	mb->watched = w->generation;
+	if (!is_ambiguous(status->name))
+		poll_on_status(w->account, w->task.conn, status);
 }
 
 /* What the LIST under way has said may be older. */

@@ -176,6 +176,25 @@ def test_created(server, box, watch):
     assert m.read(box, "made", "below", 1) == text(8)
 
 
+def test_names_that_are_each_others_encoding(server, watch):
+    """Dovecot's NOTIFY gives the text of a name, and that of the one is the raw name of the other."""
+    names = ["at&t", "at&-t"]
+    with server.client() as client:
+        for count, name in enumerate(names, 1):
+            if client.status(name) is None:
+                client.create(name)
+                client.append(name, [Mail(name, text(i)) for i in range(count)])
+    m = watch(names[0], everything=True)
+    before = {name: (identity(m, name), os.listdir(m.path(name))) for name in names}
+    for name in names:
+        uid = server.deliver(name, text(9))
+        soon(exists(m.path(name, uid)), "the new message")
+        assert m.read(name, uid) == text(9)
+        os.listdir(m.point)
+    for name in names:
+        assert (identity(m, name), os.listdir(m.path(name))[:-1]) == before[name]
+
+
 def test_renamed(server, box, watch):
     """Dovecot's NOTIFY tells of it only when somebody lists its mailboxes: imapfs does while names are used."""
     m = watch(box, everything=True)

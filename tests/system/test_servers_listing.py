@@ -5,6 +5,7 @@ import pathlib
 
 import pytest
 
+from mounting import wait_until
 from servers import FakeImap, errno_of, mount, uids
 from fakeimap import CAPABILITIES, Mailbox, Message
 
@@ -382,3 +383,71 @@ def test_no_rows():
         with mount(server) as m:
             check(m, wanted=(1, 2, 3))
         assert server.names().count("FETCH") == 1
+
+
+# The tree changes
+
+MOVES = [r"moves: the server names another delimiter"]
+
+
+def test_the_delimiter_changes(tmp_path):
+    """The same mailbox in another place: never without one, and back where it was in the end."""
+    with FakeImap({"INBOX": BODIES[:1], "Lists": BODIES[:2], "Lists/dev": BODIES[:3]}) as server:
+        with mount(server, directory=tmp_path, says=MOVES) as m:
+            assert uids(m.root / "Lists" / "dev") == [1, 2, 3]
+            inode = (m.root / "Lists" / "dev").stat().st_ino
+            server.behaviour.delimiter = None
+            wait_until(lambda: sorted(os.listdir(m.root)) == ["INBOX", "Lists", "Lists%2Fdev"], "the new place")
+            assert uids(m.root / "Lists%2Fdev") == [1, 2, 3] and uids(m.root / "Lists") == [1, 2]
+            assert (m.root / "Lists%2Fdev").stat().st_ino == inode
+        with mount(server, directory=tmp_path, says=MOVES) as m:
+            assert sorted(os.listdir(m.root)) == ["INBOX", "Lists", "Lists%2Fdev"]
+            server.behaviour.delimiter = b"/"
+            wait_until(lambda: sorted(os.listdir(m.root)) == ["INBOX", "Lists"], "the old place")
+            assert uids(m.root / "Lists" / "dev") == [1, 2, 3]
+            assert (m.root / "Lists" / "dev").stat().st_ino == inode
+
+
+def test_a_parent_that_came_later(tmp_path):
+    """It keeps its number across mounts though its children's are smaller."""
+    with FakeImap({"INBOX": [], "A/b": BODIES[:1]}, delimiter=None) as server:
+        with mount(server, directory=tmp_path, says=MOVES) as m:
+            assert uids(m.root / "A%2Fb") == [1]
+            server.behaviour.delimiter = b"/"
+            server.account.mailboxes[b"A"] = Mailbox(BODIES[:2])
+            wait_until(lambda: sorted(os.listdir(m.root)) == ["A", "INBOX"], "the parent")
+            assert uids(m.root / "A" / "b") == [1] and uids(m.root / "A")[:2] == [1, 2]
+            inode = (m.root / "A").stat().st_ino
+        with mount(server, directory=tmp_path) as m:
+            assert (m.root / "A").stat().st_ino == inode
+
+
+def test_a_list_that_names_fewer():
+    """Once: that was the server's mistake. What two do not name running is gone."""
+    names = {"INBOX": BODIES[:1], "A": BODIES[:2], "B": BODIES[:3], "B/c": BODIES[:4]}
+    with FakeImap(names) as server, mount(server) as m:
+        before = {path: (m.root / path).stat().st_ino for path in ("A", "B", "B/c")}
+        for line in (b'* LIST () "/" INBOX', b'* LIST () "/" A', b'* LIST () "/" "B/c"'):
+            rule = server.rule("LIST", raw=line + b"\r\n{tag} OK done\r\n", times=1)
+            count = len(server.lines("LIST"))
+            wait_until(lambda: os.listdir(m.root) and rule.hits == 1 and len(server.lines("LIST")) > count + 1,
+                       "another LIST")
+            assert {path: (m.root / path).stat().st_ino for path in before} == before
+        with server.account.lock:
+            del server.account.mailboxes[b"B"]
+        wait_until(lambda: os.listdir(m.root) and errno_of(os.listdir, m.root / "B" / "1") == "ENOENT",
+                   "the end of its messages")
+        assert (m.root / "B" / "c").stat().st_ino == before["B/c"] and uids(m.root / "B" / "c") == [1, 2, 3, 4]
+        with server.account.lock:
+            del server.account.mailboxes[b"A"]
+        wait_until(lambda: sorted(os.listdir(m.root)) == ["B", "INBOX"], "the end of a mailbox")
+
+
+def test_a_list_that_is_cut_off():
+    """Its end is no end of what it had not come to; the next one decides with another."""
+    with FakeImap({"INBOX": BODIES[:1], "A": BODIES[:2]}) as server, mount(server) as m:
+        inode = (m.root / "A").stat().st_ino
+        for _ in range(2):
+            rule = server.rule("LIST", raw=b'* LIST () "/" INBOX\r\n{tag} NO not now\r\n', times=1)
+            wait_until(lambda: os.listdir(m.root) and rule.hits == 1, "a refusal")
+        assert (m.root / "A").stat().st_ino == inode

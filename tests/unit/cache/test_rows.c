@@ -20,7 +20,9 @@ int fdatasync(int fd)
 
 /* --- mailboxes --- */
 
+/* As they come back: shorter names first. */
 static const struct cache_mailbox mailboxes[] = {
+	{.id = 70000, .name = {"", 0}, .uidvalidity = 5, .exists = 3},
 	{.id = 1, .name = {"INBOX", 5}, .has_delimiter = true, .delimiter = '/'},
 	{.id = 2,
 		.name = {"a\0b\xff\x80", 5},
@@ -34,7 +36,6 @@ static const struct cache_mailbox mailboxes[] = {
 		.complete = true,
 		.listed = true,
 		.changed = INT64_MAX},
-	{.id = 70000, .name = {"", 0}, .uidvalidity = 5, .exists = 3},
 	{.id = UINT32_MAX,
 		.name = {"Archive.2020", 12},
 		.has_delimiter = true,
