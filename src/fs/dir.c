@@ -245,6 +245,10 @@ static void readdir_go(struct fs_op *op)
 	/* An empty answer says that the listing is over, and as long as rows arrive it is not. */
 	if (l.used == 0 && mailbox_selectable(mb) && !mb->complete) {
 		free(l.data);
+		if (op_is_over(op)) {
+			op_fail(op, ERR_TIMEOUT);
+			return;
+		}
 		sync_start(mb);
 		op_wait_mailbox(op, mb, true, readdir_progress);
 		return;
@@ -402,8 +406,8 @@ void dir_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		op_fail(op, ERR_GONE);
 		return;
 	}
-	if (op_is_late(fs, parent)) {
-		op_fail(op, ERR_TIMEOUT);
+	if (op_is_over(op)) {
+		op_fail(op, remembered(mb, ERR_TIMEOUT) ? ERR_GONE : ERR_TIMEOUT);
 		return;
 	}
 	sync_start(mb);

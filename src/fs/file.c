@@ -170,6 +170,10 @@ static void read_start(struct fs *fs, fuse_req_t req, fuse_ino_t ino, const stru
 {
 	struct fs_op *op = op_create(fs, req, "read", ino);
 
+	if (op_is_over(op)) {
+		op_fail(op, ERR_TIMEOUT);
+		return;
+	}
 	op->read = *read;
 	op->read.on_done = on_read;
 	list_init(&op->read.link);
@@ -229,9 +233,7 @@ void file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fu
 	watch_read(fs->account->watch, mb);
 	push_overtaken(fs->pusher, ino);
 	int err = body_read_try(&read, &parts);
-	if (err == ERR_NOT_CACHED && op_is_late(fs, ino)) {
-		err = ERR_TIMEOUT;
-	} else if (err == ERR_NOT_CACHED) {
+	if (err == ERR_NOT_CACHED) {
 		read_start(fs, req, ino, &read);
 		return;
 	}
@@ -303,12 +305,13 @@ void file_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 		fuse_reply_err(req, ESTALE);
 		return;
 	}
-	if (op_is_late(fs, parent)) {
-		fuse_reply_err(req, ETIMEDOUT);
-		return;
-	}
 	struct fs_op *op = op_create(fs, req, "unlink", inode_of_message(mb, uid));
 	op->locked = parent;
+	op_inherit(op, parent);
+	if (op_is_over(op)) {
+		op_fail(op, ERR_TIMEOUT);
+		return;
+	}
 	op->removal = (struct removal){.mb = mb, .uid = uid, .on_done = on_removed};
 	list_init(&op->removal.link);
 	op->abandon = abandon_removal;

@@ -16,6 +16,9 @@
 #include "fs/private.h"
 #include "mail/sizes.h"
 
+/* Reads that the kernel may have sent us beside each other. It keeps more back, and they would wait
+ * there without a deadline; each is of 128 KiB at most. */
+#define READS_MAX 4096
 /* Requests served before the sockets get a turn again. */
 #define REQUESTS_PER_TURN 32
 /* Milliseconds of work in one turn of the loop that are worth a word. */
@@ -117,6 +120,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 				  FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_AUTO_INVAL_DATA |
 				  FUSE_CAP_WRITEBACK_CACHE);
 	conn->max_write = 1u << 20;
+	conn->max_background = READS_MAX;
 	conn->time_gran = 1000000000;
 }
 
@@ -315,6 +319,8 @@ struct fs *fs_create(uv_loop_t *loop, const struct fs_options *options)
 	fs->options = *options;
 	fs->mounted = time(NULL);
 	list_init(&fs->ops);
+	list_init(&fs->lates);
+	map_init(&fs->late);
 	map_init(&fs->unlinking);
 	map_init(&fs->shrunk);
 	fs->notifier = notifier_create(fs);
@@ -400,5 +406,6 @@ void fs_destroy(struct fs *fs)
 	control_destroy(fs->control);
 	map_finish(&fs->unlinking);
 	map_finish(&fs->shrunk);
+	op_forget_late(fs);
 	free(fs);
 }

@@ -12,8 +12,92 @@
 #include "fs/private.h"
 
 #define INTERRUPT_GRACE 1000
-/* Milliseconds in which the kernel sends what it held back, also on a busy machine. */
+/* Milliseconds after a failure in which the kernel sends what it held back, also on a busy machine.
+ */
 #define LATE_TIME 1000
+/* Milliseconds that who inherits a deadline gets beyond it: the line may be back, and with the time
+ * between two looks at the deadlines this stays below a second. */
+#define LATE_GRACE 500
+/* Milliseconds that are no wait. */
+#define LATE_MIN 100
+
+/* A request for this inode has failed after it had waited. */
+struct late {
+	struct list link; /* fs.lates */
+	fuse_ino_t ino;
+	uint64_t deadline; /* what it had to its end, and who comes behind it inherits; uv_now */
+	uint64_t failed;   /* the last one that had waited; uv_now */
+};
+
+static void late_free(struct fs *fs, struct late *l)
+{
+	map_remove(&fs->late, l->ino);
+	list_remove(&l->link);
+	free(l);
+}
+
+static bool is_over(const struct fs *fs, const struct late *l)
+{
+	return uv_now(fs->loop) >= l->failed + LATE_TIME;
+}
+
+static void note_late(struct fs *fs, fuse_ino_t ino, const struct fs_op *op)
+{
+	while (!list_empty(&fs->lates)) {
+		struct late *oldest = list_entry(fs->lates.next, struct late, link);
+		if (!is_over(fs, oldest))
+			break;
+		late_free(fs, oldest);
+	}
+	struct late *l = map_get(&fs->late, ino);
+	if (!l) {
+		l = mem_zalloc(sizeof(*l));
+		l->ino = ino;
+		l->deadline = op->inherited ? op->deadline - LATE_GRACE : op->deadline;
+		list_init(&l->link);
+		map_put(&fs->late, ino, l);
+	}
+	if (!op->inherited && op->deadline > l->deadline)
+		l->deadline = op->deadline;
+	l->failed = uv_now(fs->loop);
+	list_remove(&l->link);
+	list_append(&fs->lates, &l->link);
+}
+
+static void forget_late(struct fs *fs, fuse_ino_t ino)
+{
+	struct late *l = map_get(&fs->late, ino);
+
+	if (l)
+		late_free(fs, l);
+}
+
+void op_forget_late(struct fs *fs)
+{
+	while (!list_empty(&fs->lates))
+		late_free(fs, list_entry(fs->lates.next, struct late, link));
+	map_finish(&fs->late);
+}
+
+void op_inherit(struct fs_op *op, fuse_ino_t ino)
+{
+	const struct late *l = map_get(&op->fs->late, ino);
+
+	if (!l || is_over(op->fs, l) || l->deadline + LATE_GRACE >= op->deadline)
+		return;
+	op->deadline = l->deadline + LATE_GRACE;
+	op->inherited = true;
+}
+
+bool op_is_over(const struct fs_op *op)
+{
+	return op->inherited && uv_now(op->fs->loop) >= op->deadline;
+}
+
+void op_note_wait(struct fs_op *op, int err)
+{
+	op->vain = err == ERR_TIMEOUT || err == ERR_NET;
+}
 
 static void on_interrupt(fuse_req_t req, void *data)
 {
@@ -32,7 +116,9 @@ struct fs_op *op_create(struct fs *fs, fuse_req_t req, const char *name, fuse_in
 	op->name = name;
 	op->ino = ino;
 	op->started = uv_hrtime();
-	op->deadline = uv_now(fs->loop) + fs->options.timeout;
+	op->created = uv_now(fs->loop);
+	op->deadline = op->created + fs->options.timeout;
+	op_inherit(op, ino);
 	list_append(&fs->ops, &op->link);
 	fs->doing = name;
 	if (!uv_is_active((uv_handle_t *)&fs->timer))
@@ -55,35 +141,33 @@ static void op_free(struct fs_op *op, int error)
 	free(op);
 }
 
+/* What its end tells about those that the kernel held back meanwhile. */
+static void note_end(struct fs_op *op, int error)
+{
+	uint64_t waited = uv_now(op->fs->loop) - op->created;
+	bool in_vain = op->vain || error == ETIMEDOUT || error == ENETDOWN || error == EINTR;
+
+	if (in_vain && waited >= LATE_MIN) {
+		note_late(op->fs, op->ino, op);
+		if (op->locked)
+			note_late(op->fs, op->locked, op);
+	} else if (!in_vain && waited > 0) {
+		forget_late(op->fs, op->ino);
+		if (op->locked)
+			forget_late(op->fs, op->locked);
+	}
+}
+
 /* After this no interrupt can find the op: libfuse forgets the request with its answer. */
 void op_end(struct fs_op *op)
 {
+	note_end(op, 0);
 	op_free(op, 0);
-}
-
-static void note_late(struct fs *fs, fuse_ino_t ino)
-{
-	unsigned i = fs->late_next++ % LATE_COUNT;
-
-	fs->late[i].ino = ino;
-	fs->late[i].at = uv_now(fs->loop);
-}
-
-bool op_is_late(const struct fs *fs, fuse_ino_t ino)
-{
-	for (unsigned i = 0; i < LATE_COUNT; i++)
-		if (fs->late[i].ino == ino && uv_now(fs->loop) < fs->late[i].at + LATE_TIME)
-			return true;
-	return false;
 }
 
 void op_fail_errno(struct fs_op *op, int error)
 {
-	if (error == ETIMEDOUT) {
-		note_late(op->fs, op->ino);
-		if (op->locked)
-			note_late(op->fs, op->locked);
-	}
+	note_end(op, error);
 	fuse_reply_err(op->req, error);
 	op_free(op, error);
 }
@@ -98,6 +182,7 @@ static void on_mailbox_wake(struct mailbox_wait *w, int err)
 	struct fs_op *op = list_entry(w, struct fs_op, mailbox_wait);
 
 	op->abandon = NULL;
+	op_note_wait(op, err);
 	op->resume(op, err);
 }
 
@@ -121,6 +206,7 @@ static void on_account_wake(struct account_wait *w, int err)
 	struct fs_op *op = list_entry(w, struct fs_op, account_wait);
 
 	op->abandon = NULL;
+	op_note_wait(op, err);
 	op->resume(op, err);
 }
 
@@ -144,6 +230,7 @@ static void op_give_up(struct fs_op *op, int error)
 	if (op->abandon)
 		op->abandon(op);
 	op->abandon = NULL;
+	op->vain = true;
 	if (error == ETIMEDOUT && op->expire)
 		op->expire(op);
 	else

@@ -21,9 +21,6 @@ struct control;
 struct notifier;
 struct pusher;
 
-/* Deadlines that are remembered: see op_is_late. */
-#define LATE_COUNT 64
-
 struct fs {
 	uv_loop_t *loop;
 	struct fs_options options;
@@ -38,11 +35,8 @@ struct fs {
 	const char *doing; /* the last operation */
 	uv_timer_t timer;  /* deadlines and interrupts of ops */
 	struct list ops;   /* struct fs_op that wait */
-	struct {
-		fuse_ino_t ino; /* what an op waited for that ended by its deadline, */
-		uint64_t at;    /* and when (uv_now) */
-	} late[LATE_COUNT];     /* the last ones */
-	unsigned late_next;
+	struct map late;   /* inode -> struct late: see op.c */
+	struct list lates; /* the same, by the time when they failed */
 	struct notifier *notifier;
 	struct pusher *pusher;
 	struct control *control;
@@ -94,7 +88,10 @@ struct fs_op {
 	const char *name; /* for logs */
 	fuse_ino_t ino;
 	uint64_t started;        /* uv_hrtime */
+	uint64_t created;        /* uv_now */
 	uint64_t deadline;       /* uv_now */
+	bool vain;               /* what it waited for last did not come, for the line's sake */
+	bool inherited;          /* the deadline, see op_inherit */
 	uint64_t interrupted_at; /* uv_now; 0: not */
 	/* One of these waits. */
 	struct mailbox_wait mailbox_wait;
@@ -132,13 +129,22 @@ void op_fail_errno(struct fs_op *op, int error);
 void op_end(struct fs_op *op);
 void op_wait_mailbox(struct fs_op *op, struct mailbox *mb, bool progress,
 	void (*resume)(struct fs_op *op, int err));
-/* A request for this inode has just ended by its deadline. The next one that would wait was held
- * back by the kernel until then (two unlinks in a directory; a page behind a read-ahead that
- * failed), so its caller has waited as long as anybody should. */
-bool op_is_late(const struct fs *fs, fuse_ino_t ino);
+/*
+ * The kernel lets one request at a time into a directory that it has locked, and reads a page that
+ * failed once more for each who waits for it. Whoever comes right behind one that failed after it
+ * had waited (by its deadline, or because its caller was killed) has waited as long already: it has
+ * that one's deadline, and a moment. op_create sees to that for its inode.
+ */
+void op_inherit(struct fs_op *op, fuse_ino_t ino);
+/* The deadline that it inherited is over: it must not begin to wait. */
+bool op_is_over(const struct fs_op *op);
+/* How a wait has ended that op.c did not see. */
+void op_note_wait(struct fs_op *op, int err);
 /* True: no need to wait. */
 bool op_wait_account(struct fs_op *op, void (*resume)(struct fs_op *op, int err));
 void op_tick(struct fs *fs);
+/* Nothing is inherited any more. */
+void op_forget_late(struct fs *fs);
 /* Ends all with err. */
 void op_fail_all(struct fs *fs, int err);
 void op_log(const char *name, fuse_ino_t ino, uint64_t started, int error);

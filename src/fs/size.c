@@ -21,6 +21,7 @@ static void finish(struct fs_op *op, int err)
 	struct mailbox *mb = op->read.mb;
 	struct cache_message *m = mailbox_find(mb, op->read.uid);
 
+	op_note_wait(op, err);
 	if (mb->dead)
 		err = ERR_STALE;
 	else if (!m)
