@@ -33,6 +33,10 @@
 #define ERROR_MAX 1024
 #define FUSE_MAGIC 0x65735546 /* statfs(2) */
 #define SIGNALS 4
+/* Threads of libuv's pool, whatever the environment says: of the kernel's notifications 4 may wait
+ * for locks that only our answers to others open, stores for pages, and reads and writes of the
+ * cache for a slow disk, all at the same time. */
+#define THREADS "16"
 /* Nanoseconds between looks, and how many. */
 #define GUARDIAN_STEP 20000000
 #define GUARDIAN_STEPS 75
@@ -444,6 +448,7 @@ int main(int argc, char **given)
 	/* A limit on the size of files (ulimit -f) is an error of the cache, not our end. */
 	signal(SIGXFSZ, SIG_IGN);
 	privileges_begin();
+	setenv("UV_THREADPOOL_SIZE", THREADS, 1);
 	int status = check_mountpoint(p.options.mountpoint);
 	if (status == EXIT_STATUS_OK) {
 		if (!p.options.foreground)

@@ -108,43 +108,76 @@ static void abandon_read(struct fs_op *op)
 	body_read_cancel(&op->read);
 }
 
-/* Where the size was just found to be larger the kernel must know before it sees octets that it did
- * not expect; where smaller, after it has seen the end. */
-static void reply_parts(struct fs *fs, fuse_req_t req, fuse_ino_t ino, const struct body_read *read,
-	const struct body_parts *parts)
+static void on_told(struct notice_wait *w)
 {
-	if (!notifier_has(fs->notifier, ino)) {
-		bool end = parts->total < read->size && (parts->total > 0 || read->offset == 0);
-		fuse_reply_iov(req, parts->iov, parts->count);
-		if (end && map_remove(&fs->shrunk, ino))
-			notify_attributes(fs->notifier, ino);
+	struct fs_op *op = list_entry(w, struct fs_op, notice_wait);
+
+	op->abandon = NULL;
+	if (op->error) {
+		op_fail_errno(op, op->error);
 		return;
 	}
-	/* The op ends now, its request a little later: no interrupt may look for it. */
-	fuse_req_interrupt_func(req, NULL, NULL);
+	fuse_reply_buf(op->req, op->octets, op->size);
+	op_end(op);
+}
+
+static void abandon_notice(struct fs_op *op)
+{
+	notifier_unwait(&op->notice_wait);
+}
+
+/* Answers when the kernel has been told what it is to know before. */
+static void answer_later(struct fs_op *op)
+{
+	op->abandon = abandon_notice;
+	op->notice_wait = (struct notice_wait){.ino = op->ino, .on_told = on_told};
+	list_init(&op->notice_wait.link);
+	notifier_wait(op->fs->notifier, &op->notice_wait);
+}
+
+static char *gather(const struct body_parts *parts)
+{
 	char *data = mem_alloc(parts->total);
 	size_t used = 0;
+
 	for (int i = 0; i < parts->count; i++) {
 		memcpy(data + used, parts->iov[i].iov_base, parts->iov[i].iov_len);
 		used += parts->iov[i].iov_len;
 	}
-	notify_then_reply(fs->notifier, req, data, parts->total);
+	return data;
 }
 
-/* The errno of a read that was answered; 0 with its octets. Whoever reads after the size was found
- * wrong, and before it was asked for again, may take the old one for the end of the file, or map
- * more than there is: an error is better than a copy that is cut short or padded. */
-static int answer_read(struct fs *fs, fuse_req_t req, fuse_ino_t ino, const struct body_read *read,
+/* Where the size was just found to be larger the kernel must know before it sees octets that it did
+ * not expect. Whoever reads after the size was found wrong, and before it was asked for again, may
+ * take the old one for the end of the file, or map more than there is: an error is better than a
+ * copy that is cut short or padded. */
+static bool must_tell(struct fs *fs, fuse_ino_t ino, const struct body_read *read)
+{
+	return size_misled(read->mb, read->uid) || notifier_has(fs->notifier, ino);
+}
+
+static void answer_told(
+	struct fs_op *op, const struct body_read *read, const struct body_parts *parts)
+{
+	if (size_misled(read->mb, read->uid)) {
+		notify_attributes(op->fs->notifier, op->ino);
+		op->error = EIO;
+	} else {
+		op->octets = gather(parts);
+		op->size = parts->total;
+	}
+	answer_later(op);
+}
+
+/* Where the size was found to be smaller the kernel is told after it has seen the end. */
+static void answer_now(struct fs *fs, fuse_req_t req, fuse_ino_t ino, const struct body_read *read,
 	const struct body_parts *parts)
 {
-	if (!size_misled(read->mb, read->uid)) {
-		reply_parts(fs, req, ino, read, parts);
-		return 0;
-	}
-	fuse_req_interrupt_func(req, NULL, NULL);
-	notify_attributes(fs->notifier, ino);
-	notify_then_fail(fs->notifier, req, EIO);
-	return EIO;
+	bool end = parts->total < read->size && (parts->total > 0 || read->offset == 0);
+
+	fuse_reply_iov(req, parts->iov, parts->count);
+	if (end && map_remove(&fs->shrunk, ino))
+		notify_attributes(fs->notifier, ino);
 }
 
 /* What is open and gone is stale, whatever the reason. */
@@ -162,7 +195,11 @@ static void on_read(struct body_read *r, int err, const struct body_parts *parts
 		op_fail(op, read_error(err));
 		return;
 	}
-	answer_read(op->fs, op->req, op->ino, r, parts);
+	if (must_tell(op->fs, op->ino, r)) {
+		answer_told(op, r, parts);
+		return;
+	}
+	answer_now(op->fs, op->req, op->ino, r, parts);
 	op_end(op);
 }
 
@@ -237,11 +274,15 @@ void file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fu
 		read_start(fs, req, ino, &read);
 		return;
 	}
+	if (err == 0 && must_tell(fs, ino, &read)) {
+		answer_told(op_create(fs, req, "read", ino), &read, &parts);
+		return;
+	}
 	int error = err < 0 ? error_errno(read_error(err)) : 0;
 	if (error)
 		fuse_reply_err(req, error);
 	else
-		error = answer_read(fs, req, ino, &read, &parts);
+		answer_now(fs, req, ino, &read, &parts);
 	op_log("read", ino, started, error);
 }
 

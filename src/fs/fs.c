@@ -179,7 +179,7 @@ static void on_message_gone(void *ctx, struct mailbox *mb, uint32_t uid)
 
 /* A smaller size the kernel learns from the short answer to its read, but only as long as it was
  * not told to forget the attributes meanwhile; else the reader would see zeros behind the end. So
- * it is told after that answer: see reply_parts. */
+ * it is told after that answer: see answer_now. */
 static void on_size_changed(void *ctx, struct mailbox *mb, uint32_t uid, bool at_once)
 {
 	struct fs *fs = ctx;

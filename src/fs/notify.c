@@ -1,7 +1,12 @@
 /*
  * Telling the kernel. fuse_lowlevel_notify_* called from the loop can deadlock the mount: the
  * kernel may hold a directory's or a page's lock for a request that we have not answered yet. So
- * they go through one worker, one after the other; the loop only queues.
+ * workers do it; the loop only queues.
+ *
+ * That a name is gone waits for its directory's lock, for as long as somebody's lookup or unlink
+ * there waits for the server. It must not keep up anything else: so there is a lane for what never
+ * waits, which answers to reads depend on, and a few others for names, each of which is in one
+ * directory at a time.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -10,25 +15,34 @@
 #include "base/mem.h"
 #include "fs/private.h"
 
-enum notice_kind { NOTICE_DIRECTORY, NOTICE_ATTRIBUTES, NOTICE_NAME_GONE, NOTICE_REPLY };
+enum notice_kind { NOTICE_DIRECTORY, NOTICE_ATTRIBUTES, NOTICE_NAME_GONE };
+
+/* The first is that of what never waits. */
+#define LANES 4
 
 struct notice {
 	struct list link;
 	enum notice_kind kind;
 	fuse_ino_t ino; /* of the directory, for NAME_GONE its child's too */
 	fuse_ino_t child;
-	char *text; /* a name or a reply's octets */
+	char *name;
 	size_t length;
-	fuse_req_t req;
-	int error; /* of a reply: instead of octets */
+};
+
+struct lane {
+	struct notifier *n;
+	struct list running; /* the worker's, until it is done */
+	uv_work_t work;
+	bool busy;
+	fuse_ino_t directory; /* that its names are in; 0: none */
 };
 
 struct notifier {
 	struct fs *fs;
-	struct list queue;   /* the loop's */
-	struct list running; /* the worker's, until it is done */
-	uv_work_t work;
-	bool busy;
+	struct list queue; /* the loop's: what never waits, */
+	struct list names; /* and what may */
+	struct lane lanes[LANES];
+	struct list waits;      /* struct notice_wait */
 	struct map inodes;      /* ino -> number of notices queued or running */
 	struct map directories; /* inodes of queued NOTICE_DIRECTORY */
 	void (*on_idle)(struct fs *fs);
@@ -40,17 +54,22 @@ struct notifier *notifier_create(struct fs *fs)
 
 	n->fs = fs;
 	list_init(&n->queue);
-	list_init(&n->running);
+	list_init(&n->names);
+	list_init(&n->waits);
 	map_init(&n->inodes);
 	map_init(&n->directories);
-	n->work.data = n;
+	for (unsigned i = 0; i < LANES; i++) {
+		n->lanes[i].n = n;
+		n->lanes[i].work.data = &n->lanes[i];
+		list_init(&n->lanes[i].running);
+	}
 	return n;
 }
 
 static void notice_free(struct notice *notice)
 {
 	list_remove(&notice->link);
-	free(notice->text);
+	free(notice->name);
 	free(notice);
 }
 
@@ -69,9 +88,9 @@ static int name_gone(struct fuse_session *se, const struct notice *notice)
 {
 	if ((uint32_t)notice->child == 0)
 		return fuse_lowlevel_notify_inval_entry(
-			se, notice->ino, notice->text, notice->length);
+			se, notice->ino, notice->name, notice->length);
 	return fuse_lowlevel_notify_delete(
-		se, notice->ino, notice->child, notice->text, notice->length);
+		se, notice->ino, notice->child, notice->name, notice->length);
 }
 
 static void carry_out(struct fuse_session *se, const struct notice *notice)
@@ -89,12 +108,6 @@ static void carry_out(struct fuse_session *se, const struct notice *notice)
 	case NOTICE_NAME_GONE:
 		rc = name_gone(se, notice);
 		break;
-	case NOTICE_REPLY:
-		if (notice->error)
-			fuse_reply_err(notice->req, notice->error);
-		else
-			fuse_reply_buf(notice->req, notice->text, notice->length);
-		break;
 	}
 	/* ENOENT: the kernel does not know it, so there is nothing to forget. */
 	if (rc < 0 && rc != -ENOENT && rc != -ENODEV && rc != -EBADF && rc != -ENOTDIR)
@@ -104,10 +117,10 @@ static void carry_out(struct fuse_session *se, const struct notice *notice)
 
 static void on_work(uv_work_t *work)
 {
-	struct notifier *n = work->data;
+	struct lane *lane = work->data;
 
-	LIST_FOREACH (pos, &n->running)
-		carry_out(n->fs->session, list_entry(pos, struct notice, link));
+	LIST_FOREACH (pos, &lane->running)
+		carry_out(lane->n->fs->session, list_entry(pos, struct notice, link));
 }
 
 static void count(struct notifier *n, fuse_ino_t ino, int by)
@@ -120,32 +133,96 @@ static void count(struct notifier *n, fuse_ino_t ino, int by)
 		map_remove(&n->inodes, ino);
 }
 
+static bool is_idle(const struct notifier *n)
+{
+	for (unsigned i = 0; i < LANES; i++)
+		if (n->lanes[i].busy)
+			return false;
+	return list_empty(&n->queue) && list_empty(&n->names);
+}
+
+/* Those whose inode the kernel was told everything about. */
+static void wake(struct notifier *n)
+{
+	struct list told = LIST_INIT(told);
+
+	LIST_FOREACH_SAFE (pos, &n->waits) {
+		struct notice_wait *w = list_entry(pos, struct notice_wait, link);
+		if (notifier_has(n, w->ino))
+			continue;
+		list_remove(&w->link);
+		list_append(&told, &w->link);
+	}
+	while (!list_empty(&told)) {
+		struct notice_wait *w = list_entry(told.next, struct notice_wait, link);
+		list_remove(&w->link);
+		w->on_told(w);
+	}
+}
+
 static void run(struct notifier *n);
 
 static void on_worked(uv_work_t *work, int status)
 {
-	struct notifier *n = work->data;
+	struct lane *lane = work->data;
+	struct notifier *n = lane->n;
 
-	while (!list_empty(&n->running)) {
-		struct notice *notice = list_entry(n->running.next, struct notice, link);
+	while (!list_empty(&lane->running)) {
+		struct notice *notice = list_entry(lane->running.next, struct notice, link);
 		count(n, notice->ino, -1);
 		notice_free(notice);
 	}
-	n->busy = false;
-	if (!list_empty(&n->queue))
-		run(n);
-	else if (n->on_idle)
+	lane->busy = false;
+	lane->directory = 0;
+	run(n);
+	wake(n);
+	if (n->on_idle && is_idle(n))
 		n->on_idle(n->fs);
+}
+
+static bool is_served(const struct notifier *n, fuse_ino_t directory)
+{
+	for (unsigned i = 1; i < LANES; i++)
+		if (n->lanes[i].directory == directory)
+			return true;
+	return false;
+}
+
+/* The names of one directory in which no other lane is. */
+static void take_names(struct notifier *n, struct lane *lane)
+{
+	LIST_FOREACH_SAFE (pos, &n->names) {
+		struct notice *notice = list_entry(pos, struct notice, link);
+		if (!lane->directory && !is_served(n, notice->ino))
+			lane->directory = notice->ino;
+		if (notice->ino != lane->directory)
+			continue;
+		list_remove(&notice->link);
+		list_append(&lane->running, &notice->link);
+	}
+}
+
+static void start(struct lane *lane)
+{
+	if (list_empty(&lane->running))
+		return;
+	lane->busy = true;
+	uv_queue_work(lane->n->fs->loop, &lane->work, on_work, on_worked);
 }
 
 static void run(struct notifier *n)
 {
-	if (n->busy || list_empty(&n->queue))
-		return;
-	n->busy = true;
-	list_splice(&n->running, &n->queue);
-	map_finish(&n->directories);
-	uv_queue_work(n->fs->loop, &n->work, on_work, on_worked);
+	if (!n->lanes[0].busy && !list_empty(&n->queue)) {
+		list_splice(&n->lanes[0].running, &n->queue);
+		map_finish(&n->directories);
+		start(&n->lanes[0]);
+	}
+	for (unsigned i = 1; i < LANES && !list_empty(&n->names); i++) {
+		if (n->lanes[i].busy)
+			continue;
+		take_names(n, &n->lanes[i]);
+		start(&n->lanes[i]);
+	}
 }
 
 static struct notice *add(struct notifier *n, enum notice_kind kind, fuse_ino_t ino)
@@ -154,7 +231,7 @@ static struct notice *add(struct notifier *n, enum notice_kind kind, fuse_ino_t 
 
 	notice->kind = kind;
 	notice->ino = ino;
-	list_append(&n->queue, &notice->link);
+	list_append(kind == NOTICE_NAME_GONE ? &n->names : &n->queue, &notice->link);
 	count(n, ino, 1);
 	return notice;
 }
@@ -181,7 +258,7 @@ void notify_name_gone(
 	struct notice *notice = add(n, NOTICE_NAME_GONE, parent);
 
 	notice->child = child;
-	notice->text = mem_copy(name, length);
+	notice->name = mem_copy(name, length);
 	notice->length = length;
 	run(n);
 }
@@ -191,35 +268,32 @@ bool notifier_has(const struct notifier *n, fuse_ino_t ino)
 	return map_get(&n->inodes, ino) != NULL;
 }
 
-void notify_then_reply(struct notifier *n, fuse_req_t req, char *data, size_t size)
+void notifier_wait(struct notifier *n, struct notice_wait *w)
 {
-	struct notice *notice = add(n, NOTICE_REPLY, 0);
-
-	notice->req = req;
-	notice->text = data;
-	notice->length = size;
-	run(n);
+	list_append(&n->waits, &w->link);
 }
 
-void notify_then_fail(struct notifier *n, fuse_req_t req, int error)
+void notifier_unwait(struct notice_wait *w)
 {
-	struct notice *notice = add(n, NOTICE_REPLY, 0);
+	list_remove(&w->link);
+}
 
-	notice->req = req;
-	notice->error = error;
-	run(n);
+static void drop_all(struct notifier *n, struct list *queue)
+{
+	LIST_FOREACH_SAFE (pos, queue) {
+		struct notice *notice = list_entry(pos, struct notice, link);
+		count(n, notice->ino, -1);
+		notice_free(notice);
+	}
 }
 
 void notifier_drain(struct notifier *n, void (*on_idle)(struct fs *fs))
 {
 	n->on_idle = on_idle;
-	LIST_FOREACH_SAFE (pos, &n->queue) {
-		struct notice *notice = list_entry(pos, struct notice, link);
-		if (notice->kind == NOTICE_REPLY)
-			continue;
-		count(n, notice->ino, -1);
-		notice_free(notice);
-	}
-	if (!n->busy && list_empty(&n->queue))
+	drop_all(n, &n->queue);
+	drop_all(n, &n->names);
+	map_finish(&n->directories);
+	wake(n);
+	if (is_idle(n))
 		on_idle(n->fs);
 }

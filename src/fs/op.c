@@ -138,6 +138,7 @@ static void op_free(struct fs_op *op, int error)
 	op_log(op->name, op->ino, op->started, error);
 	list_remove(&op->link);
 	free(op->filename);
+	free(op->octets);
 	free(op);
 }
 

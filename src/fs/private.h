@@ -78,6 +78,13 @@ size_t entry_name(const struct fs *fs, struct mailbox *mb, uint32_t uid, char ou
 /* The UID that a name in the directory stands for. */
 bool entry_parse_name(const struct fs *fs, struct mailbox *mb, const char *name, uint32_t *uid);
 
+/* For notifier_wait. */
+struct notice_wait {
+	struct list link;
+	fuse_ino_t ino;
+	void (*on_told)(struct notice_wait *w);
+};
+
 /* --- op.c --- */
 
 /* A request that waits for the network. */
@@ -99,10 +106,13 @@ struct fs_op {
 	struct body_read read;
 	struct removal removal;
 	struct proof proof;
+	struct notice_wait notice_wait;
 	/* What the request asked. */
 	struct mailbox *mb;
 	uint32_t uid;
 	char *filename; /* owned */
+	char *octets;   /* owned: the answer, when it is known before it may be given */
+	int error;      /* or the errno */
 	size_t size;
 	off_t offset;
 	bool plus;
@@ -195,11 +205,12 @@ void notify_name_gone(
 	struct notifier *n, fuse_ino_t parent, fuse_ino_t child, const char *name, size_t length);
 /* True when the kernel has not yet been told of something about this inode. */
 bool notifier_has(const struct notifier *n, fuse_ino_t ino);
-/* Answers a read after everything that is queued now. data (malloc'ed) becomes the notifier's. */
-void notify_then_reply(struct notifier *n, fuse_req_t req, char *data, size_t size);
-/* The same with an errno. */
-void notify_then_fail(struct notifier *n, fuse_req_t req, int error);
-/* Forgets what is queued but replies; on_idle(fs) is called from the loop when nothing runs any
+/* Calls on_told once, from the loop, when nothing of this inode is to be told any more; now there
+ * is something (notifier_has). */
+void notifier_wait(struct notifier *n, struct notice_wait *w);
+/* No call any more. */
+void notifier_unwait(struct notice_wait *w);
+/* Forgets what is queued; on_idle(fs) is called from the loop when nothing runs any
  * more. */
 void notifier_drain(struct notifier *n, void (*on_idle)(struct fs *fs));
 

@@ -31,6 +31,15 @@ def account(count=30):
     return {"INBOX": [TEXT % n for n in range(1, count + 1)], "Unseen": mails, "Unseen2": mails, "Unseen3": mails}
 
 
+def is_blocked(pid):
+    """Whether a thread is in the kernel in a way that no signal ends."""
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/stat", "rb") as source:
+            if source.read().rpartition(b")")[2].split()[0] == b"D":
+                return True
+    return False
+
+
 def at_once(calls):
     """Starts all, each in a thread: [(seconds, error number)]."""
     results = []
@@ -236,3 +245,46 @@ def test_never_waits():
         for process in waiting:
             process.wait(20)
             live.discard(process)
+
+
+def blocked(server, m):
+    """The kernel cannot be told that a name in INBOX is gone: an unlink there waits for the server."""
+    os.listdir(m.path("INBOX"))
+    rule = server.rule("UID STORE", stall=True, action=lambda session: session.send(b"* VANISHED 5\r\n", now=True))
+    process = start("unlink(sys.argv[1])", m.path("INBOX", 3))
+    wait_until(lambda: rule.hits and is_blocked(m.pid), "a notification waits for the directory")
+    return rule, process
+
+
+def test_read_beside_a_blocked_notification():
+    """Where the kernel must learn of a size before it sees the octets; with two mailboxes' names to be told."""
+    mails = [b"x" * 5000 + TEXT % n for n in range(1, 9)]
+    with FakeImap({**account(), "Lies": mails}, size=lambda uid, true: true - 300 if true > 5000 else true) as server, \
+            mount(server, says=None, timeout=30, sizes="trust") as m:
+        os.listdir(m.path("Lies"))
+        rule, process = blocked(server, m)
+        for uid in range(1, 9):
+            begin = time.monotonic()
+            try:
+                m.read("Lies", uid)
+            except OSError as error:
+                assert error.errno == errno.EIO  # its size was found wrong
+            assert time.monotonic() - begin < 5
+            assert m.read("Lies", uid) == mails[uid - 1]
+        back(server, rule)
+        assert process.wait(20) == 0
+
+
+def test_names_beside_a_blocked_notification():
+    with FakeImap(account(), hide=("IDLE",)) as server, mount(server, says=None, timeout=30, refresh=1) as m:
+        others = ("Unseen", "Unseen2", "Unseen3")
+        for name in others:
+            assert os.stat(m.path(name, 3)) and len(os.listdir(m.path(name))) == 8
+        rule, process = blocked(server, m)
+        for name in others:
+            server.expunge(name, 3)
+            wait_until(lambda n=name: "3" not in os.listdir(m.path(n)), "it is not listed")
+            wait_until(lambda n=name: not os.path.lexists(m.path(n, 3)), "its name is gone", 5)
+        assert process.poll() is None
+        back(server, rule)
+        assert process.wait(20) == 0
