@@ -24,6 +24,8 @@
  * octet will likely read all, others look at a part. */
 #define AHEAD_ALL (8u << 20)
 #define AHEAD_PART (1u << 20)
+/* How often octets may come where there were none before. */
+#define DOUBTS_MAX 3
 
 struct body_pool *body_pool_create(struct account *a)
 {
@@ -142,7 +144,7 @@ static void note_whole(struct body *b, const struct chunk *c)
 
 	if (b->end_known)
 		return;
-	if (c->n < CACHE_CHUNK || end == b->bound)
+	if (c->n < CACHE_CHUNK)
 		body_set_end(b, end);
 	else
 		outgrow(b, end);
@@ -174,6 +176,11 @@ static struct chunk *find_chunk(struct body *b, uint32_t index)
 	if (b->mb->uidvalidity == 0 ||
 		!cache_get_chunk(b->pool->account->cache, b->mb->id, b->uid, index, &data, &n))
 		return NULL;
+	/* Older programs took no octets for the end. */
+	if (n == 0) {
+		free(data);
+		return NULL;
+	}
 	return put_chunk(b, index, data, n);
 }
 
@@ -202,7 +209,8 @@ void body_save_chunk(struct body *b, struct chunk *c)
 	if (!b->mb)
 		return;
 	note_whole(b, c);
-	if (b->mb->uidvalidity == 0)
+	/* No octets prove nothing to who finds them in the cache. */
+	if (b->mb->uidvalidity == 0 || c->n == 0)
 		return;
 	struct chunk_save *save = mem_alloc(sizeof(*save));
 	*save = (struct chunk_save){b, c->index};
@@ -214,14 +222,28 @@ void body_save_chunk(struct body *b, struct chunk *c)
 
 /* --- the end of a message --- */
 
-void body_set_bound(struct body *b, uint64_t bound)
+bool body_set_bound(struct body *b, uint64_t bound)
 {
-	struct chunk *before = find_chunk(b, (uint32_t)(bound / CACHE_CHUNK - 1));
+	const struct chunk *c = find_chunk(b, (uint32_t)(bound / CACHE_CHUNK));
 
+	if (c && c->whole && (uint64_t)c->index * CACHE_CHUNK + c->n > bound)
+		return false;
 	if (bound < b->bound)
 		b->bound = bound;
-	if (before && before->whole)
-		note_whole(b, before);
+	return true;
+}
+
+bool body_reaches(struct body *b, uint64_t reached)
+{
+	if (b->end_known)
+		return reached <= b->end;
+	if (reached > b->bound) {
+		b->bound = UINT64_MAX;
+		if (++b->doubts > DOUBTS_MAX)
+			return false;
+	}
+	outgrow(b, reached);
+	return true;
 }
 
 void body_set_end(struct body *b, uint64_t end)
@@ -300,9 +322,14 @@ static uint64_t last_chunk(const struct body *b)
 	uint64_t size = promised(b);
 
 	if (b->end_known)
-		return b->end / CACHE_CHUNK;
+		return b->end > 0 ? (b->end - 1) / CACHE_CHUNK : 0;
 	if (size == UINT64_MAX)
 		return 0;
+	/* Who asks for a chunk at whose end the message should end asks for an octet more. */
+	if (size > 0 && size % CACHE_CHUNK == 0 && size < b->bound) {
+		const struct chunk *last = map_get(&b->chunks, size / CACHE_CHUNK - 1);
+		return size / CACHE_CHUNK - !(last && last->whole);
+	}
 	return (size < b->bound ? size : b->bound - 1) / CACHE_CHUNK;
 }
 
@@ -435,7 +462,7 @@ static bool is_as_promised(struct mailbox *mb, uint32_t uid, uint32_t index, siz
 
 void body_loaded(struct mailbox *mb, uint32_t uid, uint32_t index, char *data, size_t n, bool keep)
 {
-	if (body_has(mb, uid, index) || !mailbox_find(mb, uid)) {
+	if (n == 0 || body_has(mb, uid, index) || !mailbox_find(mb, uid)) {
 		free(data);
 		return;
 	}

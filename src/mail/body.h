@@ -4,8 +4,8 @@
  * read once is right for ever.
  *
  * RFC822.SIZE is only a promise. The end of a message is where the server's octets end: an answer
- * that is shorter than what was asked, and either agrees with the promise or is confirmed by a
- * further, empty answer.
+ * that holds octets, is shorter than what was asked, and agrees with the promise or with another.
+ * See ending.h.
  */
 #ifndef MAIL_BODY_H
 #define MAIL_BODY_H

@@ -34,9 +34,12 @@ struct body {
 	unsigned windows;    /* under way */
 	unsigned saves;      /* under way */
 	bool end_known;
-	uint64_t end;   /* octets of the message */
-	bool outgrown;  /* it has more octets than RFC822.SIZE said */
-	uint64_t bound; /* it has no octets from here on, wherever it ends; UINT64_MAX: not known */
+	uint64_t end;  /* octets of the message */
+	bool outgrown; /* it has more octets than RFC822.SIZE said */
+	/* From here on none came when they were asked for. No proof, but the end is sought below
+	 * first. UINT64_MAX: not known. */
+	uint64_t bound;
+	unsigned doubts; /* how often octets came from behind it all the same */
 	/* Read-ahead within the message. */
 	uint64_t next;   /* where a sequential reader goes on */
 	unsigned run;    /* how often it did */
@@ -50,8 +53,10 @@ void body_wake(struct body *b);
 void body_fail(struct body *b, int err);
 /* Frees b when nothing holds it and nothing is in it. */
 void body_release(struct body *b);
-/* It has no octets from `bound` (a chunk's start) on. */
-void body_set_bound(struct body *b, uint64_t bound);
+/* None came from `bound` on; false when some of those are here. */
+bool body_set_bound(struct body *b, uint64_t bound);
+/* It has octets up to `reached`; false when it did not too often, or they lie behind its end. */
+bool body_reaches(struct body *b, uint64_t reached);
 /* The end was found: pins the size. */
 void body_set_end(struct body *b, uint64_t end);
 /* The message's body with one more window: for who fetches it by other means. */

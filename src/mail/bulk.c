@@ -160,7 +160,8 @@ static void on_untagged(struct pool_task *t, const struct imap_response *r, uint
 		return;
 	struct body *body = p->body;
 	const struct cache_message *m = body->mb ? mailbox_find(body->mb, uid) : NULL;
-	if (m && p->got < CACHE_CHUNK && p->announced == p->got && m->size == p->got) {
+	if (m && p->got > 0 && p->got < CACHE_CHUNK && p->announced == p->got &&
+		m->size == p->got) {
 		struct chunk *c = body_chunk(body, 0);
 		c->n = p->got;
 		body_set_end(body, p->got);

@@ -7,6 +7,8 @@
 #define SLACK ((uint64_t)256)
 /* Questions, and octets of a message: beyond them it does not end. */
 #define ASKED_MAX 80
+/* How often octets may come where none did before. */
+#define DOUBTS_MAX 3
 #define SIZE_MAX_BELIEVED ((uint64_t)1 << 48)
 
 void probe_init(struct probe *p, uint64_t promised, bool doubted)
@@ -46,40 +48,71 @@ static void ask_between(struct probe *p)
 	/* Near the promise first. */
 	uint64_t step = p->width < distance ? p->width : distance;
 
-	if (step < OCTETS_MAX)
+	/* The octet before where none came: alone, if that is the end. */
+	if (distance == 0)
+		ask(p, p->high - 1, 2);
+	else if (step < OCTETS_MAX)
 		ask(p, p->high - step, step + 1);
 	else
 		ask(p, p->high - (step < distance / 2 ? step : distance / 2), 2);
 	p->width = step * 4;
 }
 
-enum probe_result probe_answer(struct probe *p, uint64_t from, uint64_t octets, uint64_t got)
+/* Where the last answer ended, which was short, by another question. */
+static void ask_again(struct probe *p)
 {
-	uint64_t end = from + got;
-	bool short_of = got < octets;
+	uint64_t back = p->low > 1 && p->short_from == p->low - 1 ? 2 : 1;
+	bool same = p->short_from == p->low - back && p->short_octets == back + 2;
 
-	if (got > octets || ++p->asked > ASKED_MAX)
-		return PROBE_NONSENSE;
+	ask(p, p->low - back, back + 2 + same);
+}
+
+static enum probe_result on_short(struct probe *p, uint64_t from, uint64_t octets, uint64_t end)
+{
 	/* A server that cuts its answers would not cut two at the same octet. */
-	bool again = got > 0 && short_of && end == p->low && from != p->short_from;
-	if (got > 0 && short_of)
-		p->short_from = from;
-	if (got > 0 && end > p->low)
-		p->low = end;
-	if (got == 0 && from < p->high)
-		p->high = from;
-	/* Some octet must have been seen: nothing at all may have another reason. */
-	if (p->low > p->high || p->high == 0 || p->low > SIZE_MAX_BELIEVED)
+	bool other = from != p->short_from || octets != p->short_octets;
+	bool again = end == p->low && p->short_from != UINT64_MAX && other;
+
+	p->short_from = from;
+	p->short_octets = octets;
+	if (end < p->low)
 		return PROBE_NONSENSE;
-	if (got > 0 && short_of && (end == p->promised || end == p->high || again))
-		p->high = p->low;
-	if (p->low == p->high)
+	p->low = end;
+	if (end == p->promised || end == p->high || again)
 		return PROBE_FOUND;
-	if (got > 0 && short_of)
-		ask(p, p->low, 2);
-	else if (p->high == UINT64_MAX)
+	ask_again(p);
+	return PROBE_MORE;
+}
+
+static void ask_on(struct probe *p)
+{
+	if (p->high == UINT64_MAX)
 		ask_above(p);
 	else
 		ask_between(p);
+}
+
+enum probe_result probe_answer(struct probe *p, uint64_t from, uint64_t octets, uint64_t got)
+{
+	uint64_t end = from + got;
+
+	if (got > octets || ++p->asked > ASKED_MAX)
+		return PROBE_NONSENSE;
+	if (got == 0 && from < p->high)
+		p->high = from;
+	/* Some octet must have been seen: nothing at all may have another reason. */
+	if (p->high == 0 || (got > 0 && end > SIZE_MAX_BELIEVED))
+		return PROBE_NONSENSE;
+	/* Octets came from where none did: those were there all the time. */
+	if (p->high < UINT64_MAX && ((got > 0 && end > p->high) || p->low > p->high)) {
+		p->high = UINT64_MAX;
+		if (++p->doubts > DOUBTS_MAX)
+			return PROBE_NONSENSE;
+	}
+	if (got > 0 && got < octets)
+		return on_short(p, from, octets, end);
+	if (got > 0 && end > p->low)
+		p->low = end;
+	ask_on(p);
 	return PROBE_MORE;
 }

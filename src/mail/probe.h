@@ -4,8 +4,9 @@
  *
  * The first question is for the last octet that the server's size promises and one more: exactly
  * one comes when it is right. Otherwise the end is sought near the promise first, in steps that
- * grow by four, then by halves. An answer that is shorter than asked for is the end where it agrees
- * with the promise, or where another answer ends there too, or says that nothing follows.
+ * grow by four, then by halves. The end is where an answer holds octets and is shorter than asked
+ * for, if that agrees with the promise or with another answer. An answer without octets proves
+ * nothing (see ending.h), but shows where to look next: below.
  */
 #ifndef MAIL_PROBE_H
 #define MAIL_PROBE_H
@@ -15,11 +16,13 @@
 
 struct probe {
 	uint64_t promised;
-	uint64_t low;  /* it has octets up to here, */
-	uint64_t high; /* and none from here on; UINT64_MAX: not known */
+	uint64_t low;  /* it has octets up to here; */
+	uint64_t high; /* none came from here on; UINT64_MAX: some did whenever they were asked for
+			*/
 	uint64_t width;
-	uint64_t short_from; /* where the last answer began that was short */
+	uint64_t short_from, short_octets; /* the last question whose answer was short */
 	unsigned asked;
+	unsigned doubts; /* answers without octets that others contradicted */
 	/* What to ask next. */
 	uint64_t from;
 	uint32_t octets;

@@ -4,10 +4,9 @@
  *
  * The octets are appended to the chunks as they come, and readers that wait for them are answered,
  * but not from the last of them before the whole FETCH response was parsed: a literal that is
- * shorter than announced goes on with other octets. An answer shorter than asked for is the end of
- * the message if RFC822.SIZE says so too; otherwise the window asks once more from there, and the
- * end is where nothing more comes. Nothing at all before the promised end may also mean that the
- * message was expunged (RFC 2180 section 4.1): then NOOP, and the message must still have its UID.
+ * shorter than announced goes on with other octets. What an answer tells about the end of the
+ * message is ending.h's to say: where it may be, the window asks for one octet before its own, and
+ * where RFC822.SIZE says that the message ends with the window, for one behind it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,9 +16,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "mail/body_private.h"
+#include "mail/ending.h"
 #include "mail/sync.h"
 
-/* Connections that may be lost, and answers without data, before a window gives up. */
+/* Connections that may be lost before a window gives up. */
 #define ATTEMPTS 3
 #define THROTTLE_DELAY 1000
 /* Octets before a literal's end that are not shown while it is not whole. */
@@ -31,18 +31,25 @@ struct window {
 	uint32_t uid;
 	uint32_t first, count; /* chunks */
 	struct imap_command command;
-	unsigned attempts; /* connections lost */
-	unsigned empties;  /* answers without data */
+	unsigned attempts;        /* connections lost */
+	unsigned broken;          /* in the middle of this very body */
+	unsigned empties;         /* answers without octets */
+	uint64_t short_at;        /* see struct ending_answer */
+	bool grown;               /* see struct ending_answer */
+	bool look_back;           /* ask from an octet before the window's own */
+	struct mailbox_wait wait; /* for the list, which tells whether the message is there */
 
 	/* The command under way. */
-	uint64_t start, asked; /* octets */
-	uint64_t got;
-	uint64_t announced; /* the literal's octets that count */
-	uint64_t skip;      /* octets to pass over: the server sends the whole message */
-	uint64_t whole;     /* octets of the message, when the server sends it whole; else 0 */
-	bool begun;         /* a body was claimed */
-	bool ended;         /* and its row was seen */
-	bool row;           /* any row of the message was seen */
+	uint64_t start, wanted; /* octets of the window that are still to come */
+	uint64_t from, asked;   /* octets of the command: those, and perhaps one on either side */
+	uint64_t got;           /* wanted ones */
+	uint64_t came;          /* all of the answer */
+	uint64_t announced;     /* the literal's octets from `start` on */
+	uint64_t skip;          /* octets to pass over, before `start` */
+	uint64_t whole;         /* octets of the message, when the server sends it whole; else 0 */
+	bool begun;             /* a body was claimed */
+	bool ended;             /* and its row was seen */
+	bool row;               /* any row of the message was seen */
 	bool origin_said;
 	bool uid_said; /* the body is this message's for certain */
 	uint32_t seq;  /* of the body, while it is not certain */
@@ -115,21 +122,22 @@ static void append(struct window *w, struct span octets)
 {
 	struct body *b = w->body;
 
+	w->came += octets.n;
 	if (w->skip > 0) {
 		size_t n = octets.n < w->skip ? octets.n : (size_t)w->skip;
 		w->skip -= n;
 		octets.p += n;
 		octets.n -= n;
 	}
-	while (octets.n > 0 && w->got < w->asked) {
+	while (octets.n > 0 && w->got < w->wanted) {
 		uint64_t at = w->start + w->got;
 		struct chunk *c = body_chunk(b, (uint32_t)(at / CACHE_CHUNK));
 		uint32_t from = (uint32_t)(at % CACHE_CHUNK);
 		size_t n = octets.n;
 		if (n > CACHE_CHUNK - from)
 			n = CACHE_CHUNK - from;
-		if (n > w->asked - w->got)
-			n = (size_t)(w->asked - w->got);
+		if (n > w->wanted - w->got)
+			n = (size_t)(w->wanted - w->got);
 		/* Small messages get what they need, large ones whole chunks. */
 		uint64_t expected = w->announced - w->got;
 		uint32_t cap = expected > CACHE_CHUNK - from ? CACHE_CHUNK
@@ -149,19 +157,17 @@ static void interpret(struct window *w, uint64_t size)
 {
 	const struct cache_message *m = mailbox_find(w->body->mb, w->uid);
 	uint64_t end = w->body->end_known ? w->body->end : m ? m->size : 0;
-	bool everything = size > w->asked || (size == end && w->start > 0);
+	bool everything = size > w->asked || (size == end && w->from > 0);
 
-	w->announced = size;
-	if (w->origin_said)
-		return;
-	if (everything) {
+	w->skip = w->start - w->from;
+	if (!w->origin_said && everything) {
 		w->whole = size;
 		w->skip = w->start;
-		w->announced = size > w->start ? size - w->start : 0;
-	} else if (w->start > 0 && size > 0) {
-		bool full = size == w->asked && w->start + size <= end;
-		w->nonsense = w->body->outgrown || !(full || w->start + size == end);
+	} else if (!w->origin_said && w->from > 0 && size > 0) {
+		bool full = size == w->asked && w->from + size <= end;
+		w->nonsense = w->body->outgrown || !(full || w->from + size == end);
 	}
+	w->announced = size > w->skip ? size - w->skip : 0;
 }
 
 static bool on_body_begin(
@@ -171,7 +177,7 @@ static bool on_body_begin(
 
 	if (w->begun || !w->command.on_done || !w->body->mb || (uid != 0 && uid != w->uid))
 		return false;
-	if (prefix->has_origin && prefix->origin != w->start)
+	if (prefix->has_origin && prefix->origin != w->from)
 		return false;
 	w->begun = true;
 	w->origin_said = prefix->has_origin;
@@ -190,7 +196,7 @@ static void on_body_data(struct pool_task *t, struct span octets)
 		return;
 	append(w, octets);
 	/* Without an origin these may be octets from elsewhere in the message. */
-	if (w->uid_said && (w->origin_said || w->start == 0) && w->announced > HELD_BACK) {
+	if (w->uid_said && (w->origin_said || w->from == 0) && w->announced > HELD_BACK) {
 		show(w, w->announced - HELD_BACK);
 		w->body->windows++;
 		body_wake(w->body);
@@ -217,7 +223,7 @@ static void on_row(struct window *w, const struct imap_fetch *row, uint32_t uid)
 	case IMAP_BODY_NIL:
 		break;
 	case IMAP_BODY_INLINE:
-		if (w->begun || uid != w->uid || (row->has_origin && row->origin != w->start))
+		if (w->begun || uid != w->uid || (row->has_origin && row->origin != w->from))
 			break;
 		if (!row->has_origin && !pool_is_next(&w->task, &w->command))
 			break;
@@ -270,98 +276,175 @@ static void unreadable(struct window *w, const char *why, struct span text)
 	window_finish(w, ERR_UNREADABLE);
 }
 
-/* The list of messages has to find out too. */
-static void on_gone(struct window *w)
+/* The message had its turn in the list: it is gone, or there without octets. */
+static void on_listed(struct mailbox_wait *wait, int err)
+{
+	struct window *w = list_entry(wait, struct window, wait);
+
+	if (!w->body->mb)
+		window_finish(w, ERR_GONE);
+	else if (err < 0)
+		window_finish(w, err);
+	else
+		unreadable(w, "the server lists the message but has no data for it", SPAN(""));
+}
+
+static void look_at_list(struct window *w)
 {
 	struct mailbox *mb = w->body->mb;
 
 	pool_end(&w->task);
 	mb->doubt = true;
+	w->wait = (struct mailbox_wait){.on_wake = on_listed};
+	mailbox_wait(mb, &w->wait);
 	sync_start(mb);
-	window_finish(w, ERR_GONE);
 }
 
-static void on_data_end(struct window *w);
-
-/* OK without data: expunged meanwhile, or a server that stumbled. NOOP lets it speak, then once
- * more. */
-static void on_no_data(struct window *w)
+static void finish_unreadable(struct window *w, const char *why)
 {
-	if (++w->empties < 2) {
-		send_noop(w);
-	} else if (w->begun) {
-		on_data_end(w);
-	} else if (w->row) {
-		pool_end(&w->task);
-		unreadable(w, "the server has the message but sends no data for it", SPAN(""));
-	} else {
-		on_gone(w);
-	}
+	w->body->bound = UINT64_MAX;
+	pool_end(&w->task);
+	unreadable(w, why, SPAN(""));
 }
 
-/* The end, unless an answer without any octets leaves open where it is. */
-static void note_end(struct window *w)
+/* All that can be known of the message is known now. */
+static void finish_found(struct window *w, uint64_t end)
 {
 	struct body *b = w->body;
-	uint64_t reached = w->start + w->got;
-	bool empty = w->got == 0 && w->start > 0 && w->start == (uint64_t)w->first * CACHE_CHUNK;
 
-	if (w->whole > 0)
-		body_set_end(b, w->whole);
-	else if (empty)
-		body_set_bound(b, w->start);
-	else
-		body_set_end(b, reached);
-}
-
-static void on_data_end(struct window *w)
-{
-	struct body *b = w->body;
-	const struct cache_message *m = mailbox_find(b->mb, w->uid);
-	uint64_t reached = w->start + w->got;
-	bool promised = m && !(m->flags & CACHE_SIZE_UNKNOWN) && m->size == reached;
-	/* A server that tells no origin may not know parts at all, and is not asked for another. */
-	bool sure = promised || w->got == 0 || !w->origin_said;
-
-	show(w, UINT64_MAX);
-	if (w->whole > 0 || (w->got < w->asked && sure))
-		note_end(w);
-	save_whole(w);
-	if (w->got < w->asked && !b->end_known && b->bound > reached) {
-		w->start = reached;
-		w->empties = 0;
-		send_window(w);
+	if (b->end_known && b->end != end) {
+		finish_unreadable(w, "it does not end where it did before");
 		return;
 	}
+	show(w, UINT64_MAX);
+	body_set_end(b, end);
+	save_whole(w);
 	pool_end(&w->task);
 	window_finish(w, 0);
 }
 
-/* Nothing where RFC822.SIZE promises something: the end only if the message is still there. */
-static bool is_doubtful(const struct window *w)
+static void on_nothing(struct window *w)
+{
+	struct body *b = w->body;
+	const struct cache_message *m = mailbox_find(b->mb, w->uid);
+	const struct sizes *sizes = &b->pool->account->sizes;
+	const struct ending_silence silence = {
+		.start = w->start,
+		.answers = ++w->empties,
+		.lower = b->bound != UINT64_MAX,
+		.row = w->row,
+		.empty_string = w->begun,
+		.promised_0 = m && !(m->flags & CACHE_SIZE_UNKNOWN) && m->size == 0 &&
+			      sizes->belief != SIZES_LIAR,
+	};
+
+	if (w->short_at == ENDING_NOWHERE)
+		w->short_at = w->from;
+	switch (ending_after_nothing(&silence)) {
+	case ENDING_NEXT_AGAIN:
+		w->look_back = true;
+		send_noop(w);
+		break;
+	case ENDING_NEXT_ANEW:
+		w->look_back = true;
+		pool_end(&w->task);
+		w->task.bulk = false;
+		w->task.selected_after = pool_selection_now();
+		window_queue(w);
+		break;
+	case ENDING_NEXT_LOWER:
+		if (!body_set_bound(b, w->from)) {
+			finish_unreadable(w, "the server has no data where it had some before");
+			break;
+		}
+		pool_end(&w->task);
+		window_finish(w, 0);
+		break;
+	case ENDING_NEXT_EMPTY:
+		finish_found(w, 0);
+		break;
+	case ENDING_NEXT_UNREADABLE:
+		finish_unreadable(w, "the server has the message but sends no data for it");
+		break;
+	case ENDING_NEXT_LOOK:
+		b->bound = UINT64_MAX;
+		look_at_list(w);
+		break;
+	}
+}
+
+/* All that was asked for came. */
+static void on_open(struct window *w)
+{
+	struct body *b = w->body;
+
+	if (!body_reaches(b, w->from + w->came)) {
+		finish_unreadable(w, "its octets come and go");
+		return;
+	}
+	show(w, UINT64_MAX);
+	save_whole(w);
+	pool_end(&w->task);
+	window_finish(w, 0);
+}
+
+static void on_unsure(struct window *w, uint64_t end)
+{
+	show(w, UINT64_MAX);
+	save_whole(w);
+	if (w->got > 0)
+		w->empties = 0;
+	w->short_at = end;
+	w->start = end > w->start ? end : w->start;
+	w->look_back = true;
+	send_window(w);
+}
+
+/* What is known or announced of the message's size. */
+static uint64_t promised(const struct window *w)
 {
 	const struct cache_message *m = mailbox_find(w->body->mb, w->uid);
-	bool went_on = w->start > (uint64_t)w->first * CACHE_CHUNK;
 
-	if (!w->begun && !w->row)
-		return true;
-	return !went_on && m && (m->flags & CACHE_SIZE_UNKNOWN) == 0 && m->size > w->start;
+	if (w->body->end_known)
+		return w->body->end;
+	return m && !(m->flags & CACHE_SIZE_UNKNOWN) ? m->size : ENDING_NOWHERE;
 }
 
 static void on_ok(struct window *w)
 {
-	/* Past the end a server may say {0}, "", NIL or nothing. */
-	bool past = w->got == 0 && w->whole == 0 && w->start > 0;
+	const struct ending_answer answer = {
+		.from = w->from,
+		.asked = w->asked,
+		.came = w->came,
+		.whole = w->whole,
+		.has_origin = w->origin_said,
+		.grown = w->grown,
+		.promised = promised(w),
+		.short_at = w->short_at,
+	};
+	uint64_t end;
 
 	if (w->nonsense || (w->begun && !w->uid_said)) {
-		pool_end(&w->task);
-		unreadable(w, "the server answered with something else", SPAN(""));
-	} else if (past && is_doubtful(w)) {
-		send_noop(w);
-	} else if (past || (w->begun && (w->got > 0 || w->whole > 0 || !is_doubtful(w)))) {
-		on_data_end(w);
-	} else {
-		on_no_data(w);
+		finish_unreadable(w, "the server answered with something else");
+		return;
+	}
+	switch (ending_judge(&answer, &end)) {
+	case ENDING_OPEN:
+		on_open(w);
+		break;
+	case ENDING_VAGUE:
+		w->grown = true;
+		send_window(w);
+		break;
+	case ENDING_FOUND:
+		finish_found(w, end);
+		break;
+	case ENDING_UNSURE:
+		on_unsure(w, end);
+		break;
+	case ENDING_NOTHING:
+		on_nothing(w);
+		break;
 	}
 }
 
@@ -378,7 +461,7 @@ static void retry_later(struct window *w)
 static void on_lost(struct window *w, int err)
 {
 	/* Lost framing in the middle of this very body is most likely its fault. */
-	if (err == ERR_PROTOCOL && w->begun && ++w->empties >= 2)
+	if (err == ERR_PROTOCOL && w->begun && ++w->broken >= 2)
 		unreadable(w, "its octets break the protocol", SPAN(""));
 	else if (++w->attempts < ATTEMPTS && err != ERR_CANCELED)
 		window_queue(w);
@@ -407,38 +490,12 @@ static void on_done(struct imap_command *c, const struct imap_result *result)
 	}
 }
 
-static void on_presence_done(struct imap_command *c, const struct imap_result *result)
-{
-	struct window *w = list_entry(c, struct window, command);
-
-	if (!w->body->mb || !result->response)
-		on_done(c, result);
-	else if (w->row)
-		on_data_end(w);
-	else
-		on_gone(w);
-}
-
-static void send_presence(struct window *w)
-{
-	w->row = false;
-	w->begun = w->uid_said = true; /* no body is expected */
-	w->ended = false;
-	w->seq = 0;
-	imap_command_finish(&w->command);
-	imap_command_init(&w->command, false, on_presence_done);
-	imap_command_add(&w->command, "UID FETCH %u (UID)\r\n", w->uid);
-	pool_submit(&w->task, &w->command);
-}
-
 static void on_noop_done(struct imap_command *c, const struct imap_result *result)
 {
 	struct window *w = list_entry(c, struct window, command);
 
 	if (!result->response || !w->body->mb)
 		on_done(c, result);
-	else if (w->start > 0)
-		send_presence(w);
 	else
 		send_window(w);
 }
@@ -454,15 +511,20 @@ static void send_noop(struct window *w)
 static void send_window(struct window *w)
 {
 	struct imap_command *c = &w->command;
-	uint64_t end = ((uint64_t)w->first + w->count) * CACHE_CHUNK;
+	uint64_t end = ((uint64_t)w->first + w->count) * CACHE_CHUNK, expected = promised(w);
+	bool may_be_past = w->look_back || w->body->bound != UINT64_MAX || w->start >= expected ||
+			   expected == ENDING_NOWHERE;
+	bool may_end = w->look_back || expected == end || expected == ENDING_NOWHERE;
 
-	w->asked = end - w->start;
-	w->got = w->announced = w->skip = w->whole = 0;
+	w->wanted = end - w->start;
+	w->from = w->start - (may_be_past && w->start > 0);
+	w->asked = end - w->from + may_end + w->grown;
+	w->got = w->came = w->announced = w->skip = w->whole = 0;
 	w->begun = w->ended = w->row = w->origin_said = w->uid_said = w->nonsense = false;
 	imap_command_finish(c);
 	imap_command_init(c, false, on_done);
 	imap_command_add(c, "UID FETCH %u (UID BODY.PEEK[]<%llu.%llu>)\r\n", w->uid,
-		(unsigned long long)w->start, (unsigned long long)w->asked);
+		(unsigned long long)w->from, (unsigned long long)w->asked);
 	pool_submit(&w->task, c);
 }
 
@@ -504,6 +566,7 @@ void window_start(struct body *b, uint32_t first, uint32_t count, bool bulk)
 	w->uid = b->uid;
 	w->first = first;
 	w->count = count;
+	w->short_at = ENDING_NOWHERE;
 	w->task = (struct pool_task){
 		.access = POOL_READ,
 		.uid = b->uid,

@@ -42,8 +42,8 @@ class Behaviour:
     list_style: str = "quoted"           # quoted, literal or raw (exactly the octets of the name)
     list_extra: tuple = ()               # lines added to each LIST answer, without CRLF
     size: object = None                  # function (uid, true size) -> int or bytes to announce
-    body: object = "literal"             # literal, literal8, quoted, nil, missing, no, limit: for all, a
-    #                                      dict by UID, or a function (uid, partial or None)
+    body: object = "literal"             # literal, literal8, quoted, nil, none or none-quoted (no octets),
+    #                                      missing, no, limit: for all, a dict by UID, or a function (uid, partial or None)
     literal_delta: object = 0            # added to announced lengths: for all, or a dict by UID
     origin: str = "right"                # right, missing, or full (as in the command, "<0.1024>")
     ignore_partial: bool = False         # the whole body, without an origin, whatever part is asked for

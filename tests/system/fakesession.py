@@ -623,8 +623,8 @@ class Session:
             delta = delta.get(message.uid, 0)
         if shape == "quoted":
             value = b'"' + data.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
-        elif shape == "nil":
-            value = b"NIL"
+        elif shape in ("nil", "none", "none-quoted"):
+            value = {"nil": b"NIL", "none": b"{0}\r\n", "none-quoted": b'""'}[shape]
         else:
             value = (b"~" if shape == "literal8" else b"") + literal(data, delta)
         return b"BODY[%s]%s %s" % (section, origin, value)

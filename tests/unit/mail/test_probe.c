@@ -105,6 +105,49 @@ static void test_empty(void **state)
 	assert_int_equal(seek(100000, 0, true, &cost, &found), PROBE_NONSENSE);
 }
 
+/* An honest server that has nothing to say now and then, as one whose view lacks the message: no
+ * wrong size is ever found, and mostly the right one. */
+static void test_stumbles(void **state)
+{
+	unsigned found = 0;
+	uint64_t r = 3;
+
+	for (int i = 0; i < 100000; i++) {
+		uint64_t size = 1 + random_next(&r) % (UINT64_C(1) << (1 + random_below(&r, 40)));
+		uint64_t promised = random_below(&r, 2) ? size : 1 + random_below(&r, 1000000);
+		unsigned one_in = 1 + (unsigned)random_below(&r, 10);
+		enum probe_result result;
+		struct probe p;
+		probe_init(&p, promised, random_below(&r, 2));
+		do {
+			uint64_t got = octets_of(size, p.from, p.octets);
+			if (random_below(&r, one_in) == 0)
+				got = 0;
+			result = probe_answer(&p, p.from, p.octets, got);
+		} while (result == PROBE_MORE);
+		if (result == PROBE_FOUND)
+			assert_int_equal(p.low, size);
+		found += result == PROBE_FOUND;
+	}
+	assert_true(found > 50000);
+}
+
+/* The first answer lacks: found all the same, and the promise was right. */
+static void test_one_stumble(void **state)
+{
+	for (uint64_t size = 2; size < 3000; size += 7) {
+		enum probe_result result = PROBE_MORE;
+		struct probe p;
+		probe_init(&p, size, false);
+		for (unsigned i = 0; result == PROBE_MORE; i++)
+			result = probe_answer(&p, p.from, p.octets,
+				i == 0 ? 0 : octets_of(size, p.from, p.octets));
+		assert_int_equal(result, PROBE_FOUND);
+		assert_int_equal(p.low, size);
+		assert_true(p.asked <= 5);
+	}
+}
+
 static void test_endless(void **state)
 {
 	struct cost cost;
@@ -143,8 +186,9 @@ static void test_shared(void **state)
 	assert_int_equal(p.low, 1000);
 	probe_init(&p, 1000, false);
 	assert_int_equal(probe_answer(&p, 700, 600, 400), PROBE_MORE);
-	assert_int_equal(p.from, 1100);
-	assert_int_equal(probe_answer(&p, 1100, 2, 0), PROBE_FOUND);
+	/* Once more, from an octet before: one comes. */
+	assert_int_equal(p.from, 1099);
+	assert_int_equal(probe_answer(&p, 1099, 3, 1), PROBE_FOUND);
 	assert_int_equal(p.low, 1100);
 	/* The same end, seen from elsewhere: as good. From the same place: a server may cut. */
 	probe_init(&p, 1000, false);
@@ -163,6 +207,8 @@ int main(void)
 		cmocka_unit_test(test_near),
 		cmocka_unit_test(test_any),
 		cmocka_unit_test(test_empty),
+		cmocka_unit_test(test_stumbles),
+		cmocka_unit_test(test_one_stumble),
 		cmocka_unit_test(test_endless),
 		cmocka_unit_test(test_nonsense),
 		cmocka_unit_test(test_shared),
