@@ -14,6 +14,8 @@
 #include "imap/session_private.h"
 
 #define TOKEN_MAX (32u << 10)
+/* A token in base64, and some challenges' answers. */
+#define WIRE_MAX (128u << 10)
 
 static void next(struct imap_session *s);
 static void log_in(struct imap_session *s);
@@ -24,6 +26,7 @@ void imap_login_init(struct imap_session *s)
 	imap_command_init(&s->login.id, false, NULL);
 	imap_command_init(&s->login.enable, false, NULL);
 	buf_init_secret(&s->login.token, TOKEN_MAX);
+	buf_init_secret(&s->login.wire, WIRE_MAX);
 }
 
 static void forget_secrets(struct imap_session *s)
@@ -31,6 +34,7 @@ static void forget_secrets(struct imap_session *s)
 	imap_sasl_destroy(s->login.sasl);
 	s->login.sasl = NULL;
 	buf_finish(&s->login.token);
+	buf_finish(&s->login.wire);
 	imap_command_finish(&s->login.command);
 }
 
@@ -231,17 +235,34 @@ static void on_login_done(struct imap_command *c, const struct imap_result *resu
 	next(s);
 }
 
+/* Remembers what the command has of secrets, from an offset on: a server may repeat it. */
+static int note_wire(struct imap_session *s, size_t from)
+{
+	const struct buf *text = &s->login.command.text;
+
+	if (text->len <= from)
+		return 0;
+	return buf_append(&s->login.wire, text->data + from, text->len - from);
+}
+
 static void send_login(struct imap_session *s)
 {
-	renew(s, &s->login.command, on_login_done);
-	s->login.command.text.secret = true;
+	struct imap_command *c = &s->login.command;
+
+	renew(s, c, on_login_done);
+	c->text.secret = true;
 	snprintf(s->login.shown, sizeof(s->login.shown), "LOGIN ...");
-	imap_command_add(&s->login.command, "LOGIN ");
-	imap_command_add_string(&s->login.command, span_of(s->options.login.user));
-	imap_command_add(&s->login.command, " ");
-	imap_command_add_string(&s->login.command, span_of(s->options.login.password));
-	imap_command_add(&s->login.command, "\r\n");
-	imap_session_submit(s, &s->login.command, s->now);
+	imap_command_add(c, "LOGIN ");
+	imap_command_add_string(c, span_of(s->options.login.user));
+	imap_command_add(c, " ");
+	size_t before = c->text.len;
+	imap_command_add_string(c, span_of(s->options.login.password));
+	int err = note_wire(s, before);
+	imap_command_add(c, "\r\n");
+	if (err < 0)
+		imap_session_fail(s, err, error_text(err));
+	else
+		imap_session_submit(s, c, s->now);
 }
 
 /* What the client says first; an empty one is "=" (RFC 4959 section 3). */
@@ -252,6 +273,8 @@ static int add_initial_response(struct imap_session *s)
 	imap_command_add(c, " ");
 	size_t before = c->text.len;
 	int err = imap_sasl_step(s->login.sasl, (struct span){0}, &c->text);
+	if (err == 0)
+		err = note_wire(s, before);
 	if (err == 0 && c->text.len == before)
 		imap_command_add(c, "=");
 	return err;
@@ -383,6 +406,8 @@ void imap_login_on_challenge(struct imap_session *s, struct span challenge)
 
 	buf_init_secret(&reply, IMAP_COMMAND_MAX);
 	int err = s->login.sasl ? imap_sasl_step(s->login.sasl, challenge, &reply) : ERR_AUTH;
+	if (err == 0)
+		err = buf_append_span(&s->login.wire, buf_span(&reply));
 	if (err == ERR_NOMEM) {
 		imap_session_fail(s, err, error_text(err));
 		buf_finish(&reply);

@@ -17,6 +17,7 @@
 #include "imap/framer.h"
 #include "imap/login.h"
 #include "imap/seqmap.h"
+#include "imap/secret.h"
 #include "imap/session_private.h"
 
 #define TEXT_MAX 512
@@ -246,18 +247,16 @@ void imap_session_fail(struct imap_session *s, int err, const char *text)
 	s->events.on_closed(s->ctx, err, text);
 }
 
-static bool holds(struct span text, struct span secret)
-{
-	return secret.n > 0 && text.n > 0 && memmem(text.p, text.n, secret.p, secret.n);
-}
-
 /* Some servers repeat a command that they did not like. */
 static bool repeats_secret(const struct imap_session *s, struct span text)
 {
 	const char *password = s->options.login.password;
 
-	return s->state == IMAP_LOGIN && (holds(text, span_of(password ? password : "")) ||
-						 holds(text, buf_span(&s->login.token)));
+	if (s->state != IMAP_LOGIN)
+		return false;
+	return secret_is_repeated(
+		       text, span_of(password ? password : ""), buf_span(&s->login.wire)) ||
+	       secret_is_repeated(text, buf_span(&s->login.token), (struct span){0});
 }
 
 void imap_session_fail_with(

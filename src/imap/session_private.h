@@ -13,6 +13,7 @@ struct imap_login {
 	struct imap_sasl *sasl;
 	enum imap_mechanism mechanism;
 	struct buf token;   /* while logging in */
+	struct buf wire;    /* what was sent of secrets, as it was sent */
 	bool waiting;       /* for a token */
 	bool token_refused; /* once; then another is asked for */
 	bool binding_refused;
