@@ -6,6 +6,8 @@
 #include <syslog.h>
 #include <time.h>
 
+#include "base/text.h"
+
 #define RECENT 8
 
 static bool debugging;
@@ -95,14 +97,15 @@ int log_recent(struct buf *out)
 
 void log_line(enum log_level level, const char *format, ...)
 {
-	char text[2048];
+	char line[2048], text[sizeof(line)];
 	va_list args;
 
 	if (level == LOG_LEVEL_DEBUG && !debugging)
 		return;
 	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
+	vsnprintf(line, sizeof(line), format, args);
 	va_end(args);
+	text_printable(span_of(line), text, sizeof(text));
 	if (level <= LOG_LEVEL_WARNING)
 		remember(text);
 	if (use_syslog)

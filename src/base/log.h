@@ -1,6 +1,9 @@
 /*
  * One log for the process: lines to stderr while in the foreground, to syslog afterwards. Without
  * log_set_debug only what a user must know is said. Every function is safe from any thread.
+ *
+ * Whatever a line holds, a server's text or a name, no octet of it that a terminal could act on is
+ * written: see text_printable. So nobody who logs needs to think of it.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H

@@ -47,6 +47,17 @@ size_t text_utf8_sequence(struct span s)
 	return 4;
 }
 
+/* U+2028 and U+2029 end lines; U+202A to U+202E and U+2066 to U+2069 make the rest of one read
+ * otherwise than it is. */
+static bool turns_lines(struct span s)
+{
+	unsigned char second = (unsigned char)s.p[1], third = (unsigned char)s.p[2];
+
+	return (unsigned char)s.p[0] == 0xe2 &&
+	       ((second == 0x80 && third >= 0xa8 && third <= 0xae) ||
+		       (second == 0x81 && third >= 0xa6 && third <= 0xa9));
+}
+
 /* The length of the character at the start of s, 1 for an octet that is none; *plain says whether a
  * terminal may have it. */
 static size_t look_at(struct span s, bool *plain)
@@ -56,6 +67,8 @@ static size_t look_at(struct span s, bool *plain)
 	*plain = n > 1 || (n == 1 && (unsigned char)s.p[0] >= 0x20 && s.p[0] != 0x7f);
 	/* C1 control characters, U+0080 to U+009F. */
 	if (n == 2 && (unsigned char)s.p[0] == 0xc2 && (unsigned char)s.p[1] < 0xa0)
+		*plain = false;
+	if (n == 3 && turns_lines(s))
 		*plain = false;
 	return n ? n : 1;
 }

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "mail/pool_private.h"
 
 #define TICK 1000
@@ -233,6 +234,16 @@ void pool_connect(struct pool *p)
 		conn_create(p, ++p->numbers);
 }
 
+/* For the status, which is written as it is. */
+static char *printable_words(const char *words)
+{
+	size_t size = strlen(words) + 4;
+	char *out = mem_zalloc(size);
+
+	text_printable(span_of(words), out, size);
+	return out;
+}
+
 void pool_on_conn_ready(struct conn *c)
 {
 	struct pool *p = c->pool;
@@ -261,7 +272,7 @@ void pool_on_conn_ready(struct conn *c)
 	p->binding_refused |= imap_session_binding_refused(c->session);
 	p->enabled = 0;
 	free(p->capability_words);
-	p->capability_words = mem_strdup(imap_session_capability_words(c->session));
+	p->capability_words = printable_words(imap_session_capability_words(c->session));
 	for (uint32_t bit = 1; bit; bit <<= 1)
 		if (imap_session_enabled(c->session, bit))
 			p->enabled |= bit;

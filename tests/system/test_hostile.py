@@ -15,6 +15,7 @@ What a hostile server does, and where that is tried (here unless a file is named
     sizes of 2^63                           test_huge_sizes
     dates of nonsense                       test_servers_listing.py: test_dates
     NUL and 8-bit anywhere                  test_odd_octets
+    control characters in text for people   test_control_characters
     slow-loris                              test_slow_loris
     UIDVALIDITY of its own in each response test_uidvalidity_everywhere
 
@@ -231,6 +232,29 @@ def test_odd_octets(place):
             check(m)
             assert re.fullmatch(r"[^\x00-\x09\x0b-\x1f\x7f-\x9f]*", m.said())
             assert len(m.said().splitlines()) <= LINES
+
+
+CONTROL = "\x1b]0;OWNED\x07\x1b[2J\x9b31m\u202e"
+
+
+@pytest.mark.parametrize("command,match", [("EXAMINE", None), ("UID FETCH", rb"RFC822.SIZE"),
+                                           ("UID FETCH", rb"BODY.PEEK"), ("SELECT", None), ("UID STORE", None),
+                                           ("UID EXPUNGE", None), ("LIST", None), ("STATUS", None)])
+def test_control_characters(command, match):
+    """What the server says to people is shown, without what a terminal would act on: in the log, the
+    status, and there also in the names of capabilities."""
+    with FakeImap(ACCOUNT, capabilities=("IMAP4rev1", "UIDPLUS", "SASL-IR", "X" + CONTROL[-9:])) as server:
+        with mount(server, says=ANYTHING, refresh=1) as m:
+            server.rule(command, match=match, reply=b"NO sorry " + CONTROL.encode())
+            server.rule("NOOP", reply=b"NO why " + CONTROL.encode())
+            errno_of(os.listdir, m.root / "INBOX")
+            errno_of((m.root / "INBOX" / "1").read_bytes)
+            errno_of(os.unlink, m.root / "INBOX" / "2")
+            server.wait(lambda: any(c.name == command for c in server.commands), 20)
+            status = (m.root / ".imapfs" / "status").read_text()
+            for text in (m.said(), status):
+                assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", text), repr(text)
+            assert " X?[2J?31m?\n" in status
 
 
 def drip(session):

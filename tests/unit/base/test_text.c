@@ -113,6 +113,9 @@ static void printable_replaces(void **state)
 			      "31m\xc2\xa0"),
 		64, "?31m\xc2\xa0");
 	assert_printable(SPAN("\xff\xfe\xc3"), 64, "???");
+	assert_printable(SPAN("a\xe2\x80\xa8z \xe2\x80\xae \xe2\x81\xa6"), 64, "a?z ? ?");
+	assert_printable(SPAN("\xe2\x80\xa7\xe2\x80\xaf\xe2\x81\xa5"), 64,
+		"\xe2\x80\xa7\xe2\x80\xaf\xe2\x81\xa5");
 }
 
 static void printable_cuts_only_what_does_not_fit(void **state)
