@@ -250,8 +250,9 @@ static struct account *create_account(struct program *p)
 
 static int open_cache(struct program *p, char *error)
 {
-	struct cache_options options = {
-		.dir = p->options.cache, .max_bytes = p->options.cache_size};
+	struct cache_options options = {.dir = p->options.cache,
+		.account = p->options.identity,
+		.max_bytes = p->options.cache_size};
 
 	p->cache = cache_open(&p->loop, &options, error, ERROR_MAX);
 	return p->cache ? EXIT_STATUS_OK : EXIT_STATUS_CACHE;

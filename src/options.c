@@ -217,14 +217,15 @@ static int settle_source(struct options_parser *p)
 		return err;
 	bool address = strchr(o->source.host, ':');
 	o->account = mem_printf(address ? "%s@[%s]" : "%s@%s", o->source.user, o->source.host);
+	o->identity = mem_printf("%s port %u%s%s", o->account, o->source.port,
+		o->authzid ? " acting as " : "", o->authzid ? o->authzid : "");
 	return 0;
 }
 
 /* The account as one path component: what is neither a letter, a digit nor known to be harmless is
  * %XX, and so is a dot in front. */
-static int account_component(struct options_parser *p, struct buf *out)
+static int append_escaped(struct buf *out, const char *name)
 {
-	const char *name = p->o->account;
 	int err = 0;
 
 	for (const char *c = name; err == 0 && *c; c++) {
@@ -235,8 +236,21 @@ static int account_component(struct options_parser *p, struct buf *out)
 		else
 			err = buf_printf(out, "%%%02X", (unsigned char)*c);
 	}
-	if (err == 0 && !source_port_is_default(&p->o->source))
-		err = buf_printf(out, ":%u", p->o->source.port);
+	return err;
+}
+
+/* All that says whose mail it is: with authzid= one user may read the mail of many. */
+static int account_component(struct options_parser *p, struct buf *out)
+{
+	const struct options *o = p->o;
+	int err = append_escaped(out, o->account);
+
+	if (err == 0 && o->source.port != SOURCE_PORT_IMPLICIT)
+		err = buf_printf(out, ":%u", o->source.port);
+	if (err == 0 && o->authzid)
+		err = buf_append_char(out, ',');
+	if (err == 0 && o->authzid)
+		err = append_escaped(out, o->authzid);
 	return err < 0 ? options_fail(
 				 p, "the account's name is too long for a directory; use cache=DIR")
 		       : 0;
@@ -347,6 +361,7 @@ void options_finish(struct options *o)
 {
 	source_finish(&o->source);
 	free(o->account);
+	free(o->identity);
 	free(o->mountpoint);
 	free(o->passfile);
 	free(o->passcmd);

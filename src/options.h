@@ -44,6 +44,7 @@ struct options {
 
 	struct source source;     /* user is always set */
 	char *account;            /* user@host, for people */
+	char *identity;           /* the same with the port and authzid=: whose mail it is */
 	char *mountpoint;         /* this and the other paths are absolute */
 	char *passfile;           /* this and those that follow may be NULL */
 	char *passcmd;            /* words_split takes it */

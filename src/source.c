@@ -17,7 +17,6 @@
 #include "base/text.h"
 
 enum {
-	PORT_IMPLICIT = 993,
 	PORT_PLAIN = 143,
 	HOST_MAX = 253, /* of a DNS name */
 	PART_MAX = 4096,
@@ -310,7 +309,7 @@ static bool skip_prefix(struct span *s, struct span prefix)
 
 static uint16_t default_port(enum source_tls tls)
 {
-	return tls == SOURCE_TLS_IMPLICIT ? PORT_IMPLICIT : PORT_PLAIN;
+	return tls == SOURCE_TLS_IMPLICIT ? SOURCE_PORT_IMPLICIT : PORT_PLAIN;
 }
 
 int source_parse(const char *text, struct source *source, char *error, size_t size)
@@ -362,9 +361,4 @@ int source_set_tls(struct source *source, enum source_tls tls, char *error, size
 	if (!source->port_given)
 		source->port = default_port(tls);
 	return 0;
-}
-
-bool source_port_is_default(const struct source *source)
-{
-	return source->port == default_port(source->tls);
 }

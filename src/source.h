@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define SOURCE_PORT_IMPLICIT 993 /* of IMAP over TLS (RFC 8314) */
+
 enum source_tls {
 	SOURCE_TLS_IMPLICIT,
 	SOURCE_TLS_STARTTLS,
@@ -39,8 +41,5 @@ void source_finish(struct source *source);
 /* Applies -o tls=, with its port where the source names none. ERR_INVALID when that contradicts the
  * URL's scheme. */
 int source_set_tls(struct source *source, enum source_tls tls, char *error, size_t size);
-
-/* Whether the port is the one that the TLS mode implies. */
-bool source_port_is_default(const struct source *source);
 
 #endif

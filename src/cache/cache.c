@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -18,20 +19,23 @@
 
 static void close_connections(struct cache *c)
 {
+	free(c->account);
+	c->account = NULL;
 	cache_db_close(&c->loader);
 	cache_db_close(&c->reader);
 	cache_db_close(&c->writer.db);
 }
 
-/* Opens both connections and reads the small tables. 0 or SQLite's code. */
-static int open_connections(struct cache *c, const char *path)
+/* Opens the connections and reads the small tables. 0 or SQLite's code. */
+static int open_connections(struct cache *c, const char *path, const char *account)
 {
 	int64_t id;
 	int rc;
 
-	if ((rc = cache_db_open_writer(&c->writer.db, path)) != 0 ||
+	if ((rc = cache_db_open_writer(&c->writer.db, path, account)) != 0 ||
 		(rc = cache_db_open_reader(&c->reader, path)) != 0 ||
 		(rc = cache_db_open_reader(&c->loader, path)) != 0 ||
+		(rc = cache_db_account(&c->reader, &c->account)) != 0 ||
 		(rc = cache_rows_verify(&c->reader)) != 0 ||
 		(rc = cache_rows_doomed(&c->reader, &c->dropped)) != 0 ||
 		(rc = cache_bodies_open(c)) != 0 ||
@@ -61,6 +65,14 @@ static bool set_aside(struct cache *c, const char *why)
 	return cache_dir_set_aside(&c->dir);
 }
 
+/* It is a copy, and up to cache_size large: not kept. */
+static bool remove_old(struct cache *c)
+{
+	log_notice("cache: %s: an older version of imapfs made the database; a new one is begun",
+		c->dir.path);
+	return cache_dir_remove_db(&c->dir);
+}
+
 static const char *reason(int code)
 {
 	if ((code & 0xff) == SQLITE_MISMATCH)
@@ -69,7 +81,7 @@ static const char *reason(int code)
 }
 
 /* 0 or SQLite's code; a database that is damaged is replaced once. */
-static int open_database(struct cache *c)
+static int open_database(struct cache *c, const char *account)
 {
 	char *path = mem_printf("%s/cache.db", c->dir.path);
 	bool fresh = false;
@@ -78,12 +90,13 @@ static int open_database(struct cache *c)
 	if (cache_dir_is_marked(&c->dir))
 		fresh = set_aside(c, "the database is damaged");
 	for (;;) {
-		rc = cache_dir_prepare_db(&c->dir) ? open_connections(c, path) : SQLITE_CANTOPEN;
+		rc = cache_dir_prepare_db(&c->dir) ? open_connections(c, path, account)
+						   : SQLITE_CANTOPEN;
 		if (rc == 0 || fresh || !should_set_aside(rc))
 			break;
 		close_connections(c);
 		fresh = true;
-		if (!set_aside(c, reason(rc)))
+		if (!(rc == CACHE_DB_OLD ? remove_old(c) : set_aside(c, reason(rc))))
 			break;
 	}
 	free(path);
@@ -92,11 +105,11 @@ static int open_database(struct cache *c)
 	return rc;
 }
 
-static bool open_private(struct cache *c, char *error, size_t size)
+static bool open_private(struct cache *c, const char *account, char *error, size_t size)
 {
 	if (cache_dir_open_private(&c->dir, error, size) != CACHE_DIR_OK)
 		return false;
-	int rc = open_database(c);
+	int rc = open_database(c, account);
 	cache_dir_hide(&c->dir);
 	if (rc != 0) {
 		snprintf(error, size, "%s: %s", c->dir.path, sqlite3_errstr(rc));
@@ -108,40 +121,56 @@ static bool open_private(struct cache *c, char *error, size_t size)
 	return true;
 }
 
-static bool open_in_dir(struct cache *c, const char *dir, char *error, size_t size)
+/* One person's mail must never be shown as another's. */
+static bool is_of(struct cache *c, const char *account, char *error, size_t size)
+{
+	if (strcmp(c->account, account) == 0)
+		return true;
+	snprintf(error, size,
+		"cache directory %s holds the mail of another account, %s: give this one a "
+		"directory of its own with cache=DIR, or remove that one",
+		c->dir.path, c->account);
+	close_connections(c);
+	cache_dir_close(&c->dir);
+	return false;
+}
+
+static bool open_in_dir(
+	struct cache *c, const char *dir, const char *account, char *error, size_t size)
 {
 	switch (cache_dir_open(&c->dir, dir, error, size)) {
 	case CACHE_DIR_UNUSABLE:
 		return false;
 	case CACHE_DIR_LOCKED:
 		log_warning("cache: %s; keeping mail in memory", error);
-		return open_private(c, error, size);
+		return open_private(c, account, error, size);
 	case CACHE_DIR_OK:
 		break;
 	}
-	int rc = open_database(c);
+	int rc = open_database(c, account);
 	c->on_disk = rc == 0;
 	if (rc == 0)
-		return true;
+		return is_of(c, account, error, size);
 	snprintf(error, size, "cache database %s/cache.db: %s", c->dir.path, sqlite3_errstr(rc));
 	cache_dir_close(&c->dir);
 	if (!is_no_room(rc))
 		return false;
 	log_warning("%s; keeping mail in memory", error);
-	return open_private(c, error, size);
+	return open_private(c, account, error, size);
 }
 
 struct cache *cache_open(
 	uv_loop_t *loop, const struct cache_options *options, char *error, size_t size)
 {
 	struct cache *c = mem_zalloc(sizeof(*c));
+	const char *account = options->account ? options->account : "";
 
 	c->loop = loop;
 	c->writer.max_bytes = options->max_bytes;
 	map_init(&c->dropped);
 	list_init(&c->loads);
-	bool ok = options->dir ? open_in_dir(c, options->dir, error, size)
-			       : open_private(c, error, size);
+	bool ok = options->dir ? open_in_dir(c, options->dir, account, error, size)
+			       : open_private(c, account, error, size);
 	if (!ok) {
 		map_finish(&c->dropped);
 		free(c);

@@ -28,17 +28,20 @@
 struct cache;
 
 struct cache_options {
-	const char *dir;    /* of this account; created 0700 with its parents; refused when another
-			       user owns it or it is writable by others. NULL: in memory */
-	uint64_t max_bytes; /* bound on the bodies' octets; least recently used first */
+	const char *dir;     /* of this account; created 0700 with its parents; refused when another
+				user owns it or it is writable by others. NULL: in memory */
+	const char *account; /* whose mail it is: one line that names host, port, user and whom the
+				user acts as; kept in the database, see cache_open */
+	uint64_t max_bytes;  /* bound on the bodies' octets; least recently used first */
 };
 
 /*
- * Opens and locks (flock on a file in dir) the cache, blocking; before the loop runs. A database
- * that is damaged or of another schema is renamed to cache.db.damaged (replacing an older one) and
- * a new one is made, with one warning in the log. When another process keeps the lock for 5
- * seconds, a cache in memory is returned, with one warning that names the directory and that
- * process. NULL, and a line in error, when dir cannot be used at all.
+ * Opens and locks (flock on a file in dir) the cache, blocking; before the loop runs. One that
+ * holds the mail of another account is refused (NULL, and a line in error). A database of an older
+ * schema is removed, one that is damaged or of a newer schema is renamed to cache.db.damaged
+ * (replacing an older one) and a new one is made, with one warning in the log. When another process
+ * keeps the lock for 5 seconds, a cache in memory is returned, with one warning that names the
+ * directory and that process. NULL, and a line in error, when dir cannot be used at all.
  */
 struct cache *cache_open(
 	uv_loop_t *loop, const struct cache_options *options, char *error, size_t size);

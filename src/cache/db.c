@@ -6,23 +6,28 @@
  *    struct cache_message, so that a mailbox of a million is 8,000 rows and read in 30 ms.
  *  - bodies is the index of chunks and small, data holds the octets: a use rewrites a row of
  * bodies, and eviction walks it, without touching a page of data.
+ *  - account: whose mail it is, one row.
  *  - doomed: mailboxes that were dropped while their bodies are removed bit by bit.
  *  - total keeps the sum of bodies.n (row 1), so that it need not be counted, and in further rows
  * the numbers of enum cache_note.
  * What SQLite would not notice when it changes on the disk carries a check sum.
  */
+#include "base/mem.h"
 #include "cache/internal.h"
 
 #define APPLICATION_ID 0x696d6673 /* "imfs" */
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-#define SCHEMA_VERSION 0x10001 /* packed rows are in the machine's own byte order */
+#define SCHEMA_BASE 0x10000 /* packed rows are in the machine's own byte order */
 #else
-#define SCHEMA_VERSION 1
+#define SCHEMA_BASE 0
 #endif
+/* 1: did not say whose mail it holds, and may hold messages that were cut short. */
+#define SCHEMA_VERSION (SCHEMA_BASE + 2)
 
 /* Begins a transaction, which ends when the version is written too. */
 static const char schema[] =
 	"BEGIN IMMEDIATE;"
+	"CREATE TABLE account(name TEXT);"
 	"CREATE TABLE mailboxes(id INTEGER PRIMARY KEY, name BLOB, delimiter INTEGER,"
 	" list_flags INTEGER, uidvalidity INTEGER, uidnext INTEGER, highestmodseq INTEGER,"
 	" present INTEGER, complete INTEGER, chk INTEGER, listed INTEGER, changed INTEGER);"
@@ -123,10 +128,21 @@ static int get_number(struct cache_db *db, const char *sql, int64_t *value)
 	return rc;
 }
 
-static int make_schema(struct cache_db *db)
+static int name_account(struct cache_db *db, const char *account)
+{
+	char *sql = sqlite3_mprintf("INSERT INTO account VALUES(%Q)", account);
+	int rc = sql ? execute(db, sql) : SQLITE_NOMEM;
+
+	sqlite3_free(sql);
+	return rc;
+}
+
+static int make_schema(struct cache_db *db, const char *account)
 {
 	int rc = execute(db, schema);
 
+	if (rc == 0)
+		rc = name_account(db, account);
 	if (rc == 0)
 		rc = set_number(db, "application_id", APPLICATION_ID);
 	if (rc == 0)
@@ -135,7 +151,7 @@ static int make_schema(struct cache_db *db)
 }
 
 /* Makes the schema in an empty database; 0 only when it is the one of this version. */
-static int check_schema(struct cache_db *db)
+static int check_schema(struct cache_db *db, const char *account)
 {
 	int64_t application, version, tables;
 	int rc;
@@ -146,9 +162,11 @@ static int check_schema(struct cache_db *db)
 		return rc;
 	if (application == APPLICATION_ID && version == SCHEMA_VERSION)
 		return 0;
+	if (application == APPLICATION_ID && version > SCHEMA_BASE && version < SCHEMA_VERSION)
+		return CACHE_DB_OLD;
 	if (application || version || tables)
 		return SQLITE_MISMATCH;
-	return make_schema(db);
+	return make_schema(db, account);
 }
 
 /* unix-excl: for one process, whose connections share the index of the log on its heap. Else it is
@@ -207,7 +225,7 @@ static int set_layout(struct cache_db *db)
 
 /* Pages of 16 KiB: with 8 KiB one holds a single body of 4 KiB and wastes the rest (twice the file,
  * 89 against 213 MB/s of writing); 32 KiB gain little more and cost small writes. */
-int cache_db_open_writer(struct cache_db *db, const char *path)
+int cache_db_open_writer(struct cache_db *db, const char *path, const char *account)
 {
 	int rc = open_handle(db, path, SQLITE_OPEN_READWRITE);
 
@@ -220,8 +238,26 @@ int cache_db_open_writer(struct cache_db *db, const char *path)
 	if (rc == 0)
 		rc = set_wal(db);
 	if (rc == 0)
-		rc = check_schema(db);
+		rc = check_schema(db, account);
 	return rc == 0 ? prepare_all(db) : rc;
+}
+
+int cache_db_account(struct cache_db *db, char **account)
+{
+	sqlite3_stmt *s;
+	int rc = sqlite3_prepare_v2(db->handle, "SELECT name FROM account", -1, &s, NULL);
+
+	*account = NULL;
+	if (rc == 0 && (rc = sqlite3_step(s)) == SQLITE_ROW) {
+		const char *name = (const char *)sqlite3_column_text(s, 0);
+
+		*account = mem_strdup(name ? name : "");
+		rc = 0;
+	} else if (rc == SQLITE_DONE) {
+		rc = SQLITE_CORRUPT;
+	}
+	sqlite3_finalize(s);
+	return rc;
 }
 
 int cache_db_open_reader(struct cache_db *db, const char *path)

@@ -364,6 +364,16 @@ bool cache_dir_set_aside(struct cache_dir *d)
 	return true;
 }
 
+/* Its log last: without the database it means nothing. */
+bool cache_dir_remove_db(struct cache_dir *d)
+{
+	if (unlinkat(d->fd, DB_NAME, 0) != 0 && errno != ENOENT)
+		return false;
+	unlinkat(d->fd, WAL_NAME, 0);
+	unlinkat(d->fd, SHM_NAME, 0);
+	return true;
+}
+
 void cache_dir_raise_id(struct cache_dir *d, uint32_t at_least)
 {
 	if (d->next_id == 0)

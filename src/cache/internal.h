@@ -46,6 +46,8 @@ void cache_dir_mark_damaged(struct cache_dir *d);
 bool cache_dir_is_marked(struct cache_dir *d);
 /* Renames cache.db to cache.db.damaged. False with errno set. */
 bool cache_dir_set_aside(struct cache_dir *d);
+/* Removes cache.db. False with errno set. */
+bool cache_dir_remove_db(struct cache_dir *d);
 
 /* Once after opening, before the first id: those below at_least are in use. */
 void cache_dir_raise_id(struct cache_dir *d, uint32_t at_least);
@@ -100,10 +102,16 @@ struct cache_db {
 	sqlite3_stmt *stmts[STMT_COUNT];
 };
 
-/* Both return SQLite's code (SQLITE_MISMATCH: the schema is of another version). After a failure
- * cache_db_close is still due. */
-int cache_db_open_writer(struct cache_db *db, const char *path);
+/* Beside SQLite's codes: the schema is of an older version of ours. */
+#define CACHE_DB_OLD (SQLITE_MISMATCH | 1 << 8)
+
+/* Both return SQLite's code (SQLITE_MISMATCH: the schema is not ours, or of a newer version) or
+ * CACHE_DB_OLD. After a failure cache_db_close is still due. A new database is given the account's
+ * name. */
+int cache_db_open_writer(struct cache_db *db, const char *path, const char *account);
 int cache_db_open_reader(struct cache_db *db, const char *path);
+/* Whose mail it holds, malloc'ed; NULL unless 0 is returned. */
+int cache_db_account(struct cache_db *db, char **account);
 void cache_db_close(struct cache_db *db);
 
 /* The statement with numbers bound to ?1, ?2 ... */
@@ -181,6 +189,7 @@ struct cache {
 	uv_loop_t *loop;
 	struct cache_dir dir;
 	bool on_disk;
+	char *account; /* whose mail the database holds */
 
 	struct cache_db reader;
 	bool ceased; /* damage was found: nothing is read or written any more */

@@ -143,6 +143,22 @@ def test_second_mount(server, mount):
     assert len(sent(server, b"BODY.PEEK[]")) == before
 
 
+def test_other_account(server, mount):
+    """A directory that holds one account's mail is refused for another, also offline, and kept as it is."""
+    first = mount(server)
+    first.read("INBOX", 1)
+    first.stop()
+    other = f"imaps://other@localhost:{server.imaps_port}/"
+    for source, options in ((other, "ro"), (other, "offline"), (server.url, "authzid=other,auth=PLAIN")):
+        m = mount(server, options, source=source, cache=first.cache, ready=False)
+        m.expect(f"cache directory {first.cache} holds the mail of another account, {server.user}@")
+        m.finished(6)
+    first.start()
+    before = len(sent(server, b"BODY.PEEK[]"))
+    assert first.read("INBOX", 1) == server.fetch_all("INBOX")[1]
+    assert len(sent(server, b"BODY.PEEK[]")) == before
+
+
 @pytest.mark.parametrize("damage", ["noise", "cut", "empty", "foreign", "middle"])
 def test_damage(server, mount, damage):
     """One warning, the old database set aside, and everything right."""

@@ -300,6 +300,11 @@ static void check_new(struct fixture *f)
 	put_chunk(f, 1, 1, 0, 10);
 	fixture_reopen(f);
 	assert_true(has_chunk(f, 1, 1, 0, 10));
+}
+
+static void check_replaced(struct fixture *f)
+{
+	check_new(f);
 	assert_true(exists_in(f, "cache.db.damaged"));
 }
 
@@ -321,7 +326,7 @@ static void test_garbage(void **state)
 	overwrite(path_in(f, "cache.db"), 0, octets, 100000);
 	fixture_open(f, 100 * MIB);
 	expect_log("/a/b: file is not a database; it is kept as cache.db.damaged");
-	check_new(f);
+	check_replaced(f);
 	/* Again: the older damaged one is replaced. */
 	fixture_close(f);
 	overwrite(path_in(f, "cache.db"), 0, octets, 500);
@@ -329,7 +334,7 @@ static void test_garbage(void **state)
 	fixture_open(f, 100 * MIB);
 	expect_log("cache.db.damaged");
 	assert_int_equal(size_in(f, "cache.db.damaged"), size);
-	check_new(f);
+	check_replaced(f);
 	free(octets);
 }
 
@@ -345,7 +350,7 @@ static void test_truncated(void **state)
 		assert_int_equal(truncate(path_in(f, "cache.db"), size), 0);
 		fixture_open(f, 100 * MIB);
 		expect_log("cache.db.damaged");
-		check_new(f);
+		check_replaced(f);
 		fixture_close(f);
 	}
 }
@@ -362,7 +367,7 @@ static void execute(struct fixture *f, const char *sql)
 static void test_foreign(void **state)
 {
 	static const char *const changes[] = {"PRAGMA user_version=99", "PRAGMA user_version=0",
-		"PRAGMA application_id=1", "DROP TABLE journal",
+		"PRAGMA application_id=1", "DROP TABLE journal", "DELETE FROM account",
 		"ALTER TABLE bodies RENAME COLUMN n TO size"};
 	struct fixture *f = *state;
 
@@ -373,9 +378,52 @@ static void test_foreign(void **state)
 		fixture_open(f, 100 * MIB);
 		expect_log(i < 3 ? "the database is of another version; it is kept as"
 				 : "it is kept as cache.db.damaged");
-		check_new(f);
+		check_replaced(f);
 		fixture_close(f);
 	}
+}
+
+/* Of an older version: nothing of it is served, and nothing of it is kept. */
+static void test_older(void **state)
+{
+	struct fixture *f = *state;
+
+	make_cache(f);
+	execute(f, "PRAGMA user_version=1");
+	fixture_open(f, 100 * MIB);
+	expect_log("an older version of imapfs made the database; a new one is begun");
+	check_new(f);
+	assert_false(exists_in(f, "cache.db.damaged"));
+	fixture_close(f);
+}
+
+static bool open_as(struct fixture *f, const char *account, char *error, size_t size)
+{
+	const struct cache_options options = {
+		.dir = f->dir, .account = account, .max_bytes = 100 * MIB};
+
+	*error = '\0';
+	f->c = cache_open(&f->loop, &options, error, size);
+	return f->c;
+}
+
+/* The mail of one person is never shown as another's, whoever asks first. */
+static void test_other_account(void **state)
+{
+	struct fixture *f = *state;
+	struct cache_mailbox box;
+	char error[512];
+
+	assert_true(open_as(f, "anna@h port 993", error, sizeof(error)));
+	struct cache_mailbox inbox = mailbox_of(cache_new_id(f->c), "INBOX");
+	cache_put_mailbox(f->c, &inbox);
+	fixture_close(f);
+	assert_false(open_as(f, "anna@h port 993 acting as bert", error, sizeof(error)));
+	assert_non_null(strstr(error, "holds the mail of another account, anna@h port 993"));
+	assert_false(open_as(f, "", error, sizeof(error)));
+	assert_true(open_as(f, "anna@h port 993", error, sizeof(error)));
+	assert_int_equal(count_mailboxes(f, &box), 1);
+	fixture_close(f);
 }
 
 static void test_changed_row(void **state)
@@ -391,7 +439,7 @@ static void test_changed_row(void **state)
 		execute(f, changes[i]);
 		fixture_open(f, 100 * MIB);
 		expect_log("cache.db.damaged");
-		check_new(f);
+		check_replaced(f);
 		fixture_close(f);
 	}
 }
@@ -424,7 +472,7 @@ static void test_mark(void **state)
 	overwrite(path_in(f, "cache.db.is-damaged"), 0, "", 0);
 	fixture_open(f, MIB);
 	expect_log("the database is damaged; it is kept as");
-	check_new(f);
+	check_replaced(f);
 	assert_false(exists_in(f, "cache.db.is-damaged"));
 	fixture_close(f);
 	overwrite(path_in(f, "cache.db.is-damaged"), 0, "", 0);
@@ -526,6 +574,8 @@ int main(void)
 		TEST(test_garbage),
 		TEST(test_truncated),
 		TEST(test_foreign),
+		TEST(test_older),
+		TEST(test_other_account),
 		TEST(test_changed_row),
 		TEST(test_empty_and_missing),
 		TEST(test_mark),

@@ -318,7 +318,7 @@ static void test_tls(void **state)
 	parse_o(&o, "tls=starttls");
 	assert_int_equal(o.source.tls, SOURCE_TLS_STARTTLS);
 	assert_int_equal(o.source.port, 143);
-	assert_string_equal(o.cache, "/home/anna/.cache/imapfs/anna@h");
+	assert_string_equal(o.cache, "/home/anna/.cache/imapfs/anna@h:143");
 	options_finish(&o);
 	parse_ok(&o, ARGS("-o", "tls=none", "imap://anna@h:1143/", "/m"));
 	assert_int_equal(o.source.tls, SOURCE_TLS_NONE);
@@ -359,8 +359,13 @@ static void test_cache_directory(void **state)
 	assert_string_equal(o.cache, "/var/c/imapfs/%2E.@[::1]");
 	assert_string_equal(o.account, "..@[::1]");
 	options_finish(&o);
+	parse_ok(&o, ARGS("imap://anna@H/", "/m", "-o", "auth=PLAIN,authzid=bert/a"));
+	assert_string_equal(o.cache, "/var/c/imapfs/anna@h:143,bert%2Fa");
+	assert_string_equal(o.identity, "anna@h port 143 acting as bert/a");
+	options_finish(&o);
 	setenv("XDG_CACHE_HOME", "relative", 1);
 	parse_ok(&o, ARGS("anna@h", "/m"));
+	assert_string_equal(o.identity, "anna@h port 993");
 	assert_string_equal(o.cache, "/home/anna/.cache/imapfs/anna@h");
 	options_finish(&o);
 	unsetenv("XDG_CACHE_HOME");
