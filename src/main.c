@@ -242,6 +242,7 @@ static struct account *create_account(struct program *p)
 		.subscribed = o->subscribed,
 		.refresh = (uint64_t)o->refresh * 1000,
 		.readonly = o->ro,
+		.expunge_force = o->expunge_force,
 		.sizes = sizes[o->sizes],
 	};
 

@@ -66,6 +66,7 @@ struct options {
 	unsigned connections;
 	enum options_compress compress;
 	enum options_sizes sizes;
+	bool expunge_force;
 	char *suffix;        /* of messages' names; "" for none */
 	char *mount_options; /* for -o of libfuse: separated by commas, escaped; never empty */
 };

@@ -52,6 +52,8 @@ static const char help[] =
 	"    -o compress=MODE  auto: where the line is slow (default); on; off\n"
 	"    -o sizes=MODE     that the server states: auto: proved where one was wrong\n"
 	"                      (default); trust; verify: each is proved\n"
+	"    -o expunge=MODE   safe (default): rm only where the server can expunge one message\n"
+	"                      alone; force: also where it could take along others\n"
 	"\n"
 	"    -o cache=DIR      of this account (default $XDG_CACHE_HOME/imapfs/USER@HOST)\n"
 	"    -o cache_size=N   for its messages, with K, M or G (default 2G)\n"

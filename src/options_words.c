@@ -208,6 +208,14 @@ static int set_sizes(struct options_parser *p, const struct rule *rule, const ch
 	return options_fail(p, "sizes= is auto, trust or verify, not '%s'", value);
 }
 
+static int set_expunge(struct options_parser *p, const struct rule *rule, const char *value)
+{
+	p->o->expunge_force = strcmp(value, "force") == 0;
+	if (p->o->expunge_force || strcmp(value, "safe") == 0)
+		return 0;
+	return options_fail(p, "expunge= is safe or force, not '%s'", value);
+}
+
 static int set_number(struct options_parser *p, const struct rule *rule, const char *value)
 {
 	bool connections = strcmp(rule->name, "connections") == 0;
@@ -328,6 +336,7 @@ static const struct rule rules[] = {
 	{"connections", "N", set_number},
 	{"compress", "MODE", set_compress},
 	{"sizes", "MODE", set_sizes},
+	{"expunge", "MODE", set_expunge},
 	{"suffix", ".EXT", set_suffix},
 	{"uid", "N", set_id},
 	{"gid", "N", set_id},

@@ -15,6 +15,7 @@ static const struct {
 	{ERR_STALE, ESTALE, "UIDVALIDITY changed"},
 	{ERR_READONLY, EROFS, "read-only"},
 	{ERR_DENIED, EACCES, "permission denied by the server"},
+	{ERR_UNSAFE, EPERM, "not without danger to other mail"},
 	{ERR_REFUSED, EIO, "refused by the server"},
 	{ERR_NET, ENETDOWN, "no connection"},
 	{ERR_TIMEOUT, ETIMEDOUT, "timed out"},

@@ -165,6 +165,21 @@ void imap_session_submit(struct imap_session *s, struct imap_command *c, uint64_
 	pump(s);
 }
 
+void imap_session_abandon(struct imap_session *s, struct imap_command *c)
+{
+	s->abandoned[s->abandoned_next++ % IMAP_ABANDONED] = c->tag;
+	list_remove(&c->link);
+	s->pending--;
+}
+
+static bool is_abandoned(const struct imap_session *s, uint64_t tag)
+{
+	for (unsigned i = 0; i < IMAP_ABANDONED; i++)
+		if (tag != 0 && s->abandoned[i] == tag)
+			return true;
+	return false;
+}
+
 void imap_session_end_idle(struct imap_session *s, uint64_t now)
 {
 	if (!s->idle || s->idle_ending)
@@ -400,6 +415,8 @@ static void on_tagged(struct imap_session *s, const struct imap_response *r)
 			return;
 		}
 	}
+	if (is_abandoned(s, tag))
+		return;
 	/* A command that waits for its literal may be refused by NO or BAD in place of "+". */
 	struct imap_command *first = list_empty(&s->queue)
 					     ? NULL

@@ -94,6 +94,9 @@ void imap_session_fail(struct imap_session *s, int err, const char *text);
 /* Queues a command; it is sent at once unless a literal is being waited for. on_done comes later,
  * once. In the state READY only. */
 void imap_session_submit(struct imap_session *s, struct imap_command *c, uint64_t now);
+/* The server has answered what was sent behind this command, but not it, and will not: on_done is
+ * not called any more. Should an answer come all the same it is ignored. */
+void imap_session_abandon(struct imap_session *s, struct imap_command *c);
 /* Ends the IDLE that is under way, if any; its command completes when the server agrees. */
 void imap_session_end_idle(struct imap_session *s, uint64_t now);
 /* The server has confirmed that it will tell (the "+" to IDLE). */

@@ -23,6 +23,8 @@ struct imap_login {
 	bool introduced;
 };
 
+#define IMAP_ABANDONED 8
+
 struct imap_session {
 	struct imap_session_options options;
 	struct imap_session_events events;
@@ -41,6 +43,8 @@ struct imap_session {
 	struct list unbuilt; /* submitted, but building them had failed */
 	unsigned pending;
 	uint32_t last_tag;
+	uint32_t abandoned[IMAP_ABANDONED]; /* tags that may be answered yet, the last ones */
+	unsigned abandoned_next;
 	size_t sent;            /* octets of the queue's first command */
 	unsigned literals_sent; /* of it */
 	bool literal_wait;

@@ -38,6 +38,7 @@ struct account_options {
 	bool subscribed;     /* only subscribed mailboxes */
 	uint64_t refresh;    /* milliseconds between looks at what the server does not tell of */
 	bool readonly;
+	bool expunge_force; /* also where it may take along what others mark meanwhile */
 	const char *suffix; /* of message names; NULL: none */
 	enum sizes_mode sizes;
 };
@@ -84,7 +85,10 @@ struct account {
 	struct poll *poll;     /* the same for the look at all mailboxes */
 	struct watch *watch;
 	struct list list_waiters; /* struct account_wait */
-	bool uidplus_broken;      /* advertised, but UID EXPUNGE was refused (Proton Bridge) */
+	unsigned uidplus_doubts;  /* UID EXPUNGEs in a row that the server did not know or answer */
+	bool uidplus_proven;      /* one was carried out */
+	bool uidplus_broken;      /* advertised, but lacking all the same */
+	bool unsafe_told;         /* that nothing is removed for this reason; the log has it */
 	char delimiter;           /* of the personal namespace; 0: none */
 
 	struct body_pool *bodies;

@@ -2,7 +2,9 @@
  * One struct expunge for each mailbox that has something to delete. It takes a batch of UIDs and
  *
  *   with UIDPLUS     STORE \Deleted and UID EXPUNGE of just those, in one turn
- *   without          flag -> search, and EXPUNGE when the server finds ours marked and nothing
+ *   without          nothing, unless the user insists: what another client marks between a look and
+ * EXPUNGE would be expunged. Else, with a lease, so that two of us do not undo each other's care,
+ * flag -> search, and EXPUNGE when the server finds ours marked and nothing
  * else. EXPUNGE takes whatever is marked, so what others marked is unmarked first and marked again
  * afterwards, with the list durable in the cache's journal meanwhile: confirm (FETCH must say of
  * each that it is marked, for a SEARCH can be another's) -> journal -> unflag -> search again ->
@@ -31,8 +33,9 @@
 
 static const char *step_name(enum expunge_step step)
 {
-	static const char *const names[] = {"idle", "wait", "uidplus", "flag", "search", "confirm",
-		"journal", "unflag", "expunge", "undo", "reflag", "filter", "clear", "verify"};
+	static const char *const names[] = {"idle", "lease", "wait", "uidplus", "flag", "search",
+		"confirm", "journal", "unflag", "expunge", "undo", "reflag", "filter", "clear",
+		"verify"};
 
 	return names[step];
 }
@@ -82,19 +85,81 @@ static void answer(struct list *removals, int err)
 	}
 }
 
-static void enqueue(struct expunge *e)
+static bool has_uidplus(const struct expunge *e)
 {
+	const struct account *a = e->mb->account;
+
+	return (pool_capabilities(a->pool) & IMAP_CAP_UIDPLUS) && !a->uidplus_broken;
+}
+
+static uint32_t highest(const struct list *removals, uint32_t uid)
+{
+	LIST_FOREACH (pos, removals) {
+		const struct removal *r = list_entry(pos, struct removal, link);
+		uid = r->uid > uid ? r->uid : uid;
+	}
+	return uid;
+}
+
+static void start_task(struct expunge *e)
+{
+	uint32_t uid = e->others.count > 0 ? e->others.ranges[e->others.count - 1].last : 0;
+
 	set_step(e, EXPUNGE_WAIT);
+	e->task.uid = highest(&e->batch, highest(&e->queued, uid));
 	e->task.deadline = account_deadline(e->mb->account);
 	pool_start(e->mb->account->pool, &e->task);
+}
+
+static void give_up(struct expunge *e, int err);
+
+static void on_lease(void *ctx, bool held)
+{
+	struct expunge *e = ctx;
+
+	if (held) {
+		start_task(e);
+		return;
+	}
+	log_warning("%s: another imapfs has been removing messages of %s for too long",
+		e->mb->account->options.pool.host, mailbox_path(e->mb));
+	give_up(e, ERR_THROTTLED);
+}
+
+static void take_lease(struct expunge *e)
+{
+	const struct pool_options *o = &e->mb->account->options.pool;
+	const char *as = o->login.authzid ? o->login.authzid : "";
+	struct buf key;
+
+	set_step(e, EXPUNGE_LEASE);
+	buf_init(&key, SIZE_MAX);
+	buf_printf(&key, "%s %u %s %s ", o->host, o->port, o->login.user, as);
+	buf_append(&key, e->mb->name.p, e->mb->name.n);
+	e->lease = lease_take(
+		e->mb->account->loop, buf_span(&key), o->timeout * 3 / 4, on_lease, e);
+	buf_finish(&key);
+}
+
+static void enqueue(struct expunge *e)
+{
+	bool all_goes = !has_uidplus(e) && e->mb->account->options.expunge_force;
+
+	if (!e->lease && (all_goes || e->others.count > 0))
+		take_lease(e);
+	else
+		start_task(e);
 }
 
 /* The connection was given back. Goes on with what came meanwhile, rests with what could not be put
  * right, or ends. again: tries to put it right now. */
 static void next_batch(struct expunge *e, bool again)
 {
+	lease_release(e->lease);
+	e->lease = NULL;
 	e->attempts = 0;
 	e->tries = 0;
+	e->task.selected_after = 0;
 	uidset_clear(&e->ours);
 	uidset_clear(&e->marked);
 	if (!list_empty(&e->queued) || again) {
@@ -132,13 +197,6 @@ static void batch_over(struct expunge *e, int err)
 
 /* --- the batch --- */
 
-static bool has_uidplus(const struct expunge *e)
-{
-	const struct account *a = e->mb->account;
-
-	return (pool_capabilities(a->pool) & IMAP_CAP_UIDPLUS) && !a->uidplus_broken;
-}
-
 #define BATCH_MAX (UIDSET_TEXT_MAX / 11)
 
 static int compare_uids(const void *a, const void *b)
@@ -161,17 +219,20 @@ static void note_uids(struct expunge *e)
 		uidset_add(&e->uids, uids[i], uids[i]);
 }
 
-/* As many of the queued as surely fit one command. */
+/* As many of the queued as surely fit one command, and as the connection knows. */
 static void fill_batch(struct expunge *e)
 {
 	size_t n = 0;
 
 	LIST_FOREACH (pos, &e->batch)
 		n++;
-	for (; n < BATCH_MAX && !list_empty(&e->queued); n++) {
-		struct removal *r = list_entry(e->queued.next, struct removal, link);
+	LIST_FOREACH_SAFE (pos, &e->queued) {
+		struct removal *r = list_entry(pos, struct removal, link);
+		if (n >= BATCH_MAX || !pool_is_told(&e->task, r->uid))
+			continue;
 		list_remove(&r->link);
 		list_append(&e->batch, &r->link);
+		n++;
 	}
 }
 
@@ -191,6 +252,17 @@ static void answer_gone(struct expunge *e)
 	list_splice(&e->batch, &left);
 }
 
+/* On another connection, or when the lease is there. */
+static void start_over(struct expunge *e)
+{
+	pool_end(&e->task);
+	list_splice(&e->batch, &e->queued);
+	list_splice(&e->queued, &e->batch);
+	enqueue(e);
+}
+
+static void refuse_unsafe(struct expunge *e);
+
 static void start_batch(struct expunge *e)
 {
 	fill_batch(e);
@@ -198,21 +270,31 @@ static void start_batch(struct expunge *e)
 	note_uids(e);
 	if (list_empty(&e->batch))
 		batch_over(e, 0);
+	else if (has_uidplus(e))
+		go(e, EXPUNGE_UIDPLUS);
+	else if (!e->mb->account->options.expunge_force)
+		refuse_unsafe(e);
+	else if (!e->lease)
+		start_over(e);
 	else
-		go(e, has_uidplus(e) ? EXPUNGE_UIDPLUS : EXPUNGE_FLAG);
+		go(e, EXPUNGE_FLAG);
+}
+
+static bool all_gone(const struct expunge *e)
+{
+	LIST_FOREACH (pos, &e->batch)
+		if (mailbox_find(e->mb, list_entry(pos, struct removal, link)->uid))
+			return false;
+	return true;
 }
 
 /* After the server confirmed: each UID of the batch must be gone, or the server is asked. */
 static void after_expunge(struct expunge *e)
 {
-	LIST_FOREACH (pos, &e->batch) {
-		const struct removal *r = list_entry(pos, struct removal, link);
-		if (mailbox_find(e->mb, r->uid)) {
-			go(e, EXPUNGE_VERIFY);
-			return;
-		}
-	}
-	batch_over(e, 0);
+	if (all_gone(e))
+		batch_over(e, 0);
+	else
+		go(e, EXPUNGE_VERIFY);
 }
 
 /* Others' marks are as they were, or cannot be for now. */
@@ -220,6 +302,8 @@ static void proceed(struct expunge *e)
 {
 	if (!e->over)
 		start_batch(e);
+	else if (e->retry)
+		start_over(e);
 	else if (e->verdict < 0)
 		batch_over(e, e->verdict);
 	else
@@ -250,6 +334,21 @@ static void refuse(struct expunge *e, int err)
 		go_over(e, EXPUNGE_UNDO, &e->ours);
 	else
 		give_back(e);
+}
+
+/* Between a look at what is marked and EXPUNGE others may mark more. */
+static void refuse_unsafe(struct expunge *e)
+{
+	struct account *a = e->mb->account;
+
+	if (!a->unsafe_told)
+		log_warning(
+			"%s cannot expunge one message alone (UIDPLUS): nothing is removed, since "
+			"what other programs mark meanwhile could go along; -o expunge=force "
+			"takes the risk",
+			a->options.pool.host);
+	a->unsafe_told = true;
+	refuse(e, ERR_UNSAFE);
 }
 
 /* --- what SEARCH DELETED said --- */
@@ -376,20 +475,38 @@ static void gone(struct expunge *e, uint32_t uid)
 	a->observer.on_message_gone(a->ctx, e->mb, uid);
 }
 
-/* EXPUNGE was answered OK: only what the server shows all the same is not gone. */
-static void after_verify(struct expunge *e)
+/* EXPUNGE was answered OK, and the server does not show the message. That says something where it
+ * showed it before, on the same connection; or where the mailbox was selected anew since. Else this
+ * connection was never told of the message, and nothing has happened to it. */
+static bool is_gone(const struct expunge *e, uint32_t uid, bool answered)
+{
+	return !uidset_has(&e->found, uid) &&
+	       (uidset_has(&e->rows, uid) || (answered && e->selected_anew));
+}
+
+/* answered: the server has said which of them it still has. */
+static void after_verify(struct expunge *e, bool answered)
 {
 	struct list refused = LIST_INIT(refused);
+	bool unclear = false;
 
 	uidset_sort(&e->found);
 	LIST_FOREACH_SAFE (pos, &e->batch) {
 		struct removal *r = list_entry(pos, struct removal, link);
-		if (!uidset_has(&e->found, r->uid)) {
+		if (is_gone(e, r->uid, answered)) {
 			gone(e, r->uid);
 			continue;
 		}
+		unclear |= !uidset_has(&e->rows, r->uid) && !uidset_has(&e->found, r->uid);
 		list_remove(&r->link);
 		list_append(&refused, &r->link);
+	}
+	if (unclear && !e->selected_anew) {
+		answer(&e->batch, 0);
+		list_splice(&e->batch, &refused);
+		e->task.selected_after = pool_selection_now();
+		start_over(e);
+		return;
 	}
 	if (!list_empty(&refused) && ++e->tries < TRIES) {
 		list_splice(&e->batch, &refused);
@@ -409,7 +526,7 @@ static void after_verify(struct expunge *e)
 static void verify_failed(struct expunge *e)
 {
 	e->mb->holes = true;
-	after_verify(e);
+	after_verify(e, false);
 }
 
 /* --- steps --- */
@@ -422,13 +539,62 @@ static bool more_todo(struct expunge *e)
 	return true;
 }
 
+/* Some servers offer UIDPLUS without having UID EXPUNGE (Proton Bridge, DavMail). Once may have
+ * been an accident. */
+static void doubt_uidplus(struct expunge *e, const char *why)
+{
+	struct account *a = e->mb->account;
+
+	if (++a->uidplus_doubts == 1) {
+		go(e, EXPUNGE_UIDPLUS);
+		return;
+	}
+	if (!a->uidplus_broken)
+		log_warning(
+			"%s: UID EXPUNGE was %s twice: going on as if UIDPLUS, which is offered, "
+			"were lacking",
+			a->options.pool.host, why);
+	a->uidplus_broken = true;
+	e->retry = true;
+	refuse(e, ERR_UNSAFE);
+}
+
+static void after_uidplus(struct expunge *e)
+{
+	struct account *a = e->mb->account;
+
+	if (e->silent && !all_gone(e)) {
+		doubt_uidplus(e, "not answered");
+		return;
+	}
+	if (!e->silent) {
+		a->uidplus_doubts = 0;
+		a->uidplus_proven = true;
+	}
+	expunged(e);
+}
+
+/* A plain NO is about these messages. */
+static void uidplus_failed(struct expunge *e)
+{
+	if (all_gone(e))
+		expunged(e);
+	else if (e->slots[EXPUNGE_SLOT_STORE].err < 0 || !e->slots[EXPUNGE_SLOT_EXPUNGE].unknown)
+		refuse(e, e->err);
+	else
+		doubt_uidplus(e, "refused");
+}
+
 static void succeeded(struct expunge *e)
 {
 	switch (e->step) {
 	case EXPUNGE_IDLE:
+	case EXPUNGE_LEASE:
 	case EXPUNGE_WAIT:
 		break;
 	case EXPUNGE_UIDPLUS:
+		after_uidplus(e);
+		break;
 	case EXPUNGE_PLAIN:
 		expunged(e);
 		break;
@@ -460,28 +626,16 @@ static void succeeded(struct expunge *e)
 		after_clear(e);
 		break;
 	case EXPUNGE_VERIFY:
-		after_verify(e);
+		after_verify(e, true);
 		break;
 	}
-}
-
-/* Some servers offer UIDPLUS without having it (Proton Bridge). */
-static void uidplus_refused(struct expunge *e)
-{
-	if (e->slots[1].err < 0 || !e->slots[2].unknown) {
-		refuse(e, e->err);
-		return;
-	}
-	e->mb->account->uidplus_broken = true;
-	log_debug("UID EXPUNGE refused: going on without UIDPLUS");
-	go(e, EXPUNGE_FLAG);
 }
 
 static void failed(struct expunge *e)
 {
 	switch ((int)e->step) {
 	case EXPUNGE_UIDPLUS:
-		uidplus_refused(e);
+		uidplus_failed(e);
 		break;
 	case EXPUNGE_UNDO:
 		give_back(e);
@@ -551,17 +705,31 @@ static int permission(const struct pool_selected *selected)
 	return selected->has_rights && !selected->can_delete ? ERR_DENIED : 0;
 }
 
+/* A mailbox that is read-only is nothing to wonder at. */
+static void tell_denied(struct mailbox *mb, int err)
+{
+	if (err == ERR_DENIED && !mb->denied_told)
+		log_warning(
+			"%s: nothing can be removed from %s: the server lets no message be marked "
+			"as deleted there, or expunged (PERMANENTFLAGS, MYRIGHTS)",
+			mb->account->options.pool.host, mailbox_path(mb));
+	mb->denied_told |= err == ERR_DENIED;
+}
+
 static void on_conn(struct pool_task *t)
 {
 	struct expunge *e = list_entry(t, struct expunge, task);
 	int err = permission(conn_selected(t->conn));
 
 	if (err < 0) {
+		tell_denied(e->mb, err);
 		list_splice(&e->batch, &e->queued);
 		batch_over(e, err);
 		return;
 	}
 	uidset_clear(&e->rows);
+	e->selected_anew = t->selected_after > 0;
+	e->retry = false;
 	e->rounds = 0;
 	e->over = false;
 	e->verdict = 0;
@@ -596,6 +764,9 @@ void expunge_start(struct removal *r)
 	struct expunge *e = expunge_of(r->mb);
 
 	list_append(&e->queued, &r->link);
+	/* While it waits for a connection. */
+	if (r->uid > e->task.uid)
+		e->task.uid = r->uid;
 	if (e->step == EXPUNGE_IDLE)
 		enqueue(e);
 }

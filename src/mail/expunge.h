@@ -13,9 +13,9 @@ struct removal {
 	uint32_t uid;
 	/* Once, from the loop: 0 when the server has confirmed that the message is gone; ERR_GONE
 	 * when its mailbox is no more, or has another UIDVALIDITY (never ERR_STALE: the kernel
-	 * would try again by the name, on another message); ERR_READONLY, ERR_DENIED before
-	 * anything was sent; ERR_REFUSED and its kinds, and then the marks are as before; or what
-	 * happened to the connection. */
+	 * would try again by the name, on another message); ERR_READONLY, ERR_DENIED, ERR_UNSAFE
+	 * before anything was sent; ERR_REFUSED and its kinds, and then the marks are as before; or
+	 * what happened to the connection. */
 	void (*on_done)(struct removal *r, int err);
 };
 

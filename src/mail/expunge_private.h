@@ -4,16 +4,21 @@
 
 #include "imap/session.h"
 #include "mail/expunge.h"
+#include "mail/lease.h"
 #include "mail/pool.h"
 #include "mail/uidset.h"
 
-#define EXPUNGE_COMMANDS 3
+#define EXPUNGE_COMMANDS 4
 /* Messages that are marked by others; beyond that, nobody's mail is touched. */
 #define EXPUNGE_OTHERS_MAX (1u << 20)
 
+/* Which slots have what, in EXPUNGE_UIDPLUS. */
+enum { EXPUNGE_SLOT_FETCH, EXPUNGE_SLOT_STORE, EXPUNGE_SLOT_EXPUNGE, EXPUNGE_SLOT_PROBE };
+
 enum expunge_step {
-	EXPUNGE_IDLE, /* nothing was asked; `others` may wait for a better time */
-	EXPUNGE_WAIT, /* for a connection */
+	EXPUNGE_IDLE,  /* nothing was asked; `others` may wait for a better time */
+	EXPUNGE_LEASE, /* until no other imapfs does the like */
+	EXPUNGE_WAIT,  /* for a connection */
 	EXPUNGE_UIDPLUS,
 	EXPUNGE_FLAG,
 	EXPUNGE_SEARCH,
@@ -33,6 +38,9 @@ struct expunge {
 	struct mailbox *mb;
 	enum expunge_step step;
 	unsigned attempts; /* connections lost in a row */
+	/* Held while all that is marked is expunged, or marks are given back: each would be the
+	 * other's undoing. NULL: not needed, or not yet. */
+	struct lease *lease;
 
 	/* Marked by others, unmarked (or about to be) by us; as in the journal. Outlives the batch
 	 * when it cannot be marked again. */
@@ -47,8 +55,10 @@ struct expunge {
 	struct uidset fresh;       /* of the last SEARCH, not ours */
 	unsigned rounds;           /* of SEARCH */
 	unsigned tries;            /* that the server confirmed, and the messages stayed */
+	bool selected_anew;        /* the mailbox was selected because of this batch */
 	bool over;     /* expunged, or it never will be: only marks are left to put right */
 	int verdict;   /* when over: 0 or why it never will be */
+	bool retry;    /* when over: in another way, which is known now */
 	bool filtered; /* `others` was reduced to what there is */
 
 	/* The step. */
@@ -59,12 +69,14 @@ struct expunge {
 		struct imap_command command;
 		struct expunge *expunge;
 		bool helps; /* nothing depends on its success */
+		bool done;
 		int err;
 		bool unknown; /* refused as a command that the server does not have */
 	} slots[EXPUNGE_COMMANDS];
 	unsigned sent, pending;
 	int err;
-	bool lost; /* the connection went, not the command */
+	bool lost;   /* the connection went, not the command */
+	bool silent; /* UID EXPUNGE was passed by */
 };
 
 /* From expunge_wire.c: all that was sent in this step has been answered. */

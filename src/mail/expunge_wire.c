@@ -13,13 +13,24 @@ static void complete(struct expunge *e)
 		expunge_advance(e);
 }
 
-/* Not "not now", but "never heard of it". */
+/* Not "not now", which is said by NO, but "never heard of it". */
 static bool is_unknown(const struct imap_result *result)
 {
 	const struct imap_response *r = result->response;
 
-	return r && result->err == ERR_REFUSED &&
-	       (r->condition == IMAP_BAD || r->code == IMAP_CODE_NONE);
+	return r && result->err == ERR_REFUSED && r->condition == IMAP_BAD;
+}
+
+/* What was sent last was answered: UID EXPUNGE will not be, if it was not before. */
+static void check_silence(struct expunge *e)
+{
+	struct slot *slot = &e->slots[EXPUNGE_SLOT_EXPUNGE];
+
+	if (slot->done)
+		return;
+	pool_abandon(&e->task, &slot->command);
+	e->silent = true;
+	e->pending--;
 }
 
 static void on_done(struct imap_command *c, const struct imap_result *result)
@@ -27,12 +38,15 @@ static void on_done(struct imap_command *c, const struct imap_result *result)
 	struct slot *slot = list_entry(c, struct slot, command);
 	struct expunge *e = slot->expunge;
 
+	slot->done = true;
 	slot->err = result->err;
 	slot->unknown = is_unknown(result);
 	if (!result->response)
 		e->lost = true;
 	if (result->err < 0 && e->err == 0 && !(slot->helps && result->response))
 		e->err = result->err;
+	if (result->response && slot == &e->slots[EXPUNGE_SLOT_PROBE])
+		check_silence(e);
 	complete(e);
 }
 
@@ -52,12 +66,13 @@ static void submit(struct expunge *e, struct slot *slot)
 	pool_submit(&e->task, &slot->command);
 }
 
-static void send_simple(struct expunge *e, const char *text)
+static struct slot *send_simple(struct expunge *e, const char *text)
 {
 	struct slot *slot = slot_new(e);
 
 	imap_command_add(&slot->command, "%s\r\n", text);
 	submit(e, slot);
+	return slot;
 }
 
 /* A command with as much of todo as it takes. */
@@ -96,6 +111,16 @@ static void send_marks(struct expunge *e, bool must_know)
 {
 	send_batch(e, "UID FETCH", " (UID FLAGS)")->helps = !must_know;
 	send_batch(e, "UID STORE", " +FLAGS.SILENT (\\Deleted)");
+}
+
+/* DavMail offers UIDPLUS, but never answers UID EXPUNGE. Until one was carried out NOOP follows,
+ * whose answer tells that there will be none. */
+static void send_uidplus(struct expunge *e)
+{
+	send_marks(e, false);
+	send_batch(e, "UID EXPUNGE", "");
+	if (!e->mb->account->uidplus_proven)
+		send_simple(e, "NOOP")->helps = true;
 }
 
 /* --- the cache --- */
@@ -145,13 +170,14 @@ void expunge_send(struct expunge *e)
 	e->sent = 0;
 	e->err = 0;
 	e->lost = false;
+	e->silent = false;
 	switch (e->step) {
 	case EXPUNGE_IDLE:
+	case EXPUNGE_LEASE:
 	case EXPUNGE_WAIT:
 		break;
 	case EXPUNGE_UIDPLUS:
-		send_marks(e, false);
-		send_batch(e, "UID EXPUNGE", "");
+		send_uidplus(e);
 		break;
 	case EXPUNGE_FLAG:
 		send_marks(e, true);
@@ -273,5 +299,6 @@ void expunge_free(struct expunge *e)
 	uidset_finish(&e->fresh);
 	uidset_finish(&e->todo);
 	uidset_finish(&e->found);
+	lease_release(e->lease);
 	free(e);
 }

@@ -159,6 +159,13 @@ bool mailbox_add(struct mailbox *mb, const struct cache_message *m)
 	return false;
 }
 
+bool mailbox_was_removed(const struct mailbox *mb, uint32_t uid)
+{
+	size_t at = position(mb, uid);
+
+	return at < mb->count && mb->messages[at].uid == uid && gone(&mb->messages[at]);
+}
+
 void mailbox_unmark(struct mailbox *mb, uint32_t uid)
 {
 	size_t at = position(mb, uid);

@@ -88,6 +88,7 @@ struct mailbox {
 
 	/* Unlinks that wait for a turn, and bodies in memory. */
 	struct expunge *expunge;
+	bool denied_told;    /* the log has why nothing can be removed here */
 	struct map bodies;   /* UID -> struct body */
 	struct ahead *ahead; /* read-ahead of messages; NULL: nobody reads */
 
@@ -127,6 +128,8 @@ bool mailbox_was(struct mailbox *mb, uint32_t uid);
 struct cache_message *mailbox_after(struct mailbox *mb, uint32_t uid);
 /* Inserts or updates; keeps a size that was proved. True when the name is new. */
 bool mailbox_add(struct mailbox *mb, const struct cache_message *m);
+/* It was known and expunged, not too many others ago. */
+bool mailbox_was_removed(const struct mailbox *mb, uint32_t uid);
 /* Forgets that it was expunged: the server has proved otherwise. */
 void mailbox_unmark(struct mailbox *mb, uint32_t uid);
 /* Expunged: true when it was there. The cache's rows are dropped too. */

@@ -537,6 +537,11 @@ void pool_submit(struct pool_task *t, struct imap_command *c)
 	imap_session_submit(t->conn->session, c, uv_now(t->conn->pool->loop));
 }
 
+void pool_abandon(struct pool_task *t, struct imap_command *c)
+{
+	imap_session_abandon(t->conn->session, c);
+}
+
 bool pool_is_next(const struct pool_task *t, const struct imap_command *c)
 {
 	return imap_session_is_next(t->conn->session, c);

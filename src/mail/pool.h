@@ -152,6 +152,8 @@ void pool_forget_mailbox(struct pool *p, struct mailbox *mailbox, int err);
 
 /* For granted tasks. */
 void pool_submit(struct pool_task *t, struct imap_command *c);
+/* See imap_session_abandon. */
+void pool_abandon(struct pool_task *t, struct imap_command *c);
 /* Whether the connection was told of the UID, or was asked since it was known: what it says of that
  * message, or does not say, counts. */
 bool pool_is_told(const struct pool_task *t, uint32_t uid);

@@ -457,7 +457,7 @@ static void after_search(struct sync *s)
 }
 
 /* The server has them but gives no row for them: they have a name all the same, and reading will
- * tell. */
+ * tell. Not those that were expunged: this connection was not told of that. */
 static void add_rowless(struct sync *s)
 {
 	const struct imap_fetch nothing = {0};
@@ -469,7 +469,8 @@ static void add_rowless(struct sync *s)
 	for (size_t i = 0; i < s->missing.count; i++)
 		for (uint64_t uid = s->missing.ranges[i].first; uid <= s->missing.ranges[i].last;
 			uid++) {
-			mailbox_unmark(s->mb, (uint32_t)uid);
+			if (mailbox_was_removed(s->mb, (uint32_t)uid))
+				continue;
 			struct cache_message m = sync_merge_row(s->mb, &nothing, (uint32_t)uid);
 			sync_add_row(s, &m);
 		}

@@ -4,12 +4,14 @@ import os
 import re
 import signal
 import threading
+import time
 
 import pytest
 
 from fakeimap import Mailbox, Message
 from mounting import wait_until
-from servers import FakeImap, errno_of, mount, uids
+import servers
+from servers import FakeImap, errno_of, uids
 
 ALL = set(range(1, 9))
 MARKED = {2, 5, 8}
@@ -17,6 +19,13 @@ PLAIN = {"hide": ("UIDPLUS",)}
 REMARKED = r"marking \d+ messages of INBOX as deleted again"
 NOT_REMARKED = r"cannot mark \d+ messages of INBOX as deleted again"
 KEPT = r"still has them"
+LACKING = r"UID EXPUNGE was \w+( \w+)? twice"
+UNSAFE = r"cannot expunge one message alone"
+
+
+def mount(server, **options):
+    """Where UIDPLUS is lacking nothing is removed without expunge=force."""
+    return servers.mount(server, **{"expunge": "force", **options})
 
 
 def account(marked=MARKED):
@@ -212,7 +221,8 @@ def test_verify_refused():
 
 @pytest.mark.parametrize("command, reply", [
     ("UID STORE", b"NO try again"), ("UID STORE", b"BAD try again"), ("UID EXPUNGE", b"NO [NOPERM] not yet"),
-    ("UID EXPUNGE", b"NO [INUSE] locked")])
+    ("UID EXPUNGE", b"NO [INUSE] locked"),
+    ("UID EXPUNGE", b"NO System I/O error"), ("UID EXPUNGE", b"NO not here")])
 def test_uidplus_is_kept(command, reply):
     """What has nothing to do with UIDPLUS does not end it."""
     with FakeImap(account()) as server, mount(server, says=None) as m:
@@ -226,20 +236,143 @@ def test_uidplus_is_kept(command, reply):
         assert server.names().count("UID EXPUNGE") == 2
 
 
-@pytest.mark.parametrize("reply", [b"BAD unknown command", b"NO not here"], ids=["BAD", "NO"])
-def test_uidplus_is_lacking(reply):
+def test_uidplus_misunderstood_once():
+    """Asked again, it is carried out: no reason to do without."""
     with FakeImap(account()) as server, mount(server) as m:
-        os.listdir(m.root / "INBOX")
-        server.rule("UID EXPUNGE", reply=reply)
+        server.rule("UID EXPUNGE", times=1, reply=b"BAD what")
         for uid in (3, 4):
             assert remove(m, uid) is None
         assert present(server) == ALL - {3, 4} and deleted(server) == MARKED
-        assert server.names().count("UID EXPUNGE") == 1
+        assert server.names().count("UID EXPUNGE") == 3 and "EXPUNGE" not in server.names()
+
+
+LACKS = {"BAD": {"reply": b"BAD unknown command"}, "silence": {"raw": b""}}
+
+
+@pytest.mark.parametrize("how", LACKS)
+def test_uidplus_is_lacking(how):
+    """Twice in a row, which the log tells."""
+    with FakeImap(account()) as server, mount(server, says=[LACKING]) as m:
+        server.rule("UID EXPUNGE", **LACKS[how])
+        for uid in (3, 4):
+            assert remove(m, uid) is None
+        assert present(server) == ALL - {3, 4} and deleted(server) == MARKED
+        assert server.names().count("UID EXPUNGE") == 2
+        assert len(re.findall(LACKING, m.said())) == 1
+
+
+@pytest.mark.parametrize("how", LACKS)
+def test_uidplus_is_lacking_and_nothing_else_allowed(how):
+    """Our own mark is taken off again; those of others stay."""
+    with FakeImap(account()) as server, mount(server, says=[LACKING, UNSAFE], expunge="safe") as m:
+        server.rule("UID EXPUNGE", **LACKS[how])
+        for uid in (3, 5):
+            assert remove(m, uid) == "EPERM"
+            untouched(server)
+        assert server.names().count("UID EXPUNGE") == 2
+
+
+def test_refused_without_uidplus():
+    """The default: whatever is looked at before, others may mark more before EXPUNGE comes."""
+    with FakeImap(account(), **PLAIN) as server, servers.mount(server, says=[UNSAFE]) as m:
+        for uid in (3, 5, 4):
+            assert remove(m, uid) == "EPERM"
+        untouched(server)
+        assert not {"UID STORE", "UID EXPUNGE"} & set(server.names())
+        assert len(re.findall(UNSAFE, m.said())) == 1
+
+
+def expunge_now(session):
+    """What some servers do with what is marked."""
+    session.server.expunge("INBOX", *deleted(session.server))
+
+
+def test_expunged_as_soon_as_marked():
+    """DavMail: STORE expunges at once, and UID EXPUNGE is never answered. What was heard is enough."""
+    with FakeImap(account(())) as server, servers.mount(server, timeout=30) as m:
+        os.listdir(m.root / "INBOX")
+        server.rule("UID EXPUNGE", raw=b"")
+        server.rule("UID STORE", before_ok=lambda session: (expunge_now(session), session.news(), b"")[2])
+        begin = time.monotonic()
+        for uid in (3, 4, 5):
+            assert remove(m, uid) is None
+        assert time.monotonic() - begin < 20
+        assert present(server) == ALL - {3, 4, 5}
+        assert "EXPUNGE" not in server.names()
+
+
+def test_answered_too_late():
+    """An answer to what nobody waits for any more is no reason to end the connection."""
+    tags = []
+    with FakeImap(account()) as server, mount(server, says=[LACKING]) as m:
+        server.rule("UID EXPUNGE", raw=lambda session: (tags.append(session.tag), b"")[1])
+        server.rule("NOOP", after=lambda session: tags.pop() + b" OK at last\r\n" if tags else b"")
+        assert remove(m, 3) is None
+        connections = server.connections
+        assert remove(m, 4) is None
+        assert present(server) == ALL - {3, 4} and deleted(server) == MARKED
+        assert server.connections == connections
+
+
+def test_connection_that_is_not_told():
+    """The message came after this connection had selected the mailbox, and no NOOP makes the server tell of
+    it: OK to all is no proof. A SELECT is."""
+    with FakeImap(account(), hide=("IDLE",), news_at=("nothing",)) as server, mount(server, refresh=1) as m:
+        inbox = m.root / "INBOX"
+        assert remove(m, 3) is None
+        for number in range(3):
+            uid = server.append("INBOX", b"Subject: new\r\n\r\n%d" % number)
+            wait_until(lambda: str(uid) in os.listdir(inbox), "listed")
+            assert remove(m, uid) is None
+            assert uid not in present(server)
+            assert str(uid) not in os.listdir(inbox)
+        assert deleted(server) == MARKED
+
+
+def test_two_mounts(tmp_path):
+    """Each unmarks what others have marked and marks it again, which the other one must not meet between its
+    look and its EXPUNGE."""
+    count = 60
+    others = set(range(1, count, 7))
+    mine = [n for n in range(1, count) if n not in others]
+    boxes = {"INBOX": Mailbox([Message(b"x", flags=["\\Deleted"] if n in others else []) for n in range(1, count)])}
+    for place in ("a", "b"):
+        (tmp_path / place).mkdir()
+    with FakeImap(boxes, **PLAIN) as server, mount(server, directory=tmp_path / "a", timeout=30) as a, \
+            mount(server, directory=tmp_path / "b", timeout=30) as b:
+        server.rule("UID SEARCH", match=b"DELETED", delay=0.002)
+        results = []
+        threads = [threading.Thread(target=lambda m=m, part=part: results.extend(remove(m, uid) for uid in part))
+                   for m, part in ((a, mine[:20]), (b, mine[20:40]))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert results == [None] * 40
+        assert present(server) == set(range(1, count)) - set(mine[:40])
+        assert deleted(server) == others
+
+
+def test_lease_of_another(tmp_path):
+    """Who never gives it back is not waited for longer than any call may take."""
+    with FakeImap(account(), **PLAIN) as server, \
+            mount(server, timeout=2, says=[r"another imapfs has been removing"]) as m:
+        (tmp_path / "b").mkdir()
+        with mount(server, directory=tmp_path / "b", timeout=30) as other:
+            search = server.rule("UID SEARCH", match=b"DELETED", stall=True, times=1)
+            first = threading.Thread(target=remove, args=(other, 4))
+            first.start()
+            server.wait(lambda: search.hits)
+            assert remove(m, 3) == "EAGAIN"
+            search.release()
+            first.join()
+            assert remove(m, 3) is None
+        assert present(server) == ALL - {3, 4} and deleted(server) == MARKED
 
 
 def test_uidplus_refused_and_expunge_too():
     """Our own mark, made for UID EXPUNGE, is taken off again."""
-    with FakeImap(account()) as server, mount(server) as m:
+    with FakeImap(account()) as server, mount(server, says=[LACKING]) as m:
         os.listdir(m.root / "INBOX")
         server.rule("UID EXPUNGE", reply=b"BAD unknown command")
         server.rule("EXPUNGE", reply=b"NO not here")
@@ -458,7 +591,7 @@ def test_many_others():
     count = 3000
     marked = set(range(1, count, 2))
     boxes = {"INBOX": Mailbox([Message(b"x", flags=["\\Deleted"] if n in marked else []) for n in range(1, count + 1)])}
-    with FakeImap(boxes, **PLAIN) as server, mount(server) as m:
+    with FakeImap(boxes, **PLAIN) as server, mount(server, timeout=60) as m:
         assert remove(m, 2) is None
         assert remove(m, 3) is None
         assert present(server) == set(range(1, count + 1)) - {2, 3}

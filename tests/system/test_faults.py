@@ -399,7 +399,7 @@ def fixture_start(start_server, mount, proxy):
     def start(environment=None, timeout=TIMEOUT, **options):
         account = Account(start_server, **options)
         line = proxy(account.server)
-        m = mount(account.server, f"timeout={timeout}", port=line.port, environment=environment)
+        m = mount(account.server, f"timeout={timeout}", "expunge=force", port=line.port, environment=environment)
         return User(account, m, SEED), line
     return start
 

@@ -74,7 +74,7 @@ class Fake:
         self.server.__exit__(*exception)
 
     def mount(self, directory):
-        return FakeMount(self.server, directory, says=SAYS)
+        return FakeMount(self.server, directory, says=SAYS, expunge="force")
 
     def add(self, bodies):
         for body, marked in bodies:
@@ -109,7 +109,7 @@ class Real:
         self.server.close()
 
     def mount(self, directory):
-        m = mounting.Mount(PROGRAM, self.server, directory)
+        m = mounting.Mount(PROGRAM, self.server, directory, "expunge=force")
         m.says = SAYS
         return m
 

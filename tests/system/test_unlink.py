@@ -24,6 +24,12 @@ def fixture_servers(start_server):
     return get
 
 
+@pytest.fixture(name="mount")
+def fixture_mount(mount):
+    """Where UIDPLUS is lacking nothing is removed without that."""
+    return lambda server, *options: mount(server, "expunge=force", *options)
+
+
 @pytest.fixture(name="server", params=[True, False], ids=["UIDPLUS", "without UIDPLUS"])
 def fixture_server(servers, request):
     return servers(request.param)
@@ -165,6 +171,27 @@ def test_marks_of_others_survive(server, box, mount):
     assert server.flags(box) == {uid: flags for uid, flags in before.items() if uid not in (4, 10)}
     m.stop()
     assert server.flags(box) == {uid: flags for uid, flags in before.items() if uid not in (4, 10)}
+
+
+def test_two_mounts(server, box, mount):
+    """Of one account, each with its own cache, at once: the same holds."""
+    marked = {1, 8, 15, 22, 29}
+    server.store(box, sorted(marked), "+", ["\\Deleted"])
+    before = server.flags(box)
+    mounts = [mount(server), mount(server)]
+    parts = [range(2, 8), range(9, 15)]
+
+    def remove(m, part):
+        for uid in part:
+            os.unlink(m.path(box, uid))
+
+    threads = [threading.Thread(target=remove, args=pair) for pair in zip(mounts, parts)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    removed = {*parts[0], *parts[1]}
+    assert server.flags(box) == {uid: flags for uid, flags in before.items() if uid not in removed}
 
 
 def test_open_message(server, box, mount):

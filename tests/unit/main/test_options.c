@@ -138,7 +138,8 @@ static void test_values(void **state)
 
 	parse_o(&o, "passfile=/p,cafile=/c,cache=/"
 		    "k,cache_size=1M,timeout=3600,connections=16,compress=off,"
-		    "suffix=.eml,subscribed,uid=1000,gid=0,ro,sizes=trust,sizes=verify");
+		    "suffix=.eml,subscribed,uid=1000,gid=0,ro,sizes=trust,sizes=verify,"
+		    "expunge=safe,expunge=force");
 	assert_string_equal(o.passfile, "/p");
 	assert_string_equal(o.cafile, "/c");
 	assert_string_equal(o.cache, "/k");
@@ -147,6 +148,7 @@ static void test_values(void **state)
 	assert_int_equal(o.connections, 16);
 	assert_int_equal(o.compress, COMPRESS_OFF);
 	assert_int_equal(o.sizes, OPTIONS_SIZES_VERIFY);
+	assert_true(o.expunge_force);
 	assert_string_equal(o.suffix, ".eml");
 	assert_true(o.subscribed && o.ro && o.has_uid && o.has_gid);
 	assert_int_equal(o.uid, 1000);
@@ -427,6 +429,7 @@ static void test_refused(void **state)
 		{"connections=17", "from 1 to 16"},
 		{"compress=yes", "auto, on or off, not 'yes'"},
 		{"sizes=always", "auto, trust or verify, not 'always'"},
+		{"expunge=all", "safe or force, not 'all'"},
 		{"cache_size=1048575", "at least 1M"},
 		{"cache_size=0G", "at least 1M"},
 		{"cache_size=8589934592G", "at least 1M"},
@@ -516,10 +519,10 @@ static void test_help(void **state)
 	static const char *const names[] = {"ro", "subscribed",
 		"suffix=", "passfile=", "passcmd=", "netrc=", "tls=", "cafile=", "fingerprint=",
 		"tls_priority=", "certfile=", "keyfile=", "tokencmd=", "auth=", "authzid=",
-		"timeout=", "connections=", "compress=", "sizes=", "cache=", "cache_size=", "uid=",
-		"gid=", "umask=", "fmask=", "dmask=", "allow_other", "allow_root",
-		"default_permissions", "auto_unmount", "fsname=", "subtype=", "-h", "-V", "-f",
-		"-d", "-s"};
+		"timeout=", "connections=", "compress=", "sizes=", "expunge=", "cache=",
+		"cache_size=", "uid=", "gid=", "umask=", "fmask=", "dmask=", "allow_other",
+		"allow_root", "default_permissions", "auto_unmount", "fsname=", "subtype=", "-h",
+		"-V", "-f", "-d", "-s"};
 	char *text = NULL;
 	size_t n = 0;
 	FILE *out = open_memstream(&text, &n);
