@@ -22,6 +22,8 @@
 
 /* How long a killed process may take to go, in milliseconds. */
 enum { KILL_WAIT = 1000 };
+/* Octets behind the first line; who prints more does not end by itself. */
+enum { DROPPED_MAX = 64 << 10 };
 
 struct credentials_command {
 	uv_process_t process;
@@ -31,6 +33,8 @@ struct credentials_command {
 
 	bool spawned; /* process is a handle */
 	bool running, killed, output_ended, line_ended, closing;
+	bool enough; /* it was ended by us, which is no fault of its */
+	size_t dropped;
 	struct buf line;
 	char chunk[512];
 
@@ -104,7 +108,9 @@ static void on_exit_status(uv_process_t *process, int64_t status, int signal_num
 	struct credentials_command *c = process->data;
 
 	c->running = false;
-	if (signal_number)
+	if (c->enough)
+		uv_read_stop((uv_stream_t *)&c->output);
+	else if (signal_number)
 		set_error(c, ERR_IO, "%s (%s) was ended by signal %d (%s)", c->option, c->name,
 			signal_number, strsignal(signal_number));
 	else if (status != 0)
@@ -137,7 +143,31 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
 	*out = uv_buf_init(c->chunk, sizeof(c->chunk));
 }
 
-/* What follows the first line is read and dropped: closing the pipe could make the command fail. */
+static void end_process(struct credentials_command *c)
+{
+	c->enough = true;
+	if (c->running)
+		uv_process_kill(&c->process, SIGKILL);
+}
+
+static void add_to_line(struct credentials_command *c, size_t n)
+{
+	const char *end = memchr(c->chunk, '\n', n);
+	size_t length = end ? (size_t)(end - c->chunk) : n;
+	int err = buf_append(&c->line, c->chunk, length);
+
+	c->line_ended = end != NULL;
+	if (err == ERR_LIMIT)
+		set_error(c, err, "%s (%s) printed a line of more than %d octets", c->option,
+			c->name, (int)c->line.max);
+	else if (err < 0)
+		set_error(c, err, "out of memory");
+	if (err < 0)
+		end_process(c);
+}
+
+/* What follows the first line is read and dropped: closing the pipe could make the command fail.
+ * But one that never ends is ended. */
 static void on_output(uv_stream_t *stream, ssize_t n, const uv_buf_t *chunk)
 {
 	struct credentials_command *c = stream->data;
@@ -146,15 +176,9 @@ static void on_output(uv_stream_t *stream, ssize_t n, const uv_buf_t *chunk)
 		uv_read_stop(stream);
 		c->output_ended = true;
 	} else if (!c->line_ended) {
-		const char *end = memchr(c->chunk, '\n', (size_t)n);
-		size_t length = end ? (size_t)(end - c->chunk) : (size_t)n;
-		c->line_ended = end != NULL;
-		int err = buf_append(&c->line, c->chunk, length);
-		if (err == ERR_LIMIT)
-			set_error(c, err, "%s (%s) printed a line of more than %d octets",
-				c->option, c->name, (int)c->line.max);
-		else if (err < 0)
-			set_error(c, err, "out of memory");
+		add_to_line(c, (size_t)n);
+	} else if ((c->dropped += (size_t)n) > DROPPED_MAX) {
+		end_process(c);
 	}
 	explicit_bzero(c->chunk, sizeof(c->chunk));
 	finish_if_ended(c);

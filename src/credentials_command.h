@@ -1,7 +1,7 @@
 /*
  * Runs a command of the user's for a secret (passcmd, tokencmd) on an event loop and takes the
  * first line that it prints. Without a shell (see words.h), with /dev/null as its input and with
- * our stderr.
+ * our stderr. Its exit status counts, but one that prints on and on behind its first line is ended.
  */
 #ifndef CREDENTIALS_COMMAND_H
 #define CREDENTIALS_COMMAND_H

@@ -257,6 +257,8 @@ static void test_command(void **state)
 		{"echo $HOME '*'", "$HOME *"},
 		{"sh -c 'echo tiger; head -c 1000000 /dev/zero'", "tiger"},
 		{"sh -c 'printf ti; printf ger; echo'", "tiger"},
+		{"yes tiger", "tiger"},
+		{"sh -c 'yes tiger; echo no'", "tiger"},
 		/* As an agent that was started and stays. */
 		{"sh -c 'echo tiger; sleep 5 2>/dev/null &'", "tiger"},
 	};
@@ -287,6 +289,8 @@ static void test_command_fails(void **state)
 		{"cat", ERR_IO, "printed no password"},
 		{"printf 'a\\0b\\n'", ERR_IO, "NUL octet"},
 		{"printf %04097d 1", ERR_LIMIT, "more than 4096 octets"},
+		{"cat /dev/zero", ERR_LIMIT, "more than 4096 octets"},
+		{"sh -c 'tr \"\\0\" x </dev/zero'", ERR_LIMIT, "more than 4096 octets"},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
