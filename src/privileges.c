@@ -28,13 +28,18 @@ static void limit(int resource, rlim_t max)
 		log_warning("setrlimit: %s", strerror(errno));
 }
 
-static void forget_manager(void)
+/* What systemd tells its services, which are not our children; and what makes libraries write TLS
+ * keys (GnuTLS), write elsewhere (SQLite) or work otherwise than was tested (libuv). */
+static void forget_environment(void)
 {
 	static const char *const names[] = {"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC",
-		"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "FDSTORE", "MAINPID"};
+		"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "FDSTORE", "MAINPID", "SSLKEYLOGFILE",
+		"GNUTLS_KEYLOGFILE", "GNUTLS_DEBUG_LEVEL", "GNUTLS_SKIP_FIPS_INTEGRITY_CHECKS",
+		"SQLITE_TMPDIR", "UV_USE_IO_URING"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-		unsetenv(names[i]);
+		if (unsetenv(names[i]) < 0)
+			log_warning("unsetenv: %s", strerror(errno));
 }
 
 /* Or what is opened next becomes stderr, and our log goes to the server. */
@@ -59,7 +64,7 @@ void privileges_begin(void)
 	/* Not closed: passfile=/dev/fd/3 is one of them. Before Linux 5.11 they stay as they are.
 	 */
 	close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
-	forget_manager();
+	forget_environment();
 }
 
 void privileges_drop(void)

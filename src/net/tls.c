@@ -128,6 +128,9 @@ static int load_certificate(
 struct net_tls *net_tls_create(const struct net_tls_options *options, char *error, size_t size)
 {
 	struct net_tls *tls = mem_zalloc(sizeof(*tls));
+
+	/* GNUTLS_DEBUG_LEVEL was obeyed before main: what it prints to stderr are also secrets. */
+	gnutls_global_set_log_level(0);
 	int err = gnutls_certificate_allocate_credentials(&tls->credentials);
 
 	tls->references = 1;

@@ -1,6 +1,7 @@
 """TLS: which certificates are taken, what is said of the others and what to do about them, pins, versions,
 resumption."""
 import hashlib
+import os
 import re
 import ssl
 
@@ -121,3 +122,14 @@ def test_resumption(server, mount):
     m = mount(server, flags=("-d",))
     assert m.read("INBOX", 1) == TEXT
     m.wait_said(r": TLS .*\(TLS1\.3\).*, resumed")
+
+
+def test_environment(server, mount, directory):
+    """No library is made to write keys down, to talk, or to work with a single thread, by what stands in the
+    environment."""
+    keys = os.path.join(directory, "keys")
+    m = mount(server, environment={"SSLKEYLOGFILE": keys, "GNUTLS_KEYLOGFILE": keys, "GNUTLS_DEBUG_LEVEL": "9",
+                                   "UV_THREADPOOL_SIZE": "1"})
+    assert m.read("INBOX", 1) == TEXT
+    assert not os.path.exists(keys)
+    assert m.said() == ""
