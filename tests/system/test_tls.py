@@ -130,6 +130,7 @@ def test_environment(server, mount, directory):
     keys = os.path.join(directory, "keys")
     m = mount(server, environment={"SSLKEYLOGFILE": keys, "GNUTLS_KEYLOGFILE": keys, "GNUTLS_DEBUG_LEVEL": "9",
                                    "UV_THREADPOOL_SIZE": "1"})
+    m.tolerate(r"gnutls\[2\]: ")  # before main, of the library itself
     assert m.read("INBOX", 1) == TEXT
     assert not os.path.exists(keys)
-    assert m.said() == ""
+    assert not re.search(r"gnutls\[[^2]", m.said())
