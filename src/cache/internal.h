@@ -168,6 +168,7 @@ struct cache_job {
 	struct cache_mailbox row; /* name lies in data */
 	void *data;               /* owned: messages, UIDs, the chunk's octets, the name */
 	size_t n;                 /* elements of data */
+	size_t room;              /* for so many, where more may be added */
 	union {
 		void (*chunk)(void *ctx);
 		void (*journal)(void *ctx, int err);

@@ -207,23 +207,41 @@ void cache_put_messages(
 	cache_jobs_add(c, job);
 }
 
-/* In pieces, because each UID may have a body to remove and a run is to be short. */
+/* UIDs in one job: each may have a body to remove and a run is to be short. */
+#define DROP_MAX 1024
+
+/* The last job that waits, if it is one of these and not full. */
+static struct cache_job *last_drop(struct cache *c, uint32_t mailbox)
+{
+	struct cache_job *job = list_entry(c->queue.prev, struct cache_job, node);
+
+	if (list_empty(&c->queue) || job->kind != &drop_messages || job->mailbox != mailbox ||
+		job->n == DROP_MAX)
+		return NULL;
+	return job;
+}
+
 void cache_drop_messages(struct cache *c, uint32_t mailbox, const uint32_t *uids, size_t n)
 {
-	const size_t piece = 1024;
-
 	if (map_get(&c->dropped, mailbox))
 		return;
 	while (n > 0) {
-		struct cache_job *job = cache_jobs_new(&drop_messages, mailbox);
+		/* They mostly come one by one. */
+		struct cache_job *waiting = last_drop(c, mailbox);
+		struct cache_job *job = waiting ? waiting : cache_jobs_new(&drop_messages, mailbox);
+		size_t take = DROP_MAX - job->n < n ? DROP_MAX - job->n : n;
 
-		job->n = n < piece ? n : piece;
-		job->octets = job->n * sizeof(*uids);
-		job->cost = job->n << 12;
-		job->data = mem_copy(uids, job->octets);
-		uids += job->n;
-		n -= job->n;
-		cache_jobs_add(c, job);
+		job->data = array_grow(job->data, &job->room, job->n + take, sizeof(*uids));
+		memcpy((uint32_t *)job->data + job->n, uids, take * sizeof(*uids));
+		job->n += take;
+		job->octets += take * sizeof(*uids);
+		job->cost += take << 12;
+		uids += take;
+		n -= take;
+		if (waiting)
+			c->queued += take * sizeof(*uids);
+		else
+			cache_jobs_add(c, job);
 	}
 }
 

@@ -1,13 +1,12 @@
 /*
- * Messages are one array in the order of UIDs. Expunged ones are marked and swept when they are a
- * quarter of it, so that neither a search nor an expunge moves the whole array.
+ * Expunged messages are marked and swept when they are a quarter of all, so that an expunge does
+ * not move the others.
  */
 #include "mail/mailbox.h"
 
 #include <stdlib.h>
 #include <time.h>
 
-#include "base/array.h"
 #include "base/mem.h"
 #include "imap/response.h"
 #include "mail/account.h"
@@ -35,9 +34,7 @@ struct mailbox *mailbox_create(struct account *a, uint32_t id, struct span name)
 
 static void forget_messages(struct mailbox *mb)
 {
-	free(mb->messages);
-	mb->messages = NULL;
-	mb->count = mb->cap = mb->gone = 0;
+	rows_finish(&mb->rows);
 }
 
 void mailbox_kill(struct mailbox *mb)
@@ -68,86 +65,36 @@ bool mailbox_selectable(const struct mailbox *mb)
 
 /* --- messages --- */
 
-/* The index of the first message with a UID of at least uid. */
-static size_t position(const struct mailbox *mb, uint32_t uid)
-{
-	size_t low = 0, high = mb->count;
-
-	/* Rows mostly arrive in order. */
-	if (high > 0 && mb->messages[high - 1].uid < uid)
-		return high;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (mb->messages[middle].uid < uid)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-static bool gone(const struct cache_message *m)
-{
-	return m->flags & MESSAGE_GONE;
-}
-
 struct cache_message *mailbox_find(struct mailbox *mb, uint32_t uid)
 {
-	size_t i = position(mb, uid);
+	struct cache_message *m = rows_find(&mb->rows, uid);
 
-	return i < mb->count && mb->messages[i].uid == uid && !gone(&mb->messages[i])
-		       ? &mb->messages[i]
-		       : NULL;
+	return m && !(m->flags & MESSAGE_GONE) ? m : NULL;
 }
 
 bool mailbox_was(struct mailbox *mb, uint32_t uid)
 {
-	size_t i = position(mb, uid);
+	const struct cache_message *m = rows_find(&mb->rows, uid);
 
-	return i < mb->count && mb->messages[i].uid == uid;
+	return m && !(m->flags & MESSAGE_RETURNS);
 }
 
 struct cache_message *mailbox_after(struct mailbox *mb, uint32_t uid)
 {
-	if (uid == UINT32_MAX)
-		return NULL;
-	size_t i = position(mb, uid + 1);
-	while (i < mb->count && gone(&mb->messages[i]))
-		i++;
-	return i < mb->count ? &mb->messages[i] : NULL;
-}
-
-static void sweep(struct mailbox *mb)
-{
-	size_t to = 0;
-
-	for (size_t from = 0; from < mb->count; from++)
-		if (!gone(&mb->messages[from]))
-			mb->messages[to++] = mb->messages[from];
-	mb->count = to;
-	mb->gone = 0;
-}
-
-static void insert(struct mailbox *mb, size_t at, const struct cache_message *m)
-{
-	mb->messages = array_grow(mb->messages, &mb->cap, mb->count + 1, sizeof(*m));
-	memmove(mb->messages + at + 1, mb->messages + at, (mb->count - at) * sizeof(*m));
-	mb->messages[at] = *m;
-	mb->count++;
+	return rows_after(&mb->rows, uid);
 }
 
 bool mailbox_add(struct mailbox *mb, const struct cache_message *m)
 {
-	size_t at = position(mb, m->uid);
+	struct cache_message *old = rows_find(&mb->rows, m->uid);
 
-	if (at == mb->count || mb->messages[at].uid != m->uid) {
-		insert(mb, at, m);
+	if (!old || (old->flags & MESSAGE_RETURNS)) {
+		rows_put(&mb->rows, m);
 		return true;
 	}
-	struct cache_message *old = &mb->messages[at];
 	/* A UID is never used again (RFC 3501 section 2.3.1.1): a row that comes after its expunge
 	 * is late. */
-	if (gone(old))
+	if (old->flags & MESSAGE_GONE)
 		return false;
 	uint64_t proved = old->size;
 	bool keep = old->flags & CACHE_SIZE_PROVED;
@@ -161,20 +108,17 @@ bool mailbox_add(struct mailbox *mb, const struct cache_message *m)
 
 bool mailbox_was_removed(const struct mailbox *mb, uint32_t uid)
 {
-	size_t at = position(mb, uid);
+	const struct cache_message *m = rows_find(&mb->rows, uid);
 
-	return at < mb->count && mb->messages[at].uid == uid && gone(&mb->messages[at]);
+	return m && (m->flags & (MESSAGE_GONE | MESSAGE_RETURNS)) == MESSAGE_GONE;
 }
 
 void mailbox_unmark(struct mailbox *mb, uint32_t uid)
 {
-	size_t at = position(mb, uid);
+	struct cache_message *m = rows_find(&mb->rows, uid);
 
-	if (at == mb->count || mb->messages[at].uid != uid || !gone(&mb->messages[at]))
-		return;
-	mb->count--;
-	mb->gone--;
-	memmove(mb->messages + at, mb->messages + at + 1, (mb->count - at) * sizeof(*mb->messages));
+	if (m && (m->flags & MESSAGE_GONE))
+		m->flags |= MESSAGE_RETURNS;
 }
 
 bool mailbox_remove(struct mailbox *mb, uint32_t uid)
@@ -183,11 +127,10 @@ bool mailbox_remove(struct mailbox *mb, uint32_t uid)
 
 	if (!m)
 		return false;
-	m->flags |= MESSAGE_GONE;
-	mb->gone++;
+	rows_mark_gone(&mb->rows, m);
 	/* The marks in the tail keep a late row from coming back; sweeping forgets them. */
-	if (mb->gone > 1024 && mb->gone > mb->count / 4)
-		sweep(mb);
+	if (mb->rows.gone > 1024 && mb->rows.gone > mb->rows.count / 4)
+		rows_sweep(&mb->rows);
 	cache_drop_messages(mb->account->cache, mb->id, &uid, 1);
 	body_forget(mb, uid);
 	return true;
@@ -195,7 +138,7 @@ bool mailbox_remove(struct mailbox *mb, uint32_t uid)
 
 size_t mailbox_count(const struct mailbox *mb)
 {
-	return mb->count - mb->gone;
+	return mb->rows.count - mb->rows.gone;
 }
 
 uint32_t mailbox_listable(const struct mailbox *mb)

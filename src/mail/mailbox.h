@@ -17,6 +17,7 @@
 #include "base/map.h"
 #include "base/span.h"
 #include "cache/cache.h"
+#include "mail/rows.h"
 
 struct account;
 struct ahead;
@@ -59,9 +60,7 @@ struct mailbox {
 	uint64_t renumbered_at; /* uv_now */
 
 	/* Messages. */
-	struct cache_message *messages; /* ascending UIDs; those with MESSAGE_GONE are expunged */
-	size_t count, cap;              /* rows, gone ones included */
-	size_t gone;
+	struct rows rows; /* those that are expunged included */
 	bool loaded;      /* the cache's rows are here */
 	bool complete;    /* the rows were all that the server has, once */
 	uint32_t uidnext; /* all UIDs below were seen; 0: unknown */
@@ -97,8 +96,7 @@ struct mailbox {
 	bool sizes_sampled;    /* some were proved, and right */
 };
 
-/* In message.flags, beside enum cache_message_flag; never written to the cache. */
-#define MESSAGE_GONE (1u << 16)
+/* In message.flags, beside those of rows.h. */
 #define MESSAGE_SHOWN (1u << 17)      /* the kernel was told the size */
 #define MESSAGE_MISLED (1u << 18)     /* and it was wrong: see size_misled */
 #define MESSAGE_UNPROVABLE (1u << 19) /* the server would not let it be proved */

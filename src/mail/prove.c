@@ -10,6 +10,8 @@
 /* Messages proved ahead, at first and at most. */
 #define WINDOW_MIN ((size_t)16)
 #define WINDOW_MAX ((size_t)1024)
+/* Of the first few that were asked for; a server may tell of others too. */
+#define FIRST_MAX 16
 /* Messages that do not need it are passed over, so many at a time. */
 #define LOOK_MAX 4096
 /* Messages between two that were asked for in a row: shown already. */
@@ -184,8 +186,9 @@ void prove_first(struct mailbox *mb)
 {
 	struct prover *p = get_prover(mb);
 
-	for (size_t i = 0; i < mb->count; i++)
-		add_sample(p, &mb->messages[i]);
+	rows_sort(&mb->rows);
+	for (size_t i = 0; i < mb->rows.count && p->sampling < FIRST_MAX; i++)
+		add_sample(p, &mb->rows.at[i]);
 	prove_launch(p);
 }
 
@@ -194,10 +197,11 @@ void prove_some(struct mailbox *mb)
 	const struct cache_message *smallest = NULL, *largest = NULL;
 	const struct sizes *sizes = &mb->account->sizes;
 
-	if (sizes->mode != SIZES_AUTO || sizes->belief == SIZES_LIAR || mb->count == 0)
+	if (sizes->mode != SIZES_AUTO || sizes->belief == SIZES_LIAR || mb->rows.count == 0)
 		return;
-	for (size_t i = 0; i < mb->count; i++) {
-		const struct cache_message *m = &mb->messages[i];
+	rows_sort(&mb->rows);
+	for (size_t i = 0; i < mb->rows.count; i++) {
+		const struct cache_message *m = &mb->rows.at[i];
 		if (!size_is_said(m) || m->size > SAMPLE_OCTETS_MAX || m->flags & MESSAGE_GONE)
 			continue;
 		if (!smallest || m->size < smallest->size)
@@ -208,8 +212,8 @@ void prove_some(struct mailbox *mb)
 	struct prover *p = get_prover(mb);
 	add_sample(p, smallest);
 	add_sample(p, largest);
-	add_sample(p, &mb->messages[mb->count / 2]);
-	add_sample(p, &mb->messages[mb->count - 1]);
+	add_sample(p, &mb->rows.at[mb->rows.count / 2]);
+	add_sample(p, &mb->rows.at[mb->rows.count - 1]);
 	prove_launch(p);
 }
 

@@ -58,7 +58,7 @@ bool sizes_want_sample(const struct mailbox *mb)
 	const struct sizes *sizes = &mb->account->sizes;
 
 	return sizes->mode == SIZES_AUTO && sizes->belief == SIZES_UNJUDGED && !mb->complete &&
-	       mb->count == 0;
+	       mb->rows.count == 0;
 }
 
 void size_note_shown(const struct mailbox *mb, struct cache_message *m)
@@ -89,14 +89,14 @@ static void keep_proved(struct mailbox *mb)
 {
 	size_t from = 0;
 
-	for (size_t i = 0; i <= mb->count; i++) {
-		bool proved = i < mb->count && (mb->messages[i].flags & CACHE_SIZE_PROVED) &&
-			      !(mb->messages[i].flags & MESSAGE_GONE);
+	for (size_t i = 0; i <= mb->rows.count; i++) {
+		bool proved = i < mb->rows.count && (mb->rows.at[i].flags & CACHE_SIZE_PROVED) &&
+			      !(mb->rows.at[i].flags & MESSAGE_GONE);
 		if (proved)
 			continue;
 		if (i > from)
 			cache_put_messages(
-				mb->account->cache, mb->id, mb->messages + from, i - from);
+				mb->account->cache, mb->id, mb->rows.at + from, i - from);
 		from = i + 1;
 	}
 }
@@ -105,9 +105,9 @@ static void doubt_mailbox(void *ctx, uint64_t key, void *value)
 {
 	struct mailbox *mb = value;
 
-	for (size_t i = 0; i < mb->count; i++)
-		if (!(mb->messages[i].flags & (MESSAGE_GONE | CACHE_SIZE_PROVED)))
-			tell(mb, &mb->messages[i], true);
+	for (size_t i = 0; i < mb->rows.count; i++)
+		if (!(mb->rows.at[i].flags & (MESSAGE_GONE | CACHE_SIZE_PROVED)))
+			tell(mb, &mb->rows.at[i], true);
 	if (mb->uidvalidity != 0 && !mb->dead)
 		keep_proved(mb);
 }

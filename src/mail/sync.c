@@ -185,7 +185,7 @@ static void end(struct sync *s)
 static uint32_t unknown_from(const struct sync *s)
 {
 	const struct mailbox *mb = s->mb;
-	uint32_t last = mb->count ? mb->messages[mb->count - 1].uid : 0;
+	uint32_t last = rows_last(&mb->rows);
 
 	if (!mb->complete)
 		return 1;
@@ -194,20 +194,22 @@ static uint32_t unknown_from(const struct sync *s)
 	return last == UINT32_MAX ? last : last + 1;
 }
 
-static uint32_t last_living(const struct mailbox *mb)
+static uint32_t last_living(struct mailbox *mb)
 {
-	for (size_t i = mb->count; i-- > 0;)
-		if (!(mb->messages[i].flags & MESSAGE_GONE))
-			return mb->messages[i].uid;
+	rows_sort(&mb->rows);
+	for (size_t i = mb->rows.count; i-- > 0;)
+		if (!(mb->rows.at[i].flags & MESSAGE_GONE))
+			return mb->rows.at[i].uid;
 	return 0;
 }
 
-static uint32_t count_after(const struct mailbox *mb, uint32_t uid)
+static uint32_t count_after(struct mailbox *mb, uint32_t uid)
 {
 	uint32_t n = 0;
 
-	for (size_t i = mb->count; i-- > 0 && mb->messages[i].uid > uid;)
-		n += !(mb->messages[i].flags & MESSAGE_GONE);
+	rows_sort(&mb->rows);
+	for (size_t i = mb->rows.count; i-- > 0 && mb->rows.at[i].uid > uid;)
+		n += !(mb->rows.at[i].flags & MESSAGE_GONE);
 	return n;
 }
 
@@ -245,7 +247,7 @@ static void after_check(struct sync *s)
 	}
 	/* Rows of a listing that was cut off may have gaps, anywhere, when they came in no order:
 	 * counts prove nothing then. */
-	bool cut_off = !mb->complete && mb->count > SAMPLE;
+	bool cut_off = !mb->complete && mb->rows.count > SAMPLE;
 	if (conn_exists(s->task.conn) == 0 || cut_off)
 		set_step(s, SYNC_SEARCH);
 	else
@@ -269,7 +271,7 @@ static void after_sample(struct sync *s)
 static void after_fetch(struct sync *s)
 {
 	struct mailbox *mb = s->mb;
-	uint32_t next = mb->count ? mb->messages[mb->count - 1].uid + 1 : 1;
+	uint32_t next = rows_last(&mb->rows) + 1;
 
 	if (s->uidnext > next)
 		next = s->uidnext;
@@ -291,14 +293,15 @@ static void vanish(struct sync *s, uint32_t uid)
 }
 
 /* The UIDs that are known, and their number. */
-static uint32_t *known_uids(const struct mailbox *mb, size_t *n)
+static uint32_t *known_uids(struct mailbox *mb, size_t *n)
 {
-	uint32_t *uids = mem_alloc(mb->count * sizeof(*uids) + 1);
+	uint32_t *uids = mem_resize(NULL, mb->rows.count, sizeof(*uids));
 
 	*n = 0;
-	for (size_t i = 0; i < mb->count; i++)
-		if (!(mb->messages[i].flags & MESSAGE_GONE))
-			uids[(*n)++] = mb->messages[i].uid;
+	rows_sort(&mb->rows);
+	for (size_t i = 0; i < mb->rows.count; i++)
+		if (!(mb->rows.at[i].flags & MESSAGE_GONE))
+			uids[(*n)++] = mb->rows.at[i].uid;
 	return uids;
 }
 
@@ -386,12 +389,13 @@ static void remove_vanished(struct sync *s)
 {
 	struct mailbox *mb = s->mb;
 
-	for (size_t i = mb->count; i-- > 0;) {
+	rows_sort(&mb->rows);
+	for (size_t i = mb->rows.count; i-- > 0;) {
 		/* Removing may sweep the array. That only moves rows down, so none below i is
 		 * passed over. */
-		if (i >= mb->count)
+		if (i >= mb->rows.count)
 			continue;
-		uint32_t uid = mb->messages[i].uid;
+		uint32_t uid = mb->rows.at[i].uid;
 		if (!uidset_has(&s->found, uid))
 			vanish(s, uid);
 	}
@@ -671,9 +675,8 @@ static void on_loaded(void *ctx, int err, struct cache_message *messages, size_t
 	}
 	/* When they were listed first. */
 	mb->sizes_sampled |= n > 0 && mb->complete;
-	if (n > 0 && mb->count == 0) {
-		mb->messages = messages;
-		mb->count = mb->cap = n;
+	if (n > 0 && mb->rows.count == 0) {
+		rows_take(&mb->rows, messages, n);
 		messages = NULL;
 	}
 	free(messages);

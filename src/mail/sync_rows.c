@@ -20,7 +20,8 @@ void sync_flush_rows(struct sync *s)
 struct cache_message sync_merge_row(struct mailbox *mb, const struct imap_fetch *row, uint32_t uid)
 {
 	const struct cache_message *old = mailbox_find(mb, uid);
-	const struct cache_message *last = mb->count ? &mb->messages[mb->count - 1] : NULL;
+	const struct rows *all = &mb->rows;
+	const struct cache_message *last = all->count ? &all->at[all->count - 1] : NULL;
 	struct cache_message m = {
 		.uid = uid,
 		.flags = CACHE_SIZE_UNKNOWN | CACHE_DATE_UNKNOWN,
@@ -273,8 +274,8 @@ void sync_on_batch(struct mailbox *mb)
 	if (mb->sync)
 		sync_settle(mb->sync);
 	/* A sample is shown when its sizes are proved. */
-	if (!mb->sync || mb->count == mb->woken_at || mb->sync->step == SYNC_SAMPLE)
+	if (!mb->sync || mb->rows.count == mb->woken_at || mb->sync->step == SYNC_SAMPLE)
 		return;
-	mb->woken_at = mb->count;
+	mb->woken_at = mb->rows.count;
 	mailbox_wake(mb, true, 0);
 }

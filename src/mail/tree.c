@@ -263,9 +263,9 @@ static void bury(struct account *a, struct mailbox *mb, int err)
 
 static void tell_all_gone(struct account *a, struct mailbox *mb)
 {
-	for (size_t i = 0; i < mb->count; i++)
-		if (!(mb->messages[i].flags & MESSAGE_GONE))
-			a->observer.on_message_gone(a->ctx, mb, mb->messages[i].uid);
+	for (size_t i = 0; i < mb->rows.count; i++)
+		if (!(mb->rows.at[i].flags & MESSAGE_GONE))
+			a->observer.on_message_gone(a->ctx, mb, mb->rows.at[i].uid);
 }
 
 /* Whether a mailbox may be numbered anew once more; warns at the first refusal. */

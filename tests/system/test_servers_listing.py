@@ -191,13 +191,23 @@ def test_list_extra():
 
 @pytest.mark.parametrize("style", ["quoted", "literal"])
 def test_long_name(style):
-    """70,000 octets: cut in its path component, whole on the wire."""
-    name = b"n" * 70_000
+    """8,000 octets: cut in its path component, whole on the wire."""
+    name = b"n" * 8_000
     with FakeImap({name: [b"long"], "INBOX": BODIES}, list_style=style) as server, mount(server) as m:
         path, = [p for p in listing(m.root) if p != b"INBOX"]
         assert len(path) <= 255
         assert holds(os.path.join(os.fsencode(m.root), path), b"long")
         check(m)
+
+
+@pytest.mark.parametrize("style", ["quoted", "literal"])
+def test_too_long_name(style):
+    """Above 8 KiB it is left out, and that is said."""
+    with FakeImap({b"n" * 8193: [b"long"], "INBOX": BODIES}, list_style=style) as server:
+        with mount(server, says=[r"1 mailboxes are left out: .* names of more than 8 KiB"]) as m:
+            assert listing(m.root) == [b"INBOX"]
+            check(m)
+            wait_until(lambda: "left out" in m.said(), "it is said")
 
 
 def test_deep_names():

@@ -152,7 +152,7 @@ static void agrees_with_a_model(void **state)
 			check_all(f->mb, &m);
 	}
 	check_all(f->mb, &m);
-	assert_in_range(f->mb->gone, 0, 1100);
+	assert_in_range(f->mb->rows.gone, 0, 1100);
 	for (uint32_t uid = MODEL_MAX; uid > 0; uid--)
 		expunge(f->mb, &m, uid);
 	check_all(f->mb, &m);
@@ -167,10 +167,10 @@ static void few_loaded_and_few_new(void **state)
 	for (uint32_t loaded = 0; loaded < 4; loaded++) {
 		for (uint32_t first = 1; first < 8; first += 3) {
 			struct mailbox *mb = mailbox_create(&f->account, 8, SPAN("Few"));
-			mb->messages = loaded ? malloc(loaded * sizeof(*mb->messages)) : NULL;
-			mb->count = mb->cap = loaded;
+			struct cache_message *at = loaded ? malloc(loaded * sizeof(*at)) : NULL;
 			for (uint32_t i = 0; i < loaded; i++)
-				mb->messages[i] = message(4 + i);
+				at[i] = message(4 + i);
+			rows_take(&mb->rows, at, loaded);
 			for (uint32_t i = 0; i < 3; i++) {
 				struct cache_message row = message(first + i);
 				bool known = first + i >= 4 && first + i < 4 + loaded;
