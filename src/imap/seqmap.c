@@ -13,6 +13,12 @@
 #include "base/error.h"
 
 #define BLOCK_SIZE 128
+/* Blocks, each of 536 octets, that are enough for 8 million messages; and so many at a time are
+ * looked through for how much they hold, which is a sixteenth at least where a server does not
+ * mean to take memory, and time for moving them. */
+#define BLOCKS_MAX 65536
+#define BLOCKS_LOOK 1024
+#define KNOWN_MIN (BLOCK_SIZE / 16)
 
 struct block {
 	uint32_t first;    /* the number of uids[0] */
@@ -116,6 +122,25 @@ static int make_room(struct imap_seqmap *m)
 	return 0;
 }
 
+static size_t known(const struct imap_seqmap *m)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->count; i++)
+		for (uint32_t at = 0; at < m->blocks[i].count; at++)
+			n += m->blocks[i].uids[at] != 0;
+	return n;
+}
+
+/* More than is kept, or scattered: a server that numbers so, or a reader of few messages in a vast
+ * mailbox. What is forgotten is unknown. */
+static bool is_too_much(const struct imap_seqmap *m)
+{
+	if (m->count == 0 || m->count % BLOCKS_LOOK != 0)
+		return false;
+	return m->count >= BLOCKS_MAX || known(m) < m->count * KNOWN_MIN;
+}
+
 /* Makes a block at index i that begins between low and seq, and stores it in *out. */
 static int insert_block(
 	struct imap_seqmap *m, size_t i, uint32_t low, uint32_t seq, struct block **out)
@@ -139,6 +164,11 @@ static int reach_block(struct imap_seqmap *m, uint32_t seq, struct block **out)
 	size_t n = blocks_upto(m, seq);
 	struct block *b = n ? &m->blocks[n - 1] : NULL;
 
+	if ((!b || seq - b->first >= BLOCK_SIZE) && is_too_much(m)) {
+		drop_blocks(m, 0);
+		n = 0;
+		b = NULL;
+	}
 	if (!b || seq - b->first >= BLOCK_SIZE) {
 		int err = insert_block(m, n, b ? b->first + b->count : 1, seq, &b);
 		if (err < 0)

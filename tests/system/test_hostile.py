@@ -12,6 +12,7 @@ What a hostile server does, and where that is tried (here unless a file is named
     untagged floods                         test_flood
     names that escape or collide            test_servers_listing.py: test_name, test_odd_encodings
     rows, names that flood                  test_flood_of_rows, test_flood_of_names, test_long_names
+    rows, UIDs and numbers in bad orders    tests/unit: mail/test_rows.c, mail/test_uidset.c, imap/test_seqmap.c
     sizes of 2^63                           test_huge_sizes
     dates of nonsense                       test_servers_listing.py: test_dates
     NUL and 8-bit anywhere                  test_odd_octets

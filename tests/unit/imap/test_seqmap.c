@@ -215,9 +215,52 @@ static void out_of_memory(void **state)
 	}
 }
 
+#define MANY 300000u
+
+/* Numbers that fall and are far apart: were each kept, they would take 150 MiB, and to move them
+ * minutes. What is still known is right. */
+static void many_far_apart(void **state)
+{
+	struct imap_seqmap *map = imap_seqmap_create();
+	uint32_t right = 0;
+
+	imap_seqmap_set_exists(map, 128 * MANY + 1);
+	oom_arm(SIZE_MAX);
+	for (uint32_t i = MANY; i > 0; i--) {
+		assert_int_equal(imap_seqmap_learn(map, 128 * i, i), 0);
+		assert_int_equal(imap_seqmap_uid(map, 128 * i), i);
+	}
+	oom_disarm();
+	for (uint32_t i = MANY; i > 0; i--) {
+		uint32_t uid = imap_seqmap_uid(map, 128 * i);
+		assert_true(uid == 0 || uid == i);
+		right += uid == i;
+	}
+	assert_in_range(right, 1, 1024);
+	assert_int_equal(imap_seqmap_exists(map), 128 * MANY + 1);
+	imap_seqmap_destroy(map);
+}
+
+/* As the rows of a large mailbox come, in either order: all are kept. */
+static void many_in_a_row(void **state)
+{
+	struct imap_seqmap *map = imap_seqmap_create();
+
+	imap_seqmap_set_exists(map, 2 * MANY);
+	for (uint32_t i = 1; i <= MANY; i++)
+		assert_int_equal(imap_seqmap_learn(map, i, 3 * i), 0);
+	for (uint32_t i = 2 * MANY; i > MANY; i--)
+		assert_int_equal(imap_seqmap_learn(map, i, 3 * i), 0);
+	for (uint32_t i = 1; i <= 2 * MANY; i++)
+		assert_int_equal(imap_seqmap_uid(map, i), 3 * i);
+	imap_seqmap_destroy(map);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(many_far_apart),
+		cmocka_unit_test(many_in_a_row),
 		cmocka_unit_test(agrees_with_a_model),
 		cmocka_unit_test(ignores_what_cannot_be),
 		cmocka_unit_test(memory_follows_what_was_learnt),
