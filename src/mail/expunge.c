@@ -33,9 +33,9 @@
 
 static const char *step_name(enum expunge_step step)
 {
-	static const char *const names[] = {"idle", "lease", "wait", "uidplus", "flag", "search",
-		"confirm", "journal", "unflag", "expunge", "undo", "reflag", "filter", "clear",
-		"verify"};
+	static const char *const names[] = {"idle", "lease", "wait", "compare", "uidplus", "flag",
+		"search", "confirm", "journal", "unflag", "expunge", "undo", "reflag", "filter",
+		"clear", "verify"};
 
 	return names[step];
 }
@@ -263,6 +263,13 @@ static void start_over(struct expunge *e)
 
 static void refuse_unsafe(struct expunge *e);
 
+/* Proton's Bridge may give its messages other UIDs without another UIDVALIDITY. They stay within a
+ * selection, so the first batch of each is worth a turn. */
+static bool is_compared(const struct expunge *e)
+{
+	return e->compared || e->mb->compared == conn_selected(e->task.conn)->asked;
+}
+
 static void start_batch(struct expunge *e)
 {
 	fill_batch(e);
@@ -270,14 +277,34 @@ static void start_batch(struct expunge *e)
 	note_uids(e);
 	if (list_empty(&e->batch))
 		batch_over(e, 0);
-	else if (has_uidplus(e))
-		go(e, EXPUNGE_UIDPLUS);
-	else if (!e->mb->account->options.expunge_force)
+	else if (!has_uidplus(e) && !e->mb->account->options.expunge_force)
 		refuse_unsafe(e);
-	else if (!e->lease)
+	else if (!has_uidplus(e) && !e->lease)
 		start_over(e);
+	else if (!is_compared(e))
+		go(e, EXPUNGE_COMPARE);
 	else
-		go(e, EXPUNGE_FLAG);
+		go(e, has_uidplus(e) ? EXPUNGE_UIDPLUS : EXPUNGE_FLAG);
+}
+
+static void after_compare(struct expunge *e)
+{
+	struct list others = LIST_INIT(others);
+
+	LIST_FOREACH_SAFE (pos, &e->batch) {
+		struct removal *r = list_entry(pos, struct removal, link);
+		if (!r->other)
+			continue;
+		log_warning("%s: %s/%u is not removed: it is another message than was shown",
+			e->mb->account->options.pool.host, mailbox_path(e->mb), r->uid);
+		list_remove(&r->link);
+		list_append(&others, &r->link);
+	}
+	e->compared = true;
+	if (list_empty(&others))
+		e->mb->compared = conn_selected(e->task.conn)->asked;
+	answer(&others, ERR_REFUSED);
+	start_batch(e);
 }
 
 static bool all_gone(const struct expunge *e)
@@ -592,6 +619,9 @@ static void succeeded(struct expunge *e)
 	case EXPUNGE_LEASE:
 	case EXPUNGE_WAIT:
 		break;
+	case EXPUNGE_COMPARE:
+		after_compare(e);
+		break;
 	case EXPUNGE_UIDPLUS:
 		after_uidplus(e);
 		break;
@@ -634,6 +664,9 @@ static void succeeded(struct expunge *e)
 static void failed(struct expunge *e)
 {
 	switch ((int)e->step) {
+	case EXPUNGE_COMPARE:
+		after_compare(e);
+		break;
 	case EXPUNGE_UIDPLUS:
 		uidplus_failed(e);
 		break;
@@ -730,6 +763,7 @@ static void on_conn(struct pool_task *t)
 	uidset_clear(&e->rows);
 	e->selected_anew = t->selected_after > 0;
 	e->retry = false;
+	e->compared = false;
 	e->rounds = 0;
 	e->over = false;
 	e->verdict = 0;
@@ -763,6 +797,8 @@ void expunge_start(struct removal *r)
 {
 	struct expunge *e = expunge_of(r->mb);
 
+	const struct cache_message *m = mailbox_find(r->mb, r->uid);
+	r->shown = m ? *m : (struct cache_message){.flags = CACHE_SIZE_UNKNOWN};
 	list_append(&e->queued, &r->link);
 	/* While it waits for a connection. */
 	if (r->uid > e->task.uid)

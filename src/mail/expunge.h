@@ -11,6 +11,8 @@ struct removal {
 	struct list link;
 	struct mailbox *mb;
 	uint32_t uid;
+	struct cache_message shown; /* what it looked like when it was to be removed */
+	bool other;                 /* the server has another message under that UID */
 	/* Once, from the loop: 0 when the server has confirmed that the message is gone; ERR_GONE
 	 * when its mailbox is no more, or has another UIDVALIDITY (never ERR_STALE: the kernel
 	 * would try again by the name, on another message); ERR_READONLY, ERR_DENIED, ERR_UNSAFE

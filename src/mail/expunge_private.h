@@ -19,6 +19,7 @@ enum expunge_step {
 	EXPUNGE_IDLE,  /* nothing was asked; `others` may wait for a better time */
 	EXPUNGE_LEASE, /* until no other imapfs does the like */
 	EXPUNGE_WAIT,  /* for a connection */
+	EXPUNGE_COMPARE,
 	EXPUNGE_UIDPLUS,
 	EXPUNGE_FLAG,
 	EXPUNGE_SEARCH,
@@ -53,6 +54,7 @@ struct expunge {
 	struct uidset ours;        /* not marked before us */
 	struct uidset marked;      /* marked before us */
 	struct uidset fresh;       /* of the last SEARCH, not ours */
+	bool compared;             /* what was shown with what there is */
 	unsigned rounds;           /* of SEARCH */
 	unsigned tries;            /* that the server confirmed, and the messages stayed */
 	bool selected_anew;        /* the mailbox was selected because of this batch */

@@ -176,6 +176,9 @@ void expunge_send(struct expunge *e)
 	case EXPUNGE_LEASE:
 	case EXPUNGE_WAIT:
 		break;
+	case EXPUNGE_COMPARE:
+		send_batch(e, "UID FETCH", " (UID RFC822.SIZE INTERNALDATE)");
+		break;
 	case EXPUNGE_UIDPLUS:
 		send_uidplus(e);
 		break;
@@ -235,11 +238,33 @@ static void note_found(struct expunge *e, const struct uidset *wanted, uint32_t 
 		uidset_add(&e->found, uid, uid);
 }
 
+/* Either alone may be the server's whim: a size that is computed another way, a date that it could
+ * not say before. */
+static bool differs(const struct cache_message *shown, const struct imap_fetch *row)
+{
+	bool known = !(shown->flags & (CACHE_SIZE_UNKNOWN | CACHE_DATE_UNKNOWN));
+
+	return known && row->has_size && row->has_date && row->size != shown->size &&
+	       row->date != shown->date;
+}
+
+static void compare(struct expunge *e, const struct imap_fetch *row, uint32_t uid)
+{
+	LIST_FOREACH (pos, &e->batch) {
+		struct removal *r = list_entry(pos, struct removal, link);
+		if (r->uid == uid && differs(&r->shown, row))
+			r->other = true;
+	}
+}
+
 static void on_row(struct expunge *e, const struct imap_fetch *row, uint32_t uid)
 {
 	bool deleted = row->flags & IMAP_FLAG_DELETED;
 
 	switch ((int)e->step) {
+	case EXPUNGE_COMPARE:
+		compare(e, row, uid);
+		break;
 	case EXPUNGE_UIDPLUS:
 	case EXPUNGE_FLAG:
 		if (row->has_flags)

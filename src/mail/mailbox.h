@@ -88,6 +88,8 @@ struct mailbox {
 	/* Unlinks that wait for a turn, and bodies in memory. */
 	struct expunge *expunge;
 	bool denied_told;    /* the log has why nothing can be removed here */
+	uint64_t compared;   /* the selection (pool_selected.asked) in which the UIDs were found to
+				be the messages that were shown; 0: none */
 	struct map bodies;   /* UID -> struct body */
 	struct ahead *ahead; /* read-ahead of messages; NULL: nobody reads */
 

@@ -210,7 +210,7 @@ def test_verify_refused():
                 server.mailbox("INBOX").expunge([3])
             return b"{tag} OK done\r\n"
         server.rule("EXPUNGE", raw=quietly)
-        verify = server.rule("UID FETCH", match=rb"FETCH 3 ", skip=1, times=1, reply=b"NO no such message",
+        verify = server.rule("UID FETCH", match=rb"FETCH 3 ", skip=2, times=1, reply=b"NO no such message",
                              action=lambda _: server.poke())
         assert remove(m, 3) is None
         assert verify.hits == 1

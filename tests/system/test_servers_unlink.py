@@ -185,6 +185,23 @@ def test_refused(command, kind):
         assert deleted(server) - {3} == MARKED
 
 
+@pytest.mark.parametrize("kind", ["uidplus", "no-uidplus"])
+def test_other_message_under_the_uid(kind):
+    """Proton's Bridge: UIDs move on without another UIDVALIDITY. What was not shown is not removed."""
+    boxes = {"INBOX": Mailbox([Message(b"Subject: %d\r\n\r\n" % 10 ** n, date=b"%02d-Jan-2024 00:00:00 +0000" % n)
+                               for n in range(1, 9)])}
+    with FakeImap(boxes, **KINDS[kind]) as server, \
+            mount(server, says=[r"INBOX/3 is not removed"], sizes="trust", refresh=600) as m:
+        inbox = m.root / "INBOX"
+        assert uids(inbox) == list(range(1, 9))
+        with server.account.lock:
+            for message in server.mailbox("INBOX").messages:
+                message.body, message.date = b"other" + message.body, message.date.replace(b"2024", b"2023")
+        assert errno_of((inbox / "3").unlink) == "EIO"
+        assert present(server) == set(range(1, 9)) and not deleted(server)
+        assert not {"UID STORE", "EXPUNGE", "UID EXPUNGE"} & set(server.names())
+
+
 def test_one_turn_each():
     """STORE and UID EXPUNGE of a message go out together, and nothing else has to be waited for."""
     count = 20
