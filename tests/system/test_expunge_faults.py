@@ -320,9 +320,9 @@ def test_connection_that_is_not_told():
     with FakeImap(account(), hide=("IDLE",), news_at=("nothing",)) as server, mount(server, refresh=1) as m:
         inbox = m.root / "INBOX"
         assert remove(m, 3) is None
-        for number in range(3):
+        for number in range(2):
             uid = server.append("INBOX", b"Subject: new\r\n\r\n%d" % number)
-            wait_until(lambda: str(uid) in os.listdir(inbox), "listed")
+            wait_until(lambda: str(uid) in os.listdir(inbox), "listed", 40)
             assert remove(m, uid) is None
             assert uid not in present(server)
             assert str(uid) not in os.listdir(inbox)
