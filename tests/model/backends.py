@@ -55,7 +55,8 @@ class Views:
         found = []
         for uid in uids:
             m = self.box(source).messages[uid]
-            new = self.server.add(self.box(target), m.identity, m.size, m.date, m.flags, m.announced)
+            new = self.server.add(self.box(target), m.identity, m.size, m.date,
+                                  m.flags if m.theirs else m.flags - {"\\Deleted"}, m.announced)
             self.box(target).messages[new].theirs = m.theirs
             found.append((new, m.announced != m.size))
         return found

@@ -115,22 +115,24 @@ class Server:
         self.asked = set()  # (Box, uid) that may be expunged by the client
         self.on_gone = lambda box, uid: None
         self.stormy = False
-        self.closed_for = 0.0  # time.monotonic() until which nobody is let in
+        self.closed = False    # who comes is sent away at once
+        self.silent = False    # nothing is answered
+        self.logins = self.visits = 0
         self.faults = []  # (time.monotonic(), kind)
         self.lines = collections.deque(maxlen=KEPT_LINES)
         self.numbers = itertools.count(1)
         self.connections = set()
         self.commands = collections.Counter()
+        self.port = 0
         self.create("INBOX")
 
     async def start(self):
-        self.listener = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 20)
+        self.listener = await asyncio.start_server(self._serve, "127.0.0.1", self.port, limit=1 << 20)
         self.port = self.listener.sockets[0].getsockname()[1]
 
     async def stop(self):
         self.listener.close()
-        for connection in list(self.connections):
-            connection.writer.transport.abort()
+        self.drop_all()
         await asyncio.sleep(0)
 
     async def _serve(self, reader, writer):
@@ -144,6 +146,15 @@ class Server:
             self.connections.discard(connection)
             self.note(connection, "--", b"closed")
             writer.transport.abort()
+
+    async def speech(self):
+        """Returns when the server may speak."""
+        while self.silent:
+            await asyncio.sleep(0.1)
+
+    def drop_all(self):
+        for connection in list(self.connections):
+            connection.writer.transport.abort()
 
     def note(self, connection, direction, line):
         self.lines.append((time.time(), connection.number, direction, bytes(line[:300])))
@@ -271,12 +282,15 @@ class Connection:
     # The life of it
 
     async def run(self):
-        if time.monotonic() < self.server.closed_for:
+        self.server.visits += 1
+        if self.server.closed:
             raise Dropped
+        await self.server.speech()
         self.say(b"* OK [CAPABILITY %s] ready" % self.capabilities())
         await self.flush()
         while True:
             line = await self.read_line(0.1)
+            await self.server.speech()
             if line is None:
                 self.rest()
                 await self.flush()
@@ -450,9 +464,11 @@ class Connection:
         raise Dropped
 
     async def do_login(self, _):
+        self.server.logins += 1
         return b"[CAPABILITY %s] in" % self.capabilities()
 
     async def do_authenticate(self, arguments):
+        self.server.logins += 1
         words = arguments.split()
         if len(words) < 2:
             self.say(b"+ ")
@@ -563,6 +579,7 @@ class Connection:
                 return b"idled"
             if self.storm("drop", 0.01):
                 raise Dropped
+            await self.server.speech()
             if self.box is None:
                 continue
             if not self.box.alive:
