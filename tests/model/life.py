@@ -5,12 +5,14 @@ every now and then all is still, so that everything must be exactly as it is on 
 """
 import asyncio
 import collections
+import contextlib
 import errno
 import itertools
 import json
 import os
 import random
 import re
+import shutil
 import signal
 import sys
 import tempfile
@@ -100,7 +102,7 @@ class Run:
         self.counts = {}
         self.workers = [Worker(i, options.seed) for i in range(options.workers)]
         self.busy = 0
-        self.mount = None
+        self.mounts = []
         self.favourites = ["INBOX"]
         self.news = collections.deque(maxlen=12)
         self.kinds_failed = {}
@@ -146,9 +148,10 @@ class Run:
         if rng.random() < 0.3:
             self.options_of_mount.append(f"connections={rng.choice([1, 2, 8])}")
         self.large = rng.random() < 0.35 or options.large
+        self.two = rng.random() < 0.2 or options.two
 
     def describe(self):
-        return f"seed {self.options.seed}: {self.manner}, mounted with {','.join(self.options_of_mount)}"
+        return f"seed {self.options.seed}: {self.manner}, mounted {'twice ' if self.two else ''}with {','.join(self.options_of_mount)}"
 
     # Other clients
 
@@ -309,40 +312,44 @@ class Run:
     async def thread(self, function, *arguments):
         return await asyncio.get_running_loop().run_in_executor(None, function, *arguments)
 
-    async def start_mount(self):
-        place = os.path.join(self.directory, "m")
-        os.makedirs(place, exist_ok=True)
-        if self.options.server == "views":
-            password = os.path.join(self.directory, "password")
-            with open(os.open(password, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="ascii") as out:
-                out.write(views.Server.password + "\n")
-            self.mount = mounting.Mount(
-                self.options.program, self.backend.server, place, *self.options_of_mount, f"passfile={password}", "tls=none",
-                source=f"imap://user@localhost:{self.backend.server.port}/", trust=False, ready=False,
-                flags=("-d",) if self.options.debug else ("-f",))
-        else:
-            self.mount = mounting.Mount(self.options.program, self.backend.server, place, *self.options_of_mount, ready=False,
-                                        flags=("-d",) if self.options.debug else ("-f",))
+    async def start_mounts(self):
+        """Mostly one; two know nothing of each other."""
+        for name in ("m", "n") if self.two else ("m",):
+            place = os.path.join(self.directory, name)
+            os.makedirs(place, exist_ok=True)
+            flags = ("-d",) if self.options.debug else ("-f",)
+            more, keywords = [], {}
+            if self.options.server == "views":
+                password = os.path.join(self.directory, "password")
+                with open(os.open(password, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="ascii") as out:
+                    out.write(views.Server.password + "\n")
+                more = [f"passfile={password}", "tls=none"]
+                keywords = {"source": f"imap://user@localhost:{self.backend.server.port}/", "trust": False}
+            self.mounts.append(mounting.Mount(self.options.program, self.backend.server, place, *self.options_of_mount, *more,
+                                              ready=False, flags=flags, **keywords))
         await self.mount_again()
 
     async def mount_again(self):
-        m = self.mount
-        # setpriv would have it end with the thread that starts it: so here, in the main one.
+        # setpriv would have them end with the thread that starts them: so here, in the main one.
         self.history.mounting = time.monotonic()
-        m.start()
+        for m in self.mounts:
+            m.start()
         end = time.monotonic() + 30
-        while not mounting.is_mounted(m.point):
-            if m.process.poll() is not None or time.monotonic() > end:
-                raise AssertionError(f"not mounted: {m.process.poll()} {m.said()[-2000:]}")
+        while not all(mounting.is_mounted(m.point) for m in self.mounts):
+            for m in self.mounts:
+                if m.process.poll() is not None or time.monotonic() > end:
+                    raise AssertionError(f"not mounted: {m.process.poll()} {m.said()[-2000:]}")
             await asyncio.sleep(0.02)
-        m.tolerate(TOLD)
+        for m in self.mounts:
+            m.tolerate(TOLD)
         self.history.mounted = time.monotonic()
 
     async def remount(self):
-        await self.stop_mount()
+        await self.stop_mounts()
         self.counts["remount"] = self.counts.get("remount", 0) + 1
-        if self.rng.random() < 0.2:
-            os.rename(self.mount.cache, f"{self.mount.cache}.{self.counts['remount']}")
+        for m in self.mounts:
+            if self.rng.random() < 0.2:
+                os.rename(m.cache, f"{m.cache}.{self.counts['remount']}")
         for _ in range(self.rng.randrange(6)):
             await self.change(self.one_change)
         # The small ones especially: what has 0, 1, 2 gets 0, 1, 2 more.
@@ -383,9 +390,13 @@ class Run:
                 return {"do": do, "where": f"{path}/{uid}", "stay": stay}
         return {"do": do, "where": f"{path}/{uid}", "kind": "file"}
 
+    def mount_of(self, worker):
+        return self.mounts[worker.number % len(self.mounts)]
+
     async def do(self, worker, job):
         plain = {key: value for key, value in job.items() if key != "stay"}
-        plain["path"] = os.path.join(self.mount.point, job["where"])
+        mount = self.mount_of(worker)
+        plain["path"] = os.path.join(mount.point, job["where"])
         stay = job.get("stay")
         self.busy += 1
         try:
@@ -400,8 +411,8 @@ class Run:
                 self.still = True
                 return
             async with self.lock:
-                if found["errno"] in (errno.ENOTCONN, errno.ECONNABORTED) or self.mount.process.poll() is not None:
-                    await self._died()
+                if found["errno"] in (errno.ENOTCONN, errno.ECONNABORTED) or mount.process.poll() is not None:
+                    await self._died(mount)
                     return
                 found["stay"] = stay
                 if stay:
@@ -426,15 +437,15 @@ class Run:
             self.backend.server.violations.clear()
         self.report()
 
-    async def _died(self):
+    async def _died(self, mount):
         """Whatever else is seen then is no news."""
         if "died" not in self.kinds_failed:
             end = time.monotonic() + 10
-            while self.mount.process.poll() is None and time.monotonic() < end:
+            while mount.process.poll() is None and time.monotonic() < end:
                 await asyncio.sleep(0.1)
-            said = self.mount.said()
+            said = mount.said()
             at = max(0, said.find("==ERROR"))
-            self.history.fail("died", f"status {self.mount.process.returncode}: {said[at:at + 2500] if at else said[-1500:]}")
+            self.history.fail("died", f"status {mount.process.returncode}: {said[at:at + 2500] if at else said[-1500:]}")
             self.report()
         self.still = True
 
@@ -491,12 +502,13 @@ class Run:
             self.history.fail("burning", f"{used:.2f} s of CPU within 2 s in which nothing happened")
 
     def cpu(self):
-        try:
-            with open(f"/proc/{self.mount.pid}/stat", encoding="utf-8") as source:
+        """Seconds of a processor that the mounts have used so far."""
+        used = 0
+        for m in self.mounts:
+            with contextlib.suppress(OSError), open(f"/proc/{m.pid}/stat", encoding="utf-8") as source:
                 fields = source.read().rpartition(")")[2].split()
-        except OSError:
-            return 0.0
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+                used += int(fields[11]) + int(fields[12])
+        return used / os.sysconf("SC_CLK_TCK")
 
     async def audit(self):
         """The server's side: nothing went that nobody removed, no flag came."""
@@ -527,8 +539,8 @@ class Run:
 
     async def look(self, worker):
         """Every listing, size and body, while nothing changes."""
-        if self.mount.process.poll() is not None:
-            await self._died()
+        if self.mount_of(worker).process.poll() is not None:
+            await self._died(self.mount_of(worker))
             return
         await self.do(worker, {"do": "find", "where": ""})
         for path in self.folders():
@@ -540,7 +552,7 @@ class Run:
                     for _ in range(3):
                         await self.do(worker, {"do": "cat", "where": f"{path}/{stay.uid}"})
                     job = {"do": "stat", "where": f"{path}/{stay.uid}", "kind": "file", "path": os.path.join(
-                        self.mount.point, f"{path}/{stay.uid}")}
+                        self.mount_of(worker).point, f"{path}/{stay.uid}")}
                     found = await worker.do(job)
                     if found["errno"] == 0 and found["size"] != stay.size:
                         self.history.fail("wrong size", f"{path}/{stay.uid}: {found['size']} after it was read, not {stay.size}", found)
@@ -586,7 +598,7 @@ class Run:
             if self.options.server == "views":
                 self.backend.server.on_gone = self.on_gone
             await self.populate()
-            await self.start_mount()
+            await self.start_mounts()
             for worker in self.workers:
                 await worker.start()
             while True:
@@ -595,7 +607,8 @@ class Run:
                     break
                 await self.settle()
                 await self.audit()
-                await self.look(self.workers[0])
+                for worker in self.workers[:len(self.mounts)]:
+                    await self.look(worker)
                 if self.over():
                     break
                 if self.rng.random() < 0.6:
@@ -614,22 +627,22 @@ class Run:
         now = time.monotonic()
         self.history.latest(self.backend.path(box), uid).gone = (now, now)
 
-    async def stop_mount(self):
-        """Looks at how it ended, and at what it said."""
-        try:
-            await self.thread(self.mount.stop)
-        except AssertionError as error:
-            if "died" not in self.kinds_failed:
-                self.history.fail("end", str(error)[:2000])
+    async def stop_mounts(self):
+        """Looks at how they ended, and at what they said."""
+        for m in self.mounts:
+            try:
+                await self.thread(m.stop)
+            except AssertionError as error:
+                if "died" not in self.kinds_failed:
+                    self.history.fail("end", str(error)[:2000])
 
     async def finish(self):
-        if self.mount:
-            await self.stop_mount()
-            self.mount.kill()
+        await self.stop_mounts()
+        for m in self.mounts:
+            m.kill()
         self.report()
         await self.backend.stop()
         if not self.kinds_failed:
-            import shutil
             shutil.rmtree(self.directory)
         else:
             print(f"what is left of it: {self.directory}", flush=True)
