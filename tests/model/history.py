@@ -64,7 +64,7 @@ class History:
         self.failures = []
         self.checked = {}
         self.slack = lambda: 0.0
-        self.may_be_shown = set()
+        self.may_refuse = False  # to remove, where two mounts would get in each other's way
 
     # Changes
 
@@ -236,7 +236,7 @@ class History:
             if stay.gone == NEVER or stay.gone[0] > job["t1"]:
                 self.fail("not removed", f"rm {job['where']} said done, and the message is there", job)
             return
-        if self.forgives(job):
+        if self.forgives(job) or self.may_refuse:
             return
         seen_from = self.told_by(job["t0"], self.promise.by_name)
         # From a folder that is new here nothing can be removed until it was listed.

@@ -103,7 +103,7 @@ class Run:
         self.workers = [Worker(i, options.seed) for i in range(options.workers)]
         self.busy = 0
         self.mounts = []
-        self.favourites = ["INBOX"]
+        self.favourites, self.purge = ["INBOX"], False
         self.news = collections.deque(maxlen=12)
         self.kinds_failed = {}
         self.faulty = False
@@ -133,7 +133,7 @@ class Run:
                                ("NOTIFY", "IDLE", "ESEARCH", "QRESYNC", "CONDSTORE"), ("LIST-STATUS", "ESEARCH")])
             self.manner = f"Dovecot, {rng.choice(['maildir', 'mdbox', 'sdbox'])}, without {hide}"
             self.backend = Real(Dovecot(mail_format=re.search(r"\w+box|maildir", self.manner).group(), hide=hide))
-            have, late = {"NOTIFY", "IDLE"} - set(hide), 0.6
+            have, late = {"NOTIFY", "IDLE", "UIDPLUS"} - set(hide), 0.6
         notify = "NOTIFY" in have
         if notify and rng.random() < 0.5:
             refresh = 60
@@ -149,6 +149,7 @@ class Run:
             self.options_of_mount.append(f"connections={rng.choice([1, 2, 8])}")
         self.large = rng.random() < 0.35 or options.large
         self.two = rng.random() < 0.2 or options.two
+        self.history.may_refuse = self.two and "UIDPLUS" not in have
 
     def describe(self):
         return f"seed {self.options.seed}: {self.manner}, mounted {'twice ' if self.two else ''}with {','.join(self.options_of_mount)}"
@@ -246,7 +247,8 @@ class Run:
         path = self.choose_folder(rng)
         free = self.free(path)
         what = rng.choices(["deliver", "burst", "expunge", "mark", "unmark", "flag", "copy", "create", "delete", "rename",
-                            "renumber", "again"], [40, 3, 14, 5, 3, 8, 6, 3, 2, 3, 1, 1])[0]
+                            "renumber", "again"], [40, 20, 5, 20, 3, 3, 3, 1, 1, 1, 1, 1] if self.purge else
+                           [40, 3, 14, 5, 3, 8, 6, 3, 2, 3, 1, 1])[0]
         busy = history.removing(path)
         self.counts[what] = self.counts.get(what, 0) + 1
         if what == "deliver" and len(free) < 400:
@@ -363,7 +365,7 @@ class Run:
     def choose_job(self, rng):
         path = self.choose_folder(rng)
         do = rng.choices(["cat", "pread", "mapped", "ls", "lsl", "stat", "find", "rm", "statvfs"],
-                         [30, 10, 8, 14, 6, 12, 2, 9, 1])[0]
+                         [30, 10, 8, 14, 6, 12, 2, 80 if self.purge else 9, 1])[0]
         if do in ("ls", "lsl"):
             return {"do": do, "where": rng.choice([path, path, path, ""]), "most": 60}
         if do in ("find", "statvfs"):
@@ -566,6 +568,8 @@ class Run:
 
     async def phase(self):
         self.still = False
+        # Times when much is removed, among what others have marked.
+        self.purge = self.rng.random() < (0.7 if self.two else 0.2)
         self.favourites = self.rng.sample(self.folders(), min(self.rng.choice([1, 1, 2]), len(self.folders())))
         seconds = min(self.rng.uniform(*PHASE), max(3.0, self.end - time.monotonic() - 8))
         tasks = [asyncio.create_task(self.works(worker)) for worker in self.workers]
