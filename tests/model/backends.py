@@ -2,6 +2,7 @@
 returns when it is done; the caller takes the time before and after."""
 import asyncio
 import re
+import time
 
 import bodies
 import imapraw
@@ -45,7 +46,7 @@ class Views:
         box = self.box(path)
         for uid in uids:
             if flag == "\\Deleted":
-                box.messages[uid].theirs = sign == "+"
+                box.messages[uid].theirs, box.messages[uid].marked_at = sign == "+", time.monotonic()
         if sign == "+":
             self.server.store(box, uids, add=[flag])
         else:

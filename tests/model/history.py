@@ -165,7 +165,8 @@ class History:
     def _read(self, job):
         possible, sure = self._file(job)
         if job["errno"]:
-            if job["errno"] == errno.EIO and possible and possible[-1].lies and possible[-1].eio < 3:
+            # A mapping does not say which error it was.
+            if job["errno"] in (errno.EIO, errno.ESTALE) and possible and possible[-1].lies and possible[-1].eio < 3:
                 possible[-1].eio += 1
             elif job["errno"] == errno.EIO and possible and possible[-1].size == 0:
                 pass

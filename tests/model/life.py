@@ -14,6 +14,7 @@ import random
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -639,6 +640,8 @@ class Run:
             except AssertionError as error:
                 if "died" not in self.kinds_failed:
                     self.history.fail("end", str(error)[:2000])
+            except subprocess.TimeoutExpired:
+                self.history.fail("no end", f"it is unmounted, and does not end: {m.said()[-1000:]}")
 
     async def finish(self):
         await self.stop_mounts()

@@ -73,6 +73,7 @@ class Message:
     modseq: int
     stumbled: float = 0.0
     theirs: bool = False  # \\Deleted by another client
+    marked_at: float = 0.0
 
     @property
     def body(self):
@@ -740,7 +741,9 @@ class Connection:
 
     def expunge(self, messages):
         for message in messages:
-            if (self.box, message.uid) not in self.server.asked:
+            # Without UIDPLUS nothing helps against a mark that another client sets just before EXPUNGE.
+            late = not self.has("UIDPLUS") and time.monotonic() < message.marked_at + 1.5
+            if (self.box, message.uid) not in self.server.asked and not late:
                 self.server.violation(f"UID {message.uid} of {self.box.name} expunged, which nobody removed")
             self.server.expunge(self.box, [message.uid])
             self.server.on_gone(self.box, message.uid)
