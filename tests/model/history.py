@@ -64,6 +64,7 @@ class History:
         self.failures = []
         self.checked = {}
         self.slack = lambda: 0.0
+        self.removes = True  # what is asked for; else nothing at all
         self.may_refuse = False  # to remove, where two mounts would get in each other's way
 
     # Changes
@@ -237,7 +238,7 @@ class History:
             if stay.gone == NEVER or stay.gone[0] > job["t1"]:
                 self.fail("not removed", f"rm {job['where']} said done, and the message is there", job)
             return
-        if self.forgives(job) or self.may_refuse:
+        if self.forgives(job) or self.may_refuse or (job["errno"] == errno.EPERM and not self.removes):
             return
         seen_from = self.told_by(job["t0"], self.promise.by_name)
         # From a folder that is new here nothing can be removed until it was listed.

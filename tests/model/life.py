@@ -32,7 +32,7 @@ PHASE = (6, 16)
 # A worker's job that is not over by then hangs.
 HANG = 90
 FOLDERS = ("Archive", "Archive/2023", "Lists", "Entwürfe", "R&D", "100% wool", "a b", "仕事", "Zoo")
-NEW_FOLDERS = ("New", "Next", "Übung", "Archive/new", "Lists/fuse", "Zoo/lion & co", "x-1", "x-2")
+NEW_FOLDERS = ("New", "Next", "Übung", "Archive/newer", "Lists/fuse", "Zoo/lion & co", "x-1", "x-2")
 # What the mount may say of faults that were made.
 TOLD = (r"localhost:\d+|connected again|going on with|took longer than|refused|lost|cannot be|sizes|size of|"
         r"SEARCH of|UIDVALIDITY of|cannot select|NO |server|LIST|removed|expunge")
@@ -151,6 +151,9 @@ class Run:
         self.large = rng.random() < 0.35 or options.large
         self.two = rng.random() < 0.2 or options.two
         self.history.may_refuse = self.two and "UIDPLUS" not in have
+        if "UIDPLUS" not in have and rng.random() < 0.7:
+            self.options_of_mount.append("expunge=force")
+        self.history.removes = "UIDPLUS" in have or "expunge=force" in self.options_of_mount
 
     def describe(self):
         return f"seed {self.options.seed}: {self.manner}, mounted {'twice ' if self.two else ''}with {','.join(self.options_of_mount)}"

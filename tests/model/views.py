@@ -123,6 +123,7 @@ class Server:
         self.lines = collections.deque(maxlen=KEPT_LINES)
         self.numbers = itertools.count(1)
         self.connections = set()
+        self.kind = Connection  # or one of its children
         self.commands = collections.Counter()
         self.port = 0
         self.create("INBOX")
@@ -137,7 +138,7 @@ class Server:
         await asyncio.sleep(0)
 
     async def _serve(self, reader, writer):
-        connection = Connection(self, reader, writer, next(self.numbers))
+        connection = self.kind(self, reader, writer, next(self.numbers))
         self.connections.add(connection)
         try:
             await connection.run()
