@@ -163,13 +163,18 @@ class History:
             sure = []
         return [s for s in stays if s.possible(seen_from, job["t1"])], sure[0] if sure else None
 
+    @staticmethod
+    def _empty(possible):
+        """A message without octets looks like one that the server cannot give: that may be said."""
+        return bool(possible) and possible[-1].size == 0
+
     def _read(self, job):
         possible, sure = self._file(job)
         if job["errno"]:
             # A mapping does not say which error it was.
             if job["errno"] in (errno.EIO, errno.ESTALE) and possible and possible[-1].lies and possible[-1].eio < 3:
                 possible[-1].eio += 1
-            elif job["errno"] == errno.EIO and possible and possible[-1].size == 0:
+            elif job["errno"] == errno.EIO and self._empty(possible):
                 pass
             else:
                 self._error(job, job["where"], sure)
@@ -221,7 +226,8 @@ class History:
             return
         possible, sure = self._file(job)
         if job["errno"]:
-            self._error(job, job["where"], sure)
+            if not (job["errno"] == errno.EIO and self._empty(possible)):
+                self._error(job, job["where"], sure)
         elif not possible and not self.forgives(job, 30):
             self.fail("ghost", f"{job['where']} has a size, and is not there", job)
         elif possible and not any(s.size == job["size"] or s.lies for s in possible):
@@ -237,6 +243,8 @@ class History:
         if job["errno"] == 0:
             if stay.gone == NEVER or stay.gone[0] > job["t1"]:
                 self.fail("not removed", f"rm {job['where']} said done, and the message is there", job)
+            return
+        if job["errno"] == errno.EIO and self._empty([stay]):
             return
         if self.forgives(job) or self.may_refuse or (job["errno"] == errno.EPERM and not self.removes):
             return
