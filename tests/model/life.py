@@ -497,9 +497,9 @@ class Run:
         server = getattr(self.backend, "server", None)
         last_fault = max((when for when, _ in getattr(server, "faults", [])), default=0)
         due = time.monotonic() + max(promise.names, promise.by_name, promise.listed) + self.lag() + 0.5
-        # The pause between two attempts to connect doubles.
+        # The pause between two attempts to connect doubles. A short life does not wait for the longest.
         if last_fault:
-            due = max(due, last_fault + 40)
+            due = max(due, last_fault + (40 if self.options.life > 30 else 12))
         await asyncio.sleep(max(0, due - time.monotonic() - 2))
         used = self.cpu()
         await asyncio.sleep(2)
