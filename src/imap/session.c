@@ -129,9 +129,16 @@ static bool send_some(struct imap_session *s, struct imap_command *c)
 	return end == c->text.len && s->literals_sent == c->literal_count;
 }
 
+/* Nothing may be sent between IDLE and DONE, and DONE only after the "+". */
+static bool is_held_by_idle(const struct imap_session *s)
+{
+	return s->idle && s->idle_sent && !(s->idle_confirmed && s->idle_ending);
+}
+
 static void pump(struct imap_session *s)
 {
-	while (!s->literal_wait && !imap_session_over(s) && !list_empty(&s->queue)) {
+	while (!s->literal_wait && !imap_session_over(s) && !list_empty(&s->queue) &&
+		!is_held_by_idle(s)) {
 		struct imap_command *c = list_entry(s->queue.next, struct imap_command, link);
 		if (!send_some(s, c)) {
 			s->literal_wait = true;
@@ -139,6 +146,7 @@ static void pump(struct imap_session *s)
 		}
 		s->sent = 0;
 		s->literals_sent = 0;
+		s->idle_sent |= c == s->idle;
 		list_remove(&c->link);
 		list_append(&s->flight, &c->link);
 	}
@@ -156,9 +164,11 @@ void imap_session_submit(struct imap_session *s, struct imap_command *c, uint64_
 		list_append(&s->unbuilt, &c->link);
 		return;
 	}
+	/* DONE and the command leave together. */
+	imap_session_end_idle(s, now);
 	if (c->idle) {
 		s->idle = c;
-		s->idle_confirmed = s->idle_ending = false;
+		s->idle_sent = s->idle_confirmed = s->idle_ending = false;
 	}
 	c->tag = ++s->last_tag;
 	list_append(&s->queue, &c->link);
@@ -228,11 +238,15 @@ static void complete(struct imap_session *s, struct imap_command *c, int err,
 {
 	struct imap_result result = {.err = err, .response = response};
 
+	/* What IDLE told last is of the mailbox before, also when SELECT was sent behind it. */
+	if (c == s->idle && s->selecting)
+		imap_seqmap_clear(s->seqmap);
+	else
+		s->selecting = false;
 	if (c == s->idle)
 		s->idle = NULL;
 	list_remove(&c->link);
 	s->pending--;
-	s->selecting = false;
 	c->on_done(c, &result);
 }
 
@@ -412,6 +426,7 @@ static void on_tagged(struct imap_session *s, const struct imap_response *r)
 		struct imap_command *c = list_entry(pos, struct imap_command, link);
 		if (c->tag == tag) {
 			complete(s, c, imap_condition_error(r), r);
+			pump(s);
 			return;
 		}
 	}
@@ -445,6 +460,7 @@ static void on_continue(struct imap_session *s, const struct imap_response *r)
 		s->idle_lags = span_equal(r->text, SPAN("entering idle mode"));
 		if (s->idle_ending)
 			s->events.send(s->ctx, SPAN("DONE\r\n"));
+		pump(s);
 	} else if (s->state == IMAP_LOGIN) {
 		imap_login_on_challenge(s, r->text);
 	}
@@ -602,7 +618,12 @@ bool imap_session_is_midway(const struct imap_session *s)
 
 bool imap_session_is_next(const struct imap_session *s, const struct imap_command *c)
 {
-	return s->flight.next == &c->link;
+	const struct list *first = s->flight.next;
+
+	/* One that was ended owes nothing but its end. */
+	if (s->idle && s->idle_ending && first == &s->idle->link)
+		first = first->next;
+	return first == &c->link;
 }
 
 unsigned imap_session_pending(const struct imap_session *s)

@@ -91,8 +91,8 @@ void imap_session_tick(struct imap_session *s, uint64_t now);
 /* The stream ended or the owner gives up: completes all commands with err, then on_closed. */
 void imap_session_fail(struct imap_session *s, int err, const char *text);
 
-/* Queues a command; it is sent at once unless a literal is being waited for. on_done comes later,
- * once. In the state READY only. */
+/* Queues a command; it is sent at once unless a literal is being waited for, or the "+" of an IDLE.
+ * It ends the IDLE that is under way. on_done comes later, once. In the state READY only. */
 void imap_session_submit(struct imap_session *s, struct imap_command *c, uint64_t now);
 /* The server has answered what was sent behind this command, but not it, and will not: on_done is
  * not called any more. Should an answer come all the same it is ignored. */

@@ -49,7 +49,7 @@ struct imap_session {
 	unsigned literals_sent; /* of it */
 	bool literal_wait;
 	struct imap_command *idle; /* IDLE under way */
-	bool idle_confirmed, idle_ending, idle_lags;
+	bool idle_sent, idle_confirmed, idle_ending, idle_lags;
 
 	bool has_capabilities;
 	struct buf capability_words;
