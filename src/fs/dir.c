@@ -34,7 +34,7 @@ static bool remembered(const struct mailbox *mb, int err)
 static void opendir_reply(struct fs_op *op)
 {
 	struct mailbox *mb = op->mb;
-	bool whole = !mailbox_selectable(mb) || (mb->complete && !mb->sync);
+	bool whole = !mailbox_selectable(mb) || (mb->complete && (!mb->sync || mb->verifying));
 
 	if (whole) {
 		op->fi.cache_readdir = 1;
@@ -45,6 +45,7 @@ static void opendir_reply(struct fs_op *op)
 	/* What the reader's handle tells readdir: see readdir_go. */
 	op->fi.fh = mb->late;
 	fuse_reply_open(op->req, &op->fi);
+	watch_verify(op->fs->account->watch, mb);
 	op_end(op);
 }
 
@@ -387,7 +388,7 @@ void dir_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		return;
 	}
 	if (mb->child_count > 0 || mb == fs->account->top)
-		watch_use_names(fs->account->watch);
+		watch_use_names(fs->account->watch, mailbox_child(mb, span_of(name)) != NULL);
 	if (lookup_directory(fs, req, mb, name) || control_lookup(fs, req, parent, name)) {
 		op_log("lookup", parent, started, 0);
 		return;
@@ -402,7 +403,7 @@ void dir_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	op->uid = uid;
 	if (lookup_message(op))
 		return;
-	if (sync_is_fresh(mb)) {
+	if (sync_knows(mb, uid)) {
 		op_fail(op, ERR_GONE);
 		return;
 	}

@@ -95,7 +95,7 @@ static void on_first(void *ctx, int err, const char *text)
 	s->account = a;
 	s->wait.on_wake = on_listed_first;
 	list_append(&a->list_waiters, &s->wait.link);
-	lister_start(a, true);
+	lister_start(a, true, false);
 }
 
 /* What runs beside the filesystem while the server is there. */
@@ -295,7 +295,7 @@ void account_list(struct account *a, struct account_wait *w)
 {
 	list_append(&a->list_waiters, &w->link);
 	if (!a->lister)
-		lister_start(a, true);
+		lister_start(a, true, false);
 }
 
 bool account_fresh_try(struct account *a, struct account_wait *w)
@@ -304,6 +304,8 @@ bool account_fresh_try(struct account *a, struct account_wait *w)
 		return true;
 	if (pool_is_unsure(a->pool))
 		return true;
+	/* A login is not waited for. */
+	a->list_young |= uv_now(a->loop) >= a->listed_young + a->options.refresh;
 	account_list(a, w);
 	return false;
 }

@@ -79,6 +79,8 @@ struct account {
 	bool left_out_told;
 	uint32_t generation;   /* of LIST */
 	uint64_t listed;       /* uv_now of the last LIST; 0: never */
+	uint64_t listed_young; /* the same over a connection that was logged in newly */
+	bool list_young;       /* the next LIST is to be followed by such a one */
 	struct lister *lister; /* LIST under way */
 	bool list_again;       /* names changed meanwhile */
 	bool stated;           /* the last LIST brought STATUS along */
@@ -145,6 +147,9 @@ void account_on_list(
 /* Whether the LIST that is over named all that the one before did: else it may have been cut short,
  * and is asked again. */
 bool account_list_is_complete(struct account *a);
+/* Whether such a line is no news. */
+bool account_knows_list(
+	struct account *a, struct span name, bool has_delimiter, char delimiter, uint32_t flags);
 /* LIST is over: what two did not mention running is gone. */
 void account_on_listed(struct account *a);
 /* LIST did not come to its end: what it did not mention is not missed. */
@@ -155,7 +160,9 @@ void account_free_tree(struct account *a);
 
 /* --- lister.c --- */
 
-/* status: asks for the status of each mailbox too, where LIST can (RFC 5819). */
-void lister_start(struct account *a, bool status);
+/* status: asks for the status of each mailbox too, where LIST can (RFC 5819). young: over a
+ * connection that was logged in newly, if there can be one; where what an older one says is news,
+ * such a one is asked again in any case. */
+void lister_start(struct account *a, bool status, bool young);
 
 #endif

@@ -19,6 +19,8 @@
 #define DEFLATE_GAIN 8
 /* Milliseconds of silence after which a connection that rests is asked for a sign of life. */
 #define KEEP_ALIVE ((uint64_t)2 * 60 * 1000)
+/* The same without a task, after which IDLE makes the server tell what others do in the mailbox. */
+#define REST_AFTER 500
 
 static const char *state_name(enum conn_state state)
 {
@@ -350,6 +352,7 @@ struct conn *conn_create(struct pool *p, unsigned number)
 	imap_command_init(&c->select, false, NULL);
 	imap_command_init(&c->rights, false, NULL);
 	imap_command_init(&c->noop, false, NULL);
+	imap_command_init(&c->rest, false, NULL);
 	list_append(&p->conns, &c->link);
 	c->session = imap_session_create(&session, &session_events, c, uv_now(p->loop));
 	if (!c->session) {
@@ -373,6 +376,7 @@ void conn_destroy(struct conn *c)
 	imap_command_finish(&c->select);
 	imap_command_finish(&c->rights);
 	imap_command_finish(&c->noop);
+	imap_command_finish(&c->rest);
 	free(c);
 }
 
@@ -592,6 +596,39 @@ void conn_look(struct conn *c, uint32_t uid)
 	send_noop(c);
 }
 
+/* --- IDLE --- */
+
+static void on_rest_done(struct imap_command *command, const struct imap_result *result)
+{
+	struct conn *c = list_entry(command, struct conn, rest);
+	struct pool_selected *s = &c->selected;
+
+	c->resting = false;
+	if (!result->response)
+		return;
+	c->pool->rests &= result->err == 0;
+	/* What was said so far is of the mailbox before. */
+	if (c->state == CONN_SELECTING)
+		*s = (struct pool_selected){.writable = s->writable, .asked = s->asked};
+}
+
+bool conn_wants_rest(const struct conn *c)
+{
+	return c->pool->rests && c->state == CONN_READY && c->mailbox && !c->resting && !c->next &&
+	       c->task_count == 0 && now(c) >= c->used + REST_AFTER &&
+	       (imap_session_capabilities(c->session) & IMAP_CAP_IDLE);
+}
+
+static void rest(struct conn *c)
+{
+	c->resting = true;
+	imap_command_finish(&c->rest);
+	imap_command_init(&c->rest, false, on_rest_done);
+	c->rest.idle = true;
+	imap_command_add(&c->rest, "IDLE\r\n");
+	imap_session_submit(c->session, &c->rest, now(c));
+}
+
 void conn_tick(struct conn *c)
 {
 	if (gets_nowhere(c))
@@ -600,6 +637,8 @@ void conn_tick(struct conn *c)
 		imap_session_tick(c->session, now(c));
 	check_login(c);
 	keep_alive(c);
+	if (conn_wants_rest(c))
+		rest(c);
 }
 
 void conn_logout(struct conn *c)

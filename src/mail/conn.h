@@ -58,6 +58,8 @@ struct conn {
 	uint32_t looking; /* `told` once the NOOP under way is answered */
 	struct pool_task keeper; /* sends NOOP: to prove that it lives, or to be told */
 	struct imap_command noop;
+	struct imap_command rest; /* IDLE, while nobody wants anything of it */
+	bool resting;
 	struct list tasks; /* granted */
 	unsigned task_count;
 	unsigned bulk_count;         /* of these, bulk ones */
@@ -85,6 +87,9 @@ void conn_compress(struct conn *c);
 /* It deflates, which costs more than it brings and cannot be ended: to be closed as soon as no task
  * is on it. */
 bool conn_is_in_vain(const struct conn *c);
+/* Nobody wants anything of it, for so long that it is worth IDLE: whoever wants something next ends
+ * that with his command, and loses no turn by it. */
+bool conn_wants_rest(const struct conn *c);
 /* NOOP, so that it is told of this UID, unless one is under way. */
 void conn_look(struct conn *c, uint32_t uid);
 void conn_grant(struct conn *c, struct pool_task *t);

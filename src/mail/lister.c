@@ -19,6 +19,9 @@ struct lister {
 	bool status;       /* wanted */
 	bool named;        /* anything */
 	bool confirming;   /* the second time */
+	bool trusted;      /* what it says is what is: see on_row */
+	bool young;        /* its connection */
+	bool news;         /* it named what is not known, and is not trusted */
 	uint32_t encoding; /* of names: IMAP_LIST_UTF8 or 0 */
 };
 
@@ -37,7 +40,7 @@ static void wake_all(struct account *a, int err)
 static void enqueue(struct lister *l)
 {
 	l->task.deadline = account_deadline(l->account);
-	l->named = false;
+	l->named = l->news = false;
 	pool_start(l->account->pool, &l->task);
 }
 
@@ -45,11 +48,12 @@ static void finish(struct lister *l)
 {
 	struct account *a = l->account;
 	int err = l->err;
+	bool young = l->young;
 
 	/* They would be forgotten, cache and inode numbers too: such news is asked for twice. */
-	if (err == 0 && !l->confirming && !account_list_is_complete(a)) {
-		log_debug("LIST names fewer mailboxes than before: asking again");
-		l->confirming = true;
+	if (err == 0 && !l->confirming && (l->news || !account_list_is_complete(a))) {
+		log_debug("LIST names other mailboxes than before: asking again");
+		l->confirming = l->task.young = true;
 		enqueue(l);
 		return;
 	}
@@ -60,6 +64,8 @@ static void finish(struct lister *l)
 	}
 	if (err == 0) {
 		a->listed = uv_now(a->loop);
+		if (l->young)
+			a->listed_young = a->listed;
 		account_on_listed(a);
 	} else {
 		account_on_list_failed(a);
@@ -68,8 +74,10 @@ static void finish(struct lister *l)
 	imap_command_finish(&l->list);
 	a->lister = NULL;
 	free(l);
-	if (err == 0 && a->list_again)
-		lister_start(a, true);
+	bool more = a->list_again || (a->list_young && !young);
+	a->list_young = false;
+	if (err == 0 && more)
+		lister_start(a, true, true);
 	wake_all(a, err);
 }
 
@@ -110,11 +118,25 @@ static void expect_more(struct lister *l)
 	l->task.progress_by = uv_now(l->account->loop) + l->account->options.pool.timeout;
 }
 
+/* A session of Dovecot 2.3 may list for ever what was when its list of mailboxes was spoilt: what
+ * an old one names newly may be gone, and one that was logged in newly is asked. */
+static void on_row(struct lister *l, const struct imap_list *list)
+{
+	struct account *a = l->account;
+
+	if (!l->trusted && !account_knows_list(a, list->name, list->has_delimiter, list->delimiter,
+				   list->flags)) {
+		l->news = true;
+		return;
+	}
+	account_on_list(
+		a, list->name, list->has_delimiter, list->delimiter, list->flags | l->encoding);
+}
+
 static void on_untagged(struct pool_task *t, const struct imap_response *r, uint32_t uid)
 {
 	struct lister *l = list_entry(t, struct lister, task);
 	struct account *a = l->account;
-	const struct imap_list *list = &r->list;
 
 	l->named |= r->kind == IMAP_LIST;
 	if (r->kind == IMAP_LIST || r->kind == IMAP_STATUS)
@@ -124,8 +146,7 @@ static void on_untagged(struct pool_task *t, const struct imap_response *r, uint
 	else if (r->kind == IMAP_STATUS)
 		poll_on_status(a, t->conn, &r->status);
 	else if (r->kind == IMAP_LIST)
-		account_on_list(a, list->name, list->has_delimiter, list->delimiter,
-			list->flags | l->encoding);
+		on_row(l, &r->list);
 }
 
 static void add_list(struct lister *l, uint32_t capabilities)
@@ -155,6 +176,8 @@ static void on_conn(struct pool_task *t)
 	uint32_t capabilities = pool_capabilities(a->pool);
 
 	expect_more(l);
+	l->young = pool_is_young(t);
+	l->trusted = l->confirming || !a->listed || l->young;
 	l->encoding = pool_enabled(a->pool, IMAP_CAP_UTF8_ACCEPT) ? IMAP_LIST_UTF8 : 0;
 	a->generation++;
 	a->left_out = 0;
@@ -172,7 +195,7 @@ static void on_conn(struct pool_task *t)
 	pool_submit(t, &l->list);
 }
 
-void lister_start(struct account *a, bool status)
+void lister_start(struct account *a, bool status, bool young)
 {
 	/* Nobody would end it. */
 	if (a->on_stopped)
@@ -183,6 +206,7 @@ void lister_start(struct account *a, bool status)
 	l->status = status;
 	l->task = (struct pool_task){
 		.access = POOL_NO_MAILBOX,
+		.young = young,
 		.on_conn = on_conn,
 		.on_fail = on_fail,
 		.on_untagged = on_untagged,

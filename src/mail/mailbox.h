@@ -82,6 +82,8 @@ struct mailbox {
 	uint64_t told_at;  /* uv_hrtime of the last time, but by a SELECT of ours */
 	struct mailbox_status status;
 	uint32_t watched;    /* generation of the watching connection that tells of it */
+	bool told_ahead;     /* it told of what no check has found yet */
+	bool verifying;      /* the check under way is one that nobody waits for */
 	struct list waiters; /* struct mailbox_wait */
 	size_t woken_at;     /* rows when the waiters were last woken */
 

@@ -8,6 +8,9 @@
 
 /* Bulk tasks on one connection: enough to keep any line full. */
 #define BULK_DEPTH 12
+/* Milliseconds for which a connection counts as logged in newly, and from one login for the sake of
+ * that to the next. */
+#define YOUNG ((uint64_t)60 * 1000)
 
 static bool takes_no_more(const struct conn *c)
 {
@@ -51,8 +54,15 @@ static bool is_recent(const struct conn *c, const struct pool_task *t)
 	return c->selected.asked >= t->selected_after;
 }
 
+bool place_is_young(const struct conn *c)
+{
+	return uv_now(c->pool->loop) < c->ready_at + YOUNG;
+}
+
 static bool serves(const struct conn *c, const struct pool_task *t)
 {
+	if (t->young && !place_is_young(c))
+		return false;
 	if (c->state != CONN_READY || c->task_count >= POOL_DEPTH || takes_no_more(c))
 		return false;
 	if (t->bulk && (c->bulk_count >= BULK_DEPTH || !may_carry(c, t->mailbox)))
@@ -218,11 +228,43 @@ static void keep_spare(struct pool *p)
 		pool_connect(p);
 }
 
+static bool has_young(const struct pool *p)
+{
+	LIST_FOREACH (pos, &p->conns) {
+		const struct conn *c = list_entry(pos, struct conn, link);
+		if (c->state != CONN_CONNECTING && c->state != CONN_DEAD &&
+			c->state != CONN_CLOSING && place_is_young(c))
+			return true;
+	}
+	return false;
+}
+
+/* A task that wants a young connection when there is none: one more is made, in the place of the
+ * one that was unused longest where no more are allowed. What cannot be had is not waited for. */
+static void renew(struct pool *p, struct pool_task *t)
+{
+	uint64_t now = uv_now(p->loop);
+
+	if (has_young(p) || is_connecting(p))
+		return;
+	struct conn *old = choose(p, t, is_idle);
+	bool spent = p->renewed_at && now < p->renewed_at + YOUNG;
+	if (!spent && !pool_may_connect(p) && old)
+		conn_fail(old, ERR_CANCELED, "one that is logged in newly takes its place");
+	t->young = !spent && pool_may_connect(p);
+	if (!t->young)
+		return;
+	p->renewed_at = now;
+	pool_connect(p);
+}
+
 bool place_try(struct pool *p, struct pool_task *t)
 {
 	/* The tick comes by again. */
 	if (uv_now(p->loop) < t->not_before)
 		return false;
+	if (t->young)
+		renew(p, t);
 	struct conn *c = choose_serving(p, t);
 	int err = 0;
 

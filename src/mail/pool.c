@@ -157,6 +157,7 @@ struct pool *pool_create(uv_loop_t *loop, const struct pool_options *options,
 	p->events = *events;
 	p->ctx = ctx;
 	p->max = options->connections;
+	p->rests = !options->quiet;
 	p->slept = time_slept();
 	list_init(&p->waiting);
 	list_init(&p->conns);
@@ -525,6 +526,16 @@ void pool_forget_mailbox(struct pool *p, struct mailbox *mailbox, int err)
 void pool_end_idle(struct pool_task *t)
 {
 	imap_session_end_idle(t->conn->session, uv_now(t->conn->pool->loop));
+}
+
+bool pool_is_young(const struct pool_task *t)
+{
+	return place_is_young(t->conn);
+}
+
+void pool_drop(struct pool_task *t, const char *why)
+{
+	conn_fail(t->conn, ERR_NET, why);
 }
 
 bool pool_tells(const struct pool_task *t)

@@ -109,6 +109,7 @@ struct pool_task {
 	uint32_t uid; /* the highest UID that the connection must have been told of; 0: none */
 	uint64_t selected_after; /* uv_hrtime: the mailbox must have been selected since; 0: ever */
 	bool bulk;               /* nobody waits for it: others go first */
+	bool young;              /* its connection is to be logged in newly, see pool_is_young */
 	uint64_t not_before;     /* uv_now; 0: at once. See pool_delay */
 	uint64_t deadline;       /* uv_now; on_fail with ERR_TIMEOUT when not granted by then */
 	uint64_t progress_by; /* uv_now; while granted: else the connection counts as dead, whatever
@@ -164,6 +165,13 @@ bool pool_is_next(const struct pool_task *t, const struct imap_command *c);
 /* IDLE (imap_session_end_idle, imap_session_tells) on a granted task's connection. */
 void pool_end_idle(struct pool_task *t);
 bool pool_tells(const struct pool_task *t);
+/* Whether the granted task's connection was logged in less than a minute ago. A server may go on to
+ * tell an older one what was true when it began (Dovecot 2.3, of names). A task that asks for a
+ * young one gets another if a login is to be had: at most one a minute is spent on that. */
+bool pool_is_young(const struct pool_task *t);
+/* The task's connection is of no use any more: closes it. on_lost, or the end of the commands,
+ * follows from within. */
+void pool_drop(struct pool_task *t, const char *why);
 /* Octets that a reader who goes on should be kept ahead by: see line_window. */
 uint64_t pool_window(const struct pool *p);
 uint32_t pool_capabilities(const struct pool *p); /* of the last connection that was ready */

@@ -31,6 +31,8 @@ struct pool {
 	uint64_t line_rate;    /* of the connection that last told, octets a second */
 	uint64_t round_trip;   /* nanoseconds */
 	uint64_t plain_rate;   /* of the line before it was tried, octets a second */
+	uint64_t renewed_at;   /* uv_now of the last login for a young connection's sake; 0: none */
+	bool rests;            /* connections without a task IDLE, see conn_wants_rest */
 	bool compress_refused; /* the server offers it, but said no */
 	bool binding_refused;  /* the same for logins bound to TLS: each refusal costs seconds */
 	char *capability_words;
@@ -58,6 +60,7 @@ void pool_fail_task(struct pool_task *t, int err);
 
 /* Connections that carry bulk tasks: of one mailbox, or with NULL of all. */
 unsigned place_bulk_lines(const struct pool *p, const struct mailbox *mailbox);
+bool place_is_young(const struct conn *c);
 /* Grants the waiting task a connection, or fails it: true then, it has left the waiting list. Else
  * sees to it that there will be one. */
 bool place_try(struct pool *p, struct pool_task *t);

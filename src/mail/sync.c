@@ -97,6 +97,7 @@ static void finish(struct sync *s, int err)
 	bool changed = s->changed;
 
 	sync_flush_rows(s);
+	mb->verifying = false;
 	if (err == 0 && !mb->dead) {
 		/* The first look at a mailbox is no change of it. */
 		if (changed && mb->complete)
@@ -109,6 +110,7 @@ static void finish(struct sync *s, int err)
 		 * again. */
 		if (s->modseq > mb->highestmodseq)
 			mb->highestmodseq = s->modseq;
+		watch_checked(a->watch, mb, mb->checked, changed && !first);
 		mb->checked = uv_now(a->loop);
 		mb->news = mb->told != s->told;
 		mb->complete = true;
@@ -743,12 +745,25 @@ bool sync_is_fresh(const struct mailbox *mb)
 	/* What is remembered, until the server can be asked. */
 	if (mb->complete && mb->loaded && pool_is_unsure(mb->account->pool))
 		return true;
-	if (mb->sync || !mb->complete || !mb->loaded || mb->doubt || mb->holes || mb->news)
+	if ((mb->sync && !mb->verifying) || !mb->complete || !mb->loaded || mb->doubt ||
+		mb->holes || mb->news)
 		return false;
 	if (!mb->checked)
 		return false;
 	return uv_now(mb->account->loop) < mb->checked + SYNC_FRESH ||
 	       watch_covers(mb->account->watch, mb, mb->checked);
+}
+
+/* There may be a message that nobody has told of. */
+static bool is_unheard_of(const struct mailbox *mb, uint32_t uid)
+{
+	return uid >= mb->uidnext && !pool_is_unsure(mb->account->pool) &&
+	       uv_now(mb->account->loop) >= mb->checked + SYNC_FRESH;
+}
+
+bool sync_knows(const struct mailbox *mb, uint32_t uid)
+{
+	return sync_is_fresh(mb) && !(mailbox_selectable(mb) && is_unheard_of(mb, uid));
 }
 
 bool sync_is_streaming(const struct mailbox *mb)

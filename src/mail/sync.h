@@ -9,6 +9,9 @@
 
 /* Whether names in the mailbox can be answered from memory now. */
 bool sync_is_fresh(const struct mailbox *mb);
+/* Whether that there is no such message can be answered from memory now: one that may be newer than
+ * all that is known is asked for, at most each SYNC_FRESH. */
+bool sync_knows(const struct mailbox *mb, uint32_t uid);
 /* At the end of the process: a check that nobody will finish. */
 void sync_forget(struct mailbox *mb);
 /* Starts a check, unless one is under way; the mailbox's waiters are woken at its end. */

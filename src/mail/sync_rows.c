@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "mail/sizes.h"
 #include "mail/sync_private.h"
+#include "mail/watch.h"
 
 /* Octets of a message; a server that promises more is not believed. */
 #define SIZE_BELIEVED ((uint64_t)1 << 46)
@@ -222,6 +223,8 @@ static void message_gone(struct mailbox *mb, const struct conn *conn, uint32_t u
 		sync_told(mb);
 	mailbox_touch(mb);
 	a->observer.on_message_gone(a->ctx, mb, uid);
+	if (!earlier && mb->complete && !watch_owns(a->watch, conn))
+		watch_checked(a->watch, mb, mb->checked, true);
 }
 
 static void on_vanished(struct mailbox *mb, const struct conn *conn, const struct imap_response *r)

@@ -216,14 +216,34 @@ static struct mailbox *walk(struct account *a, struct span name, bool has_delimi
 	return NULL;
 }
 
+static bool says_selectable(uint32_t flags)
+{
+	return !(flags & (IMAP_LIST_NOSELECT | IMAP_LIST_NONEXISTENT));
+}
+
+/* "foo/" stands for the directory foo, there is nothing else to it. */
+static struct span trim(struct span name, bool has_delimiter, char delimiter, uint32_t flags)
+{
+	if (has_delimiter && !says_selectable(flags) && name.n > 1 &&
+		name.p[name.n - 1] == delimiter)
+		name.n--;
+	return name;
+}
+
+bool account_knows_list(
+	struct account *a, struct span name, bool has_delimiter, char delimiter, uint32_t flags)
+{
+	name = trim(name, has_delimiter, delimiter, flags);
+	/* What is left out is no news ever. */
+	return name.n == 0 || a->left_out_told || account_by_name(a, name);
+}
+
 void account_on_list(
 	struct account *a, struct span name, bool has_delimiter, char delimiter, uint32_t flags)
 {
-	bool selectable = !(flags & (IMAP_LIST_NOSELECT | IMAP_LIST_NONEXISTENT));
+	bool selectable = says_selectable(flags);
 
-	/* "foo/" stands for the directory foo, there is nothing else to it. */
-	if (has_delimiter && !selectable && name.n > 1 && name.p[name.n - 1] == delimiter)
-		name.n--;
+	name = trim(name, has_delimiter, delimiter, flags);
 	if (name.n == 0)
 		return;
 	struct mailbox *mb = walk(a, name, has_delimiter, delimiter, flags & IMAP_LIST_UTF8, 0);

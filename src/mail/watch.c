@@ -23,12 +23,17 @@
 #include "base/mem.h"
 #include "mail/poll.h"
 #include "mail/sync.h"
+#include "mail/trust.h"
 
 /* Milliseconds for which a mailbox that was listed or read stays in use, though another one is
  * read. */
 #define USE_LASTS 10000
 #define IDLE_RENEW (9 * 60 * 1000)
 #define NOTIFY_PROOF (2 * 60 * 1000)
+/* Milliseconds after which a mailbox that is listed again is looked at all the same, beside the
+ * answer: where the server has not told of anything yet, and where it has. */
+#define VERIFY_UNPROVED 1000
+#define VERIFY_PROVED 10000
 /* Milliseconds after which a name in use is worth a LIST. With the second for which the kernel
  * keeps the name of a mailbox it is no more than two until a change shows. */
 #define NAMES_FRESH 900
@@ -49,7 +54,9 @@ struct watch {
 	uint64_t used_at;    /* uv_now: when it was listed or read last */
 	uint32_t generation; /* of connections */
 	uint64_t live_since; /* uv_now; 0: nothing is watched */
-	uv_timer_t renew;    /* of IDLE, or NOOP */
+	struct trust trust;
+	uv_timer_t judge; /* runs while it may still tell of what was found */
+	uv_timer_t renew; /* of IDLE, or NOOP */
 	uv_timer_t refresh;
 	void (*on_stopped)(void *ctx);
 	void *ctx;
@@ -149,6 +156,7 @@ static void on_conn(struct pool_task *t)
 	w->queued = false;
 	w->granted = true;
 	w->generation++;
+	trust_begin(&w->trust);
 	/* Another came into use while this one waited for the connection. */
 	if (w->mode == WATCH_IDLE && w->task.mailbox != w->in_use) {
 		end_task(w);
@@ -171,6 +179,63 @@ static bool live(const struct watch *w)
 	if (!w->granted)
 		return false;
 	return w->mode == WATCH_IDLE ? pool_tells(&w->task) : w->live_since != 0;
+}
+
+/* --- whether it tells in time --- */
+
+/* Whether the watching connection is to tell of the mailbox. */
+static bool tells_of(const struct watch *w, const struct mailbox *mb)
+{
+	if (!live(w))
+		return false;
+	if (w->mode == WATCH_IDLE)
+		return w->task.mailbox == mb && w->in_use == mb;
+	return mb->watched == w->generation;
+}
+
+static void on_judge(uv_timer_t *timer)
+{
+	struct watch *w = timer->data;
+
+	bool was_late = w->trust.late;
+	bool renew = trust_is_overdue(&w->trust, uv_now(w->account->loop));
+	if (w->trust.late && !was_late)
+		log_debug("the server tells too late of what happens: asking");
+	if (renew && w->granted)
+		pool_drop(&w->task, "it tells too late of what happens");
+}
+
+/* ahead: of what is not known yet. */
+static void told(struct watch *w, struct mailbox *mb, bool ahead)
+{
+	trust_told(&w->trust, mb->id, uv_now(w->account->loop));
+	mb->told_ahead = ahead;
+}
+
+void watch_checked(struct watch *w, struct mailbox *mb, uint64_t before, bool found)
+{
+	bool ahead = mb->told_ahead;
+
+	mb->told_ahead = false;
+	/* What happened before it was set up is none of its business. */
+	if (!found || !w || before == 0 || !tells_of(w, mb) ||
+		(w->live_since && before < w->live_since))
+		return;
+	trust_found(&w->trust, mb->id, ahead, uv_now(w->account->loop));
+	if (w->trust.awaited && !uv_is_active((uv_handle_t *)&w->judge) && !w->stopping)
+		uv_timer_start(&w->judge, on_judge, TRUST_PATIENCE, 0);
+}
+
+void watch_verify(struct watch *w, struct mailbox *mb)
+{
+	uint64_t now = uv_now(w->account->loop);
+
+	if (!mailbox_selectable(mb) || mb->sync || !mb->complete || !mb->loaded ||
+		pool_is_unsure(w->account->pool) || !tells_of(w, mb) ||
+		now < mb->checked + (w->trust.proved ? VERIFY_PROVED : VERIFY_UNPROVED))
+		return;
+	mb->verifying = true;
+	sync_start(mb);
 }
 
 static void prove(struct watch *w)
@@ -235,8 +300,18 @@ static void on_status(struct watch *w, const struct imap_status_data *status)
 	if (!mb)
 		return;
 	mb->watched = w->generation;
-	if (!is_ambiguous(status->name))
-		poll_on_status(w->account, w->task.conn, status);
+	if (is_ambiguous(status->name)) {
+		told(w, mb, true);
+		return;
+	}
+	bool older = status->has_uidnext && status->has_messages &&
+		     (status->uidnext < mb->uidnext ||
+			     (status->uidnext == mb->uidnext &&
+				     status->messages > mailbox_count(mb)));
+	poll_on_status(w->account, w->task.conn, status);
+	/* It may have another in its place now. */
+	if (!mb->dead && !older)
+		told(w, mb, !sync_agrees_with_status(mb));
 }
 
 /* What the LIST under way has said may be older. */
@@ -245,7 +320,7 @@ static void names_changed(struct account *a)
 	if (a->lister)
 		a->list_again = true;
 	else
-		lister_start(a, true);
+		lister_start(a, true, true);
 }
 
 static void on_untagged(struct pool_task *t, const struct imap_response *r, uint32_t uid)
@@ -295,6 +370,11 @@ static bool on_select(
 static void on_pool_untagged(void *ctx, struct mailbox *mb, struct conn *conn,
 	const struct imap_response *r, uint32_t uid)
 {
+	bool news = r->kind == IMAP_EXISTS ? r->seq > mailbox_count(mb)
+					   : r->kind == IMAP_EXPUNGE && uid == 0;
+
+	if (!mb->dead && (news || r->kind == IMAP_EXPUNGE || r->kind == IMAP_VANISHED))
+		told(ctx, mb, news);
 	sync_on_untagged(mb, conn, r, uid);
 }
 
@@ -333,9 +413,10 @@ struct watch *watch_create(struct account *a)
 	};
 	list_init(&w->task.link);
 	imap_command_init(&w->command, false, NULL);
+	uv_timer_init(a->loop, &w->judge);
 	uv_timer_init(a->loop, &w->renew);
 	uv_timer_init(a->loop, &w->refresh);
-	w->renew.data = w->refresh.data = w;
+	w->judge.data = w->renew.data = w->refresh.data = w;
 	w->renew.timer_cb = on_renew;
 	return w;
 }
@@ -371,6 +452,7 @@ static void on_pool_shut_down(void *ctx)
 {
 	struct watch *w = ctx;
 
+	uv_close((uv_handle_t *)&w->judge, NULL);
 	uv_close((uv_handle_t *)&w->renew, NULL);
 	uv_close((uv_handle_t *)&w->refresh, on_timer_closed);
 }
@@ -430,11 +512,8 @@ void watch_refresh(struct watch *w)
 
 bool watch_covers(const struct watch *w, const struct mailbox *mb, uint64_t since)
 {
-	if (!live(w))
-		return false;
-	if (w->mode == WATCH_IDLE)
-		return w->task.mailbox == mb && w->in_use == mb;
-	return mb->watched == w->generation && since >= w->live_since;
+	return !w->trust.late && tells_of(w, mb) &&
+	       (w->mode == WATCH_IDLE || since >= w->live_since);
 }
 
 bool watch_has_names(const struct watch *w)
@@ -442,13 +521,18 @@ bool watch_has_names(const struct watch *w)
 	return !w->started || w->mode == WATCH_NOTIFY;
 }
 
-void watch_use_names(struct watch *w)
+void watch_use_names(struct watch *w, bool known)
 {
 	struct account *a = w->account;
 
 	if (w->started && watch_has_names(w) && !a->lister && !pool_is_unsure(a->pool) &&
 		uv_now(a->loop) >= a->listed + NAMES_FRESH)
-		lister_start(a, false);
+		lister_start(a, false, !known);
+}
+
+bool watch_owns(const struct watch *w, const struct conn *conn)
+{
+	return w && w->granted && w->task.conn == conn;
 }
 
 struct pool *watch_pool(const struct watch *w)
@@ -460,5 +544,7 @@ const char *watch_mode(const struct watch *w)
 {
 	if (!live(w))
 		return "polling";
+	if (w->trust.late)
+		return w->mode == WATCH_NOTIFY ? "NOTIFY (late; asking)" : "IDLE (late; asking)";
 	return w->mode == WATCH_NOTIFY ? "NOTIFY" : "IDLE";
 }

@@ -28,17 +28,25 @@ void watch_read(struct watch *w, struct mailbox *mb);
 void watch_forget(struct watch *w, const struct mailbox *mb);
 /* Looks at everything now, and whether the watching connection still lives. */
 void watch_refresh(struct watch *w);
-/* Somebody looks up a mailbox by its name. A server with NOTIFY should tell of names, but may do so
- * only when it happens to look at its own list: then a LIST in the background makes it true, so
- * that who asks again sees it. */
-void watch_use_names(struct watch *w);
+/* Somebody looks up a mailbox by its name, known or not. A server with NOTIFY should tell of names,
+ * but may do so only when it happens to look at its own list: then a LIST in the background makes
+ * it true, so that who asks again sees it. */
+void watch_use_names(struct watch *w, bool known);
 /* Whether watch_use_names is of use there, or may be when the server can be reached. */
 bool watch_has_names(const struct watch *w);
+/* A check of the mailbox ended, or another connection told of something there; the one before ended
+ * at `before` (uv_now; 0: none). found: something had changed. */
+void watch_checked(struct watch *w, struct mailbox *mb, uint64_t before, bool found);
+/* Somebody was given the mailbox's listing because the server tells of changes: looks now and then
+ * whether it does. */
+void watch_verify(struct watch *w, struct mailbox *mb);
 /* Whether the server would have told of any change of this mailbox since `since` (uv_now). */
 bool watch_covers(const struct watch *w, const struct mailbox *mb, uint64_t since);
+/* Whether that is the watching connection. */
+bool watch_owns(const struct watch *w, const struct conn *conn);
 /* Of the watching connection. */
 struct pool *watch_pool(const struct watch *w);
-/* For status: "NOTIFY", "IDLE", "polling". */
+/* For status: "NOTIFY", "IDLE", "polling", or the first two with "(late; asking)". */
 const char *watch_mode(const struct watch *w);
 
 #endif

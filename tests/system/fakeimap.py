@@ -64,6 +64,8 @@ class Behaviour:
     disconnect_times: int = None         # on so many connections; None: all
     disconnect_reset: bool = False       # by RST
     dribble: float = 0                   # seconds between octets
+    push_silent: bool = False            # IDLE and NOTIFY are agreed to, and tell nothing more
+    push_delay: float = 0                # seconds until they tell
     rate: float = 0                      # octets a second on a connection; 0: as fast as can be
 
 
@@ -232,8 +234,15 @@ class FakeImap:
         self.poke()
 
     def poke(self):
-        for session in list(self.sessions):
-            session.post(Session.idle_news)
+        def tell():
+            for session in list(self.sessions):
+                session.post(Session.idle_news)
+        if not self.behaviour.push_delay:
+            tell()
+            return
+        timer = threading.Timer(self.behaviour.push_delay, tell)
+        timer.daemon = True
+        timer.start()
 
     def send_raw(self, octets):
         """Sends to every connection as soon as it waits for its client."""

@@ -46,6 +46,7 @@ class Session:
         self.view = []          # the messages as numbered for this client
         self.flags_seen = 0     # of mailbox.flag_changes
         self.tag, self.rule = b"", None
+        self.notified = None    # with NOTIFY: the state of each mailbox that it was told
         self.responses = 0      # FETCH responses of the command that runs
 
     @property
@@ -323,8 +324,26 @@ class Session:
                         numbers[id(message)], message.uid, b" ".join(sorted(message.flags))))
 
     def idle_news(self):
+        if self.behaviour.push_silent:
+            return
         if self.idling and self.mailbox:
             self.news()
+        if self.notified is not None:
+            self.notify()
+
+    def notify(self):
+        """A STATUS of each mailbox that is not as it was the last time."""
+        with self.server.account.lock:
+            for name, mailbox in self.server.account.mailboxes.items():
+                state = (mailbox.uidnext, len(mailbox.messages), mailbox.uidvalidity)
+                if mailbox.selectable and self.notified.get(name) != state:
+                    self.notified[name] = state
+                    self.send_status(name, mailbox, [b"MESSAGES", b"UIDNEXT", b"UIDVALIDITY"])
+
+    def do_notify(self, _):
+        self.notified = {}
+        self.notify()
+        return b"OK done"
 
     # Before login
 
@@ -510,7 +529,7 @@ class Session:
             self.idling = True
             self.server.changed.notify_all()
         try:
-            if self.mailbox:
+            if self.mailbox and not self.behaviour.push_silent and not self.behaviour.push_delay:
                 self.news()
             line = self.read_line()
         finally:
@@ -733,6 +752,7 @@ HANDLERS = {
     "LSUB": (Session.do_lsub, "login"), "STATUS": (Session.do_status, "login"),
     "SELECT": (Session.do_select, "login"), "EXAMINE": (Session.do_examine, "login"),
     "MYRIGHTS": (Session.do_myrights, "login"), "IDLE": (Session.do_idle, "login"),
+    "NOTIFY": (Session.do_notify, "login"),
     "CHECK": (Session.do_noop, "selected"), "UNSELECT": (Session.do_unselect, "selected"),
     "CLOSE": (Session.do_close, "selected"), "FETCH": (Session.do_fetch, "selected"),
     "UID FETCH": (Session.do_uid_fetch, "selected"), "STORE": (Session.do_store, "selected"),

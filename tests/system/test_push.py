@@ -1,0 +1,117 @@
+"""Servers that promise to tell of changes and do not, or do so late: what the mount shows is true all the
+same. refresh= is an hour, so that nothing else can tell."""
+import os
+import re
+import time
+
+import pytest
+
+from fakeimap import CAPABILITIES
+from mounting import wait_until
+from servers import FakeImap, mount
+
+BODIES = [b"Subject: %d\r\n\r\nbody\r\n" % n for n in range(1, 6)]
+MODES = {"NOTIFY": (*CAPABILITIES, "NOTIFY"), "IDLE": CAPABILITIES}
+
+
+@pytest.fixture(name="mode", params=MODES)
+def fixture_mode(request):
+    return request.param
+
+
+@pytest.fixture(name="server")
+def fixture_server(mode):
+    with FakeImap({"INBOX": BODIES}, capabilities=MODES[mode]) as server:
+        yield server
+
+
+def watching(m):
+    return re.search(r"^watching: (.*)$", (m.root / ".imapfs" / "status").read_text(), re.M)[1]
+
+
+def listed(m):
+    return os.listdir(m.root / "INBOX")
+
+
+def ready(m, mode):
+    wait_until(lambda: listed(m) and watching(m) == mode, f"watching by {mode}")
+    return len(BODIES)
+
+
+def shows(m, uid, seconds=6):
+    wait_until(lambda: str(uid) in listed(m), f"message {uid} in a listing", seconds)
+
+
+def is_late(m, mode):
+    return watching(m) == f"{mode} (late; asking)"
+
+
+def test_silent(server, mode):
+    """From the start: the mailbox is looked at while it is listed, until that proves the server to be late;
+    then each listing asks before it answers."""
+    server.behaviour.push_silent = True
+    with mount(server, refresh=3600) as m:
+        ready(m, mode)
+        shows(m, server.append("INBOX", BODIES[0]))
+        wait_until(lambda: is_late(m, mode), "the truth in the status")
+        for _ in range(3):
+            time.sleep(1.1)  # one look a second
+            uid = server.append("INBOX", BODIES[0])
+            assert str(uid) in listed(m)
+        server.expunge("INBOX", 2)
+        time.sleep(1.1)
+        assert "2" not in listed(m)
+
+
+def test_falls_silent(server, mode):
+    with mount(server, refresh=3600) as m:
+        ready(m, mode)
+        for _ in range(2):
+            shows(m, server.append("INBOX", BODIES[0]))
+        server.behaviour.push_silent = True
+        shows(m, server.append("INBOX", BODIES[0]), seconds=20)
+        wait_until(lambda: is_late(m, mode), "the truth in the status")
+
+
+def test_late(server, mode):
+    """By 15 s; then in time again, which is believed the third time."""
+    server.behaviour.push_delay = 15
+    with mount(server, refresh=3600) as m:
+        ready(m, mode)
+        shows(m, server.append("INBOX", BODIES[0]))
+        wait_until(lambda: is_late(m, mode), "the truth in the status")
+        wait_until(lambda: server.names().count(mode) >= 2, "another beginning")
+        server.behaviour.push_delay = 0
+
+        def in_time():
+            shows(m, server.append("INBOX", BODIES[0]))
+            return not is_late(m, mode)
+
+        wait_until(in_time, "trust", 40)
+        assert watching(m) == mode
+
+
+def test_a_name_that_nobody_told_of(server, mode):
+    """A UID that may be newer than all that is known is asked for."""
+    server.behaviour.push_silent = True
+    with mount(server, refresh=3600) as m:
+        ready(m, mode)
+        for _ in range(3):
+            uid = server.append("INBOX", BODIES[0])
+            time.sleep(1.1)
+            assert (m.root / "INBOX" / str(uid)).read_bytes() == BODIES[0]
+        count = server.names().count("NOOP")
+        for _ in range(100):
+            assert not (m.root / "INBOX" / "4000000000").exists()
+        assert server.names().count("NOOP") <= count + 3
+
+
+def test_in_time(server, mode):
+    """Who tells in time is not asked for what it told, and keeps its connection."""
+    with mount(server, refresh=3600) as m:
+        ready(m, mode)
+        for _ in range(3):
+            shows(m, server.append("INBOX", BODIES[0]))
+            server.expunge("INBOX", server.mailbox("INBOX").messages[0].uid)
+            time.sleep(0.5)
+        assert watching(m) == mode and server.names().count("NOTIFY") <= 1
