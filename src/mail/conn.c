@@ -19,8 +19,6 @@
 #define DEFLATE_GAIN 8
 /* Milliseconds of silence after which a connection that rests is asked for a sign of life. */
 #define KEEP_ALIVE ((uint64_t)2 * 60 * 1000)
-/* The same without a task, after which IDLE makes the server tell what others do in the mailbox. */
-#define REST_AFTER 500
 
 static const char *state_name(enum conn_state state)
 {
@@ -612,21 +610,25 @@ static void on_rest_done(struct imap_command *command, const struct imap_result 
 		*s = (struct pool_selected){.writable = s->writable, .asked = s->asked};
 }
 
-bool conn_wants_rest(const struct conn *c)
+static bool may_rest(const struct conn *c)
 {
 	return c->pool->rests && c->state == CONN_READY && c->mailbox && !c->resting && !c->next &&
-	       c->task_count == 0 && now(c) >= c->used + REST_AFTER &&
-	       (imap_session_capabilities(c->session) & IMAP_CAP_IDLE);
+	       c->task_count == 0 && (imap_session_capabilities(c->session) & IMAP_CAP_IDLE);
 }
 
-static void rest(struct conn *c)
+bool conn_rest(struct conn *c)
 {
+	if (!may_rest(c))
+		return true;
+	if (now(c) < c->used + CONN_REST_AFTER)
+		return false;
 	c->resting = true;
 	imap_command_finish(&c->rest);
 	imap_command_init(&c->rest, false, on_rest_done);
 	c->rest.idle = true;
 	imap_command_add(&c->rest, "IDLE\r\n");
 	imap_session_submit(c->session, &c->rest, now(c));
+	return true;
 }
 
 void conn_tick(struct conn *c)
@@ -637,8 +639,6 @@ void conn_tick(struct conn *c)
 		imap_session_tick(c->session, now(c));
 	check_login(c);
 	keep_alive(c);
-	if (conn_wants_rest(c))
-		rest(c);
 }
 
 void conn_logout(struct conn *c)

@@ -8,6 +8,9 @@
 #include "mail/token.h"
 #include "net/stream.h"
 
+/* Milliseconds without a task. */
+#define CONN_REST_AFTER 500
+
 enum conn_state {
 	CONN_CONNECTING, /* until the session is ready */
 	CONN_READY,
@@ -87,9 +90,9 @@ void conn_compress(struct conn *c);
 /* It deflates, which costs more than it brings and cannot be ended: to be closed as soon as no task
  * is on it. */
 bool conn_is_in_vain(const struct conn *c);
-/* Nobody wants anything of it, for so long that it is worth IDLE: whoever wants something next ends
- * that with his command, and loses no turn by it. */
-bool conn_wants_rest(const struct conn *c);
+/* IDLE on its mailbox, when nobody has wanted anything of it for CONN_REST_AFTER: whoever wants
+ * something next ends that with his command, and loses no turn by it. False: too early. */
+bool conn_rest(struct conn *c);
 /* NOOP, so that it is told of this UID, unless one is under way. */
 void conn_look(struct conn *c, uint32_t uid);
 void conn_grant(struct conn *c, struct pool_task *t);

@@ -162,8 +162,9 @@ struct pool *pool_create(uv_loop_t *loop, const struct pool_options *options,
 	list_init(&p->waiting);
 	list_init(&p->conns);
 	uv_timer_init(loop, &p->tick);
+	uv_timer_init(loop, &p->rest);
 	uv_idle_init(loop, &p->soon);
-	p->tick.data = p->soon.data = p;
+	p->tick.data = p->rest.data = p->soon.data = p;
 	uv_timer_start(&p->tick, on_tick, TICK, TICK);
 	return p;
 }
@@ -420,6 +421,7 @@ static void check_shutdown(struct pool *p)
 	fail_waiting(p, NULL, ERR_CANCELED, UINT64_MAX);
 	if (!uv_is_closing((uv_handle_t *)&p->soon)) {
 		uv_close((uv_handle_t *)&p->tick, NULL);
+		uv_close((uv_handle_t *)&p->rest, NULL);
 		uv_close((uv_handle_t *)&p->soon, on_handle_closed);
 	}
 }
@@ -496,6 +498,25 @@ bool pool_cancel(struct pool_task *t)
 	return true;
 }
 
+static void on_rest(uv_timer_t *timer)
+{
+	struct pool *p = timer->data;
+	bool all = true;
+
+	LIST_FOREACH_SAFE (pos, &p->conns)
+		all &= conn_rest(list_entry(pos, struct conn, link));
+	if (!all)
+		uv_timer_start(timer, on_rest, CONN_REST_AFTER, 0);
+}
+
+static void rest_later(struct pool *p)
+{
+	uv_handle_t *timer = (uv_handle_t *)&p->rest;
+
+	if (p->rests && !uv_is_closing(timer) && !uv_is_active(timer))
+		uv_timer_start(&p->rest, on_rest, CONN_REST_AFTER, 0);
+}
+
 void pool_end(struct pool_task *t)
 {
 	struct conn *c = t->conn;
@@ -508,6 +529,8 @@ void pool_end(struct pool_task *t)
 	c->bulk_count -= t->bulk;
 	if (c->body_task == t)
 		c->body_task = NULL;
+	if (c->task_count == 0)
+		rest_later(c->pool);
 	run_soon(c->pool);
 }
 

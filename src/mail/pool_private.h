@@ -32,7 +32,7 @@ struct pool {
 	uint64_t round_trip;   /* nanoseconds */
 	uint64_t plain_rate;   /* of the line before it was tried, octets a second */
 	uint64_t renewed_at;   /* uv_now of the last login for a young connection's sake; 0: none */
-	bool rests;            /* connections without a task IDLE, see conn_wants_rest */
+	bool rests;            /* connections without a task IDLE, see conn_rest */
 	bool compress_refused; /* the server offers it, but said no */
 	bool binding_refused;  /* the same for logins bound to TLS: each refusal costs seconds */
 	char *capability_words;
@@ -40,6 +40,7 @@ struct pool {
 	struct conn_counts past; /* of connections that are no more */
 	int64_t slept;           /* CLOCK_BOOTTIME less CLOCK_MONOTONIC, milliseconds */
 	uv_timer_t tick;         /* each second */
+	uv_timer_t rest;         /* while a connection without a task does not IDLE yet */
 	uv_idle_t soon;          /* runs pool_run once at the loop's next turn */
 	void (*on_shut_down)(void *ctx);
 	uint64_t shutdown_deadline;

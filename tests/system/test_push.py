@@ -115,3 +115,53 @@ def test_in_time(server, mode):
             server.expunge("INBOX", server.mailbox("INBOX").messages[0].uid)
             time.sleep(0.5)
         assert watching(m) == mode and server.names().count("NOTIFY") <= 1
+
+
+def test_a_connection_that_rests():
+    """It is in IDLE where it was used last, and whoever wants something of it loses nothing by that."""
+    names = {"INBOX": BODIES, "Work": BODIES}
+    with FakeImap(names, capabilities=MODES["NOTIFY"]) as server, mount(server, connections=1, refresh=3600) as m:
+        ready(m, "NOTIFY")
+        server.wait_idle()
+        for turn in range(1, 4):
+            uid = server.append("INBOX", BODIES[0])
+            shows(m, uid)
+            assert (m.root / "INBOX" / str(uid)).read_bytes() == BODIES[0]
+            assert (m.root / "Work" / str(turn)).read_bytes() == BODIES[turn - 1]
+            assert str(uid) in listed(m)
+            server.wait_idle()
+        assert server.connections == 2 and not server.failures
+
+
+def test_a_server_that_refuses_to_idle():
+    with FakeImap({"INBOX": BODIES}, capabilities=MODES["NOTIFY"]) as server:
+        server.rule("IDLE", reply=b"NO not here")
+        with mount(server, refresh=3600) as m:
+            ready(m, "NOTIFY")
+            server.wait_for("IDLE")
+            shows(m, server.append("INBOX", BODIES[0]))
+            time.sleep(2)
+            assert server.names().count("IDLE") <= 3
+
+
+@pytest.mark.limit(150)
+def test_an_old_session_lists_old_names():
+    """As Dovecot 2.3 may, for ever: a session that is new is asked where a name is not known, and what the old
+    one says is not taken for news."""
+    with FakeImap({"INBOX": BODIES, "old": BODIES}, capabilities=MODES["NOTIFY"]) as server:
+        with mount(server, refresh=3600) as m:
+            ready(m, "NOTIFY")
+            first = server.connections
+            server.rule("LIST", match=b"^LIST", raw=lambda session: (
+                b'* LIST () "/" INBOX\r\n* LIST () "/" old\r\n{tag} OK done\r\n' if session.number <= first else
+                b'* LIST () "/" INBOX\r\n* LIST () "/" new\r\n{tag} OK done\r\n'))
+            with server.account.lock:
+                server.account.mailboxes[b"new"] = server.account.mailboxes.pop(b"old")
+            time.sleep(61)
+            wait_until(lambda: (m.root / "new").exists(), "the new name", 10)
+            end = time.monotonic() + 5
+            while time.monotonic() < end:
+                assert sorted(os.listdir(m.root)) == ["INBOX", "new"]
+                assert not (m.root / "old").exists()
+                time.sleep(0.3)
+            assert os.listdir(m.root / "new") and server.connections <= first + 2
