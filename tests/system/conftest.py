@@ -37,6 +37,8 @@ class TimeLimit(Exception):
 
 
 def pytest_configure(config):
+    # A shell starts what is behind an & with SIGINT ignored, and so would be whatever the tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "limit(seconds): the time that a test may take at most")
 
 

@@ -18,10 +18,13 @@ TEXT = bytes(range(256)) * 40
 @pytest.fixture(name="far")
 def fixture_far():
     """A server: .taken holds what each connection has sent so far; each is sent TEXT."""
-    far = types.SimpleNamespace(taken=[], ended=[], listener=socket.create_server(("127.0.0.1", 0)))
+    far = types.SimpleNamespace(taken=[], ended=[], listener=socket.create_server(("127.0.0.1", 0)),
+                                speaks=threading.Event())
+    far.speaks.set()
 
     def serve(sock, number):
         with contextlib.suppress(OSError):
+            far.speaks.wait(10)
             sock.sendall(TEXT)
             while octets := sock.recv(65536):
                 far.taken[number] += octets
@@ -78,9 +81,11 @@ def is_silent(sock):
 
 @pytest.mark.parametrize("command, end", [("cut", "rst"), ("close", "fin")])
 @pytest.mark.parametrize("octets", [1, 2, 1000, len(TEXT) - 1])
-def test_ends_after_what_the_server_sent(line, command, octets, end):
+def test_ends_after_what_the_server_sent(far, line, command, octets, end):
     line.ask(f"{command}-after {octets}")
+    far.speaks.clear()  # or the end may come before connect() has returned
     with dial(line) as sock:
+        far.speaks.set()
         assert take(sock) == (TEXT[:octets], end)
     assert line.ask("stats")["limits"] == 1
     with dial(line) as sock:

@@ -99,10 +99,10 @@ def test_mailboxes_come_and_go(server, mount):
     assert m.read("Late/Child/1") == TEXT
     server.rename("Late/Child", "Late/Renamed")
     wait_until(server.names(lambda: os.listdir(m.path("Late")) == ["Renamed"]), "the new name is listed")
-    assert not os.path.exists(m.path("Late/Child"))
+    wait_until(lambda: not os.path.exists(m.path("Late/Child")), "the kernel was told")
     server.delete("Late/Renamed")
     wait_until(server.names(lambda: "Late" not in os.listdir(m.point) or not os.listdir(m.path("Late"))), "it is gone")
-    assert not os.path.exists(m.path("Late/Renamed/1"))
+    wait_until(lambda: not os.path.exists(m.path("Late/Renamed/1")), "the kernel was told")
 
 
 def test_subtree(server, mount):
