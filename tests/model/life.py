@@ -553,7 +553,7 @@ class Run:
             await self.do(worker, {"do": "lsl", "where": path, "most": 2000})
             stays = self.history.now(path)
             for stay in stays if len(stays) < 40 else self.rng.sample(stays, 40):
-                if stay.lies:
+                if stay.lies and stay.size:
                     # Once found out by reading, the size is that of the octets.
                     for _ in range(3):
                         await self.do(worker, {"do": "cat", "where": f"{path}/{stay.uid}"})
