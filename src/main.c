@@ -133,6 +133,7 @@ static int connect_status(int err)
 	case ERR_TLS:
 		return EXIT_STATUS_TLS;
 	case ERR_AUTH:
+	case ERR_TOKEN:
 		return EXIT_STATUS_LOGIN;
 	case ERR_NO_MAILBOX:
 		return EXIT_STATUS_MOUNT;

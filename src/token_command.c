@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "credentials.h"
 #include "credentials_command.h"
+#include "imap/oauth.h"
 
 struct token_command {
 	struct token_source source;
@@ -48,6 +49,10 @@ static void on_done(void *ctx, int err, struct span line, const char *error)
 	struct token_command *t = ctx;
 
 	t->running = NULL;
+	if (err == 0 && !imap_oauth_is_token(line)) {
+		tell_all(t, NULL, "tokencmd printed what cannot be a token");
+		return;
+	}
 	if (err == 0)
 		err = buf_append_span(&t->token, line);
 	if (err < 0) {
@@ -58,14 +63,22 @@ static void on_done(void *ctx, int err, struct span line, const char *error)
 	tell_all(t, buf_cstr(&t->token), NULL);
 }
 
+static void note_refused(struct token_source *s, const struct token_wait *w)
+{
+	struct token_command *t = list_entry(s, struct token_command, source);
+
+	/* Another connection may have found out before. */
+	if (w->serial == t->serial)
+		buf_finish(&t->token);
+}
+
 static void want(struct token_source *s, struct token_wait *w, bool refused)
 {
 	struct token_command *t = list_entry(s, struct token_command, source);
 
 	list_append(&t->waits, &w->link);
-	/* Another connection may have found out before. */
-	if (refused && w->serial == t->serial)
-		buf_finish(&t->token);
+	if (refused)
+		note_refused(s, w);
 	if (t->running)
 		return;
 	if (t->token.len > 0) {
@@ -86,6 +99,7 @@ struct token_command *token_command_create(uv_loop_t *loop, const char *command)
 	struct token_command *t = mem_zalloc(sizeof(*t));
 
 	t->source.want = want;
+	t->source.refused = note_refused;
 	t->command = command;
 	buf_init_secret(&t->token, CREDENTIALS_TOKEN_MAX);
 	list_init(&t->waits);

@@ -22,6 +22,7 @@ static const struct {
 	{ERR_PROTOCOL, EIO, "protocol error"},
 	{ERR_TLS, EIO, "TLS error"},
 	{ERR_AUTH, EACCES, "login refused"},
+	{ERR_TOKEN, EACCES, "no token to log in with"},
 	{ERR_THROTTLED, EAGAIN, "throttled by the server"},
 	{ERR_NOMEM, ENOMEM, "out of memory"},
 	{ERR_LIMIT, EFBIG, "too large"},

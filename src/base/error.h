@@ -24,6 +24,7 @@ enum error {
 	ERR_TLS = -990,       /* handshake or certificate */
 	ERR_AUTH = -989,      /* login refused */
 	ERR_THROTTLED = -988, /* the server asks for patience */
+	ERR_TOKEN = -981,     /* there is no token to log in with */
 	/* Ourselves. */
 	ERR_NOMEM = -987,
 	ERR_LIMIT = -986,      /* a maximum of our own was exceeded */

@@ -26,7 +26,7 @@ static bool remembered(const struct mailbox *mb, int err)
 {
 	return !mb->dead && mb->complete && mb->loaded &&
 	       (err == ERR_NET || err == ERR_TIMEOUT || err == ERR_THROTTLED || err == ERR_AUTH ||
-		       err == ERR_TLS || err == ERR_PROTOCOL);
+		       err == ERR_TOKEN || err == ERR_TLS || err == ERR_PROTOCOL);
 }
 
 /* --- opendir --- */

@@ -300,19 +300,23 @@ void imap_session_fail_with(
 	imap_session_fail(s, err, text);
 }
 
+bool imap_session_owes(const struct imap_session *s)
+{
+	/* In IDLE the server owes nothing. */
+	return s->state != IMAP_DEAD && (s->pending > (imap_session_is_idle(s) ? 1u : 0u) ||
+						(s->state < IMAP_READY && !s->login.waiting));
+}
+
 void imap_session_tick(struct imap_session *s, uint64_t now)
 {
 	char text[128];
 
 	complete_unbuilt(s);
-	/* In IDLE the server owes nothing. */
-	bool due = s->pending > (imap_session_is_idle(s) ? 1u : 0u) ||
-		   (s->state < IMAP_READY && !s->login.waiting);
 	bool silent = now >= s->active + s->options.timeout;
 	/* One that drips octets says nothing by them. */
 	bool late = s->state < IMAP_READY && now >= s->born + s->options.timeout;
 
-	if (!due || s->state == IMAP_DEAD || s->state == IMAP_TLS || !(silent || late))
+	if (!imap_session_owes(s) || s->state == IMAP_TLS || !(silent || late))
 		return;
 	/* Who speaks TLS from the start waits for us, as we wait for the greeting. */
 	bool other_port = silent && s->state == IMAP_GREETING && s->options.starttls;

@@ -24,6 +24,7 @@ static const char *state_name(enum conn_state state)
 {
 	static const char *const names[] = {
 		[CONN_CONNECTING] = "connecting",
+		[CONN_PROVING] = "proving",
 		[CONN_READY] = "ready",
 		[CONN_SELECTING] = "selecting",
 		[CONN_COMPRESSING] = "compressing",
@@ -34,15 +35,16 @@ static const char *state_name(enum conn_state state)
 	return names[state];
 }
 
+static uint64_t now(const struct conn *c)
+{
+	return uv_now(c->pool->loop);
+}
+
 static void set_state(struct conn *c, enum conn_state state)
 {
 	log_debug("%s: connection %s -> %s", c->name, state_name(c->state), state_name(state));
 	c->state = state;
-}
-
-static uint64_t now(const struct conn *c)
-{
-	return uv_now(c->pool->loop);
+	c->state_at = now(c);
 }
 
 /* --- the session's events --- */
@@ -97,19 +99,45 @@ static void on_token_got(struct token_wait *w, const char *token, const char *er
 	if (token)
 		imap_session_token(c->session, token, now(c));
 	else
-		imap_session_fail(c->session, ERR_AUTH, error);
+		imap_session_fail(c->session, ERR_TOKEN, error);
+}
+
+static void go_on(struct conn *c)
+{
+	if (!c->ready_at && conn_wants_compress(c))
+		conn_compress(c);
+	else
+		pool_on_conn_ready(c);
 }
 
 static void on_ready(void *ctx)
 {
 	struct conn *c = ctx;
 
-	c->was_ready = true;
 	set_state(c, CONN_READY);
-	if (conn_wants_compress(c))
-		conn_compress(c);
+	if (line_is_doubted(c->pool->line))
+		conn_prove(c);
 	else
-		pool_on_conn_ready(c);
+		go_on(c);
+}
+
+static void on_proof_done(struct imap_command *command, const struct imap_result *result)
+{
+	struct conn *c = list_entry(command, struct conn, noop);
+
+	if (!result->response || c->state != CONN_PROVING)
+		return;
+	set_state(c, CONN_READY);
+	go_on(c);
+}
+
+void conn_prove(struct conn *c)
+{
+	set_state(c, CONN_PROVING);
+	imap_command_finish(&c->noop);
+	imap_command_init(&c->noop, false, on_proof_done);
+	imap_command_add(&c->noop, "NOOP\r\n");
+	imap_session_submit(c->session, &c->noop, now(c));
 }
 
 static void note_selected(struct conn *c, const struct imap_response *r)
@@ -203,6 +231,8 @@ static void on_session_closed(void *ctx, int err, const char *text)
 
 	set_state(c, CONN_DEAD);
 	list_remove(&c->token.link);
+	if (err == ERR_AUTH && c->pool->options.tokens)
+		c->pool->options.tokens->refused(c->pool->options.tokens, &c->token);
 	c->error = err;
 	c->closed = conn_counts(c);
 	net_stream_destroy(c->stream);
@@ -298,6 +328,9 @@ static void on_data(void *ctx, struct span data)
 
 	c->heard = true;
 	c->heard_at = now(c);
+	/* That it takes logins does not say that it serves. */
+	if (c->ready_at)
+		c->pool->line->heard_at = now(c);
 	note_round_trip(c);
 	imap_session_feed(c->session, data, now(c));
 	note_rate(c, data.n);
@@ -410,6 +443,11 @@ static void on_select_done(struct imap_command *command, const struct imap_resul
 
 	c->select_error = result->err;
 	c->select_lost = !result->response;
+	const struct trouble_of of = {c->mailbox, NULL};
+	if (c->select_lost)
+		conn_blame(c, &of);
+	else
+		trouble_clear(&c->pool->trouble, &of);
 	if (result->response)
 		note_selected(c, result->response);
 	/* One that is no more is no trouble: the next LIST will say so. */
@@ -499,7 +537,7 @@ void conn_grant(struct conn *c, struct pool_task *t)
 	t->conn = c;
 	c->task_count++;
 	c->bulk_count += t->bulk;
-	c->used = now(c);
+	c->used = t->granted_at = now(c);
 	list_append(&c->tasks, &t->link);
 	t->on_conn(t);
 }
@@ -631,6 +669,13 @@ bool conn_rest(struct conn *c)
 	return true;
 }
 
+/* Who is told LOGOUT closes the connection. */
+static void check_logout(struct conn *c)
+{
+	if (c->state == CONN_CLOSING && now(c) >= c->state_at + c->pool->options.timeout)
+		imap_session_fail(c->session, ERR_CANCELED, "no end after LOGOUT");
+}
+
 void conn_tick(struct conn *c)
 {
 	if (gets_nowhere(c))
@@ -638,7 +683,36 @@ void conn_tick(struct conn *c)
 	else
 		imap_session_tick(c->session, now(c));
 	check_login(c);
+	check_logout(c);
 	keep_alive(c);
+}
+
+static bool has_deadlines(const struct conn *c)
+{
+	LIST_FOREACH (pos, &c->tasks)
+		if (list_entry(pos, struct pool_task, link)->progress_by)
+			return true;
+	return imap_session_owes(c->session);
+}
+
+uint64_t conn_next_tick(const struct conn *c, uint64_t soon)
+{
+	if (c->state == CONN_DEAD)
+		return UINT64_MAX;
+	if (c->state != CONN_READY || has_deadlines(c))
+		return soon;
+	if (c->task_count > 0 || c->next)
+		return UINT64_MAX;
+	uint64_t due = c->heard_at + KEEP_ALIVE;
+	return due > soon ? due : soon;
+}
+
+void conn_blame(struct conn *c, const struct trouble_of *of)
+{
+	if (c->blamed)
+		return;
+	c->blamed = true;
+	c->blame = *of;
 }
 
 void conn_logout(struct conn *c)

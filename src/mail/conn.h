@@ -6,6 +6,7 @@
 #include "mail/linerate.h"
 #include "mail/pool.h"
 #include "mail/token.h"
+#include "mail/trouble.h"
 #include "net/stream.h"
 
 /* Milliseconds without a task. */
@@ -13,6 +14,7 @@
 
 enum conn_state {
 	CONN_CONNECTING, /* until the session is ready */
+	CONN_PROVING,    /* NOOP sent, since others fell silent */
 	CONN_READY,
 	CONN_SELECTING,
 	CONN_COMPRESSING, /* COMPRESS sent */
@@ -32,9 +34,9 @@ struct conn {
 	enum conn_state state;
 	struct net_stream *stream;
 	struct imap_session *session;
-	uint64_t made_at, ready_at; /* uv_now */
-	bool was_ready;
-	bool deflated; /* COMPRESS=DEFLATE is active */
+	uint64_t made_at, ready_at; /* uv_now; 0: the pool was not told yet */
+	uint64_t state_at;          /* uv_now of the last change */
+	bool deflated;              /* COMPRESS=DEFLATE is active */
 	struct line_rate line_rate;
 	uint64_t asked_at;   /* uv_hrtime, during the login: of what is not answered yet */
 	uint64_t round_trip; /* the shortest of the login, nanoseconds; 0: not known */
@@ -54,6 +56,10 @@ struct conn {
 	unsigned select_pending;
 	int select_error;
 	bool select_lost; /* the connection went before the answer */
+
+	/* What was under way first when the connection was lost. */
+	bool blamed;
+	struct trouble_of blame;
 
 	struct token_wait token; /* for the login */
 
@@ -97,6 +103,13 @@ bool conn_rest(struct conn *c);
 void conn_look(struct conn *c, uint32_t uid);
 void conn_grant(struct conn *c, struct pool_task *t);
 void conn_tick(struct conn *c);
+/* uv_now when conn_tick is of use next; UINT64_MAX: not before something else happens. `soon` is
+ * when that is soon. */
+uint64_t conn_next_tick(const struct conn *c, uint64_t soon);
+/* Has to answer a NOOP before it gets tasks (again); pool_on_conn_ready will tell. */
+void conn_prove(struct conn *c);
+/* It is lost, and this was under way. Only the first counts: servers work in order. */
+void conn_blame(struct conn *c, const struct trouble_of *of);
 void conn_logout(struct conn *c);
 /* The server no longer agrees with us about this connection; everything on it fails. */
 void conn_fail(struct conn *c, int err, const char *text);

@@ -167,7 +167,7 @@ static struct conn *choose_serving(struct pool *p, const struct pool_task *t)
 		return c;
 	if (choose(p, t, is_idle) || is_selecting(p, t))
 		return NULL;
-	if (!is_connecting(p) && pool_may_connect(p))
+	if (!is_connecting(p) && pool_may_connect(p, NULL))
 		pool_connect(p);
 	return c;
 }
@@ -181,7 +181,7 @@ static int prepare(struct pool *p, struct pool_task *t)
 		return conn_select(c, t->mailbox, t->access == POOL_WRITE, t->uid);
 	if (is_connecting(p))
 		return 0;
-	if (pool_may_connect(p)) {
+	if (pool_may_connect(p, t)) {
 		pool_connect(p);
 		return 0;
 	}
@@ -211,7 +211,7 @@ static void spread_out(struct pool *p, struct mailbox *mailbox)
 	struct conn *c = choose(p, &next, is_idle);
 	if (c)
 		conn_select(c, mailbox, false, 0);
-	else if (!is_connecting(p) && pool_may_connect(p))
+	else if (!is_connecting(p) && pool_may_connect(p, NULL))
 		pool_connect(p);
 }
 
@@ -224,7 +224,7 @@ static void keep_spare(struct pool *p)
 		if (c->state != CONN_DEAD && c->bulk_count == 0)
 			return;
 	}
-	if (pool_may_connect(p))
+	if (pool_may_connect(p, NULL))
 		pool_connect(p);
 }
 
@@ -249,20 +249,49 @@ static void renew(struct pool *p, struct pool_task *t)
 		return;
 	struct conn *old = choose(p, t, is_idle);
 	bool spent = p->renewed_at && now < p->renewed_at + YOUNG;
-	if (!spent && !pool_may_connect(p) && old)
+	if (!spent && !pool_may_connect(p, t) && old)
 		conn_fail(old, ERR_CANCELED, "one that is logged in newly takes its place");
-	t->young = !spent && pool_may_connect(p);
+	t->young = !spent && pool_may_connect(p, t);
 	if (!t->young)
 		return;
 	p->renewed_at = now;
 	pool_connect(p);
 }
 
+/* The trouble that the task would be, NULL: none. */
+static const struct backoff *trouble_with(const struct pool *p, const struct pool_task *t)
+{
+	const struct trouble_of selecting = {t->mailbox, NULL}, work = {t->mailbox, t->on_conn};
+	const struct backoff *b = t->mailbox ? trouble_find(&p->trouble, &selecting) : NULL;
+	const struct backoff *other = trouble_find(&p->trouble, &work);
+
+	return b && (!other || b->retry_at > other->retry_at) ? b : other;
+}
+
+/* It happened so often that to wait would be in vain. */
+static bool is_told(const struct pool *p, const struct pool_task *t)
+{
+	const struct backoff *b = trouble_with(p, t);
+
+	return !t->patient && b && b->failures >= TROUBLES_TOLD;
+}
+
+uint64_t place_not_before(const struct pool *p, const struct pool_task *t)
+{
+	const struct backoff *b = trouble_with(p, t);
+
+	return b && b->retry_at > t->not_before ? b->retry_at : t->not_before;
+}
+
 bool place_try(struct pool *p, struct pool_task *t)
 {
 	/* The tick comes by again. */
-	if (uv_now(p->loop) < t->not_before)
-		return false;
+	if (uv_now(p->loop) < place_not_before(p, t)) {
+		if (!is_told(p, t))
+			return false;
+		pool_fail_task(t, ERR_PROTOCOL);
+		return true;
+	}
 	if (t->young)
 		renew(p, t);
 	struct conn *c = choose_serving(p, t);
@@ -286,7 +315,7 @@ bool place_try(struct pool *p, struct pool_task *t)
 		return false;
 	if (t->mailbox)
 		err = prepare(p, t);
-	else if (!is_connecting(p) && pool_may_connect(p))
+	else if (!is_connecting(p) && pool_may_connect(p, t))
 		pool_connect(p);
 	if (err < 0)
 		pool_fail_task(t, err);

@@ -110,11 +110,13 @@ struct pool_task {
 	uint64_t selected_after; /* uv_hrtime: the mailbox must have been selected since; 0: ever */
 	bool bulk;               /* nobody waits for it: others go first */
 	bool young;              /* its connection is to be logged in newly, see pool_is_young */
+	bool patient;            /* waits as long as it takes: no outage fails it */
 	uint64_t not_before;     /* uv_now; 0: at once. See pool_delay */
 	uint64_t deadline;       /* uv_now; on_fail with ERR_TIMEOUT when not granted by then */
 	uint64_t progress_by; /* uv_now; while granted: else the connection counts as dead, whatever
 				 it says. The owner moves it; 0: none */
 	struct conn *conn;    /* once granted */
+	uint64_t granted_at;  /* uv_now */
 	void (*on_conn)(struct pool_task *t);
 	void (*on_fail)(struct pool_task *t, int err);
 	/* For tasks that hold a connection without a command under way: it is lost, end. */
@@ -130,6 +132,10 @@ struct pool_task {
 
 /* events: on_first may be NULL. */
 struct pool *pool_create(uv_loop_t *loop, const struct pool_options *options,
+	const struct pool_events *events, void *ctx);
+/* One more beside another, which must live longer: both share what is known of the line to the
+ * server, and one back-off. */
+struct pool *pool_create_beside(struct pool *main, const struct pool_options *options,
 	const struct pool_events *events, void *ctx);
 /* Makes the first connection; on_first will tell. When it could not be made the pool counts as down
  * (pool_is_down) and keeps trying. */

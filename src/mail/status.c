@@ -37,6 +37,8 @@ static int put_server(struct account *a, struct buf *out)
 	int err = buf_printf(out, "server: %s@%s:%u\n", o->login.user, o->host, o->port);
 
 	err |= buf_printf(out, "state: %s\n", pool_is_down(a->pool) ? "offline" : "online");
+	if (a->pool->line->text[0])
+		err |= buf_printf(out, "trouble: %s\n", a->pool->line->text);
 	if (a->pool->login)
 		err |= buf_printf(out, "login: by %s\n", a->pool->login);
 	err |= buf_printf(out, "capabilities: %s\n", pool_capability_words(a->pool));

@@ -22,6 +22,9 @@ struct token_source {
 	/* refused: the server did not take the one that was given last. Then, or when there is
 	 * none, a new one is got; else the last one is given. Never calls back from inside. */
 	void (*want)(struct token_source *s, struct token_wait *w, bool refused);
+	/* The server did not take the one that w was given, and no more is wanted now: whoever
+	 * wants one next gets a new one. */
+	void (*refused)(struct token_source *s, const struct token_wait *w);
 };
 
 #endif

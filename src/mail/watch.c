@@ -86,10 +86,8 @@ static void on_fail(struct pool_task *t, int err)
 	w->queued = false;
 	not_live(w);
 	/* The mailbox is no more, or cannot be selected: whatever is used next will be watched. */
-	if (err != ERR_NET && err != ERR_TIMEOUT && err != ERR_CANCELED)
+	if (err != ERR_CANCELED)
 		w->in_use = NULL;
-	if (err == ERR_NET || err == ERR_TIMEOUT)
-		enqueue(w);
 }
 
 static void on_lost(struct pool_task *t, int err)
@@ -343,7 +341,6 @@ static void enqueue(struct watch *w)
 		return;
 	w->task.mailbox = w->mode == WATCH_IDLE ? w->in_use : NULL;
 	w->task.access = w->mode == WATCH_IDLE ? POOL_READ : POOL_NO_MAILBOX;
-	/* It waits as long as it takes: the pool keeps trying. */
 	w->task.deadline = UINT64_MAX;
 	w->queued = true;
 	pool_start(w->pool, &w->task);
@@ -389,7 +386,9 @@ static void on_refresh(uv_timer_t *timer)
 {
 	struct watch *w = timer->data;
 
-	poll_start(w->account);
+	/* What it finds then shows as soon as the server is back. */
+	if (!pool_is_unsure(w->account->pool))
+		poll_start(w->account);
 }
 
 struct watch *watch_create(struct account *a)
@@ -404,12 +403,13 @@ struct watch *watch_create(struct account *a)
 	options.connections = 1;
 	options.quiet = true;
 	w->account = a;
-	w->pool = pool_create(a->loop, &options, &events, w);
+	w->pool = pool_create_beside(a->pool, &options, &events, w);
 	w->task = (struct pool_task){
 		.on_conn = on_conn,
 		.on_fail = on_fail,
 		.on_lost = on_lost,
 		.on_untagged = on_untagged,
+		.patient = true,
 	};
 	list_init(&w->task.link);
 	imap_command_init(&w->command, false, NULL);

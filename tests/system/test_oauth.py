@@ -177,7 +177,7 @@ def test_slow_command(mount, fake, directory):
     ("false", r"localhost:\d+: tokencmd \(false\) failed with exit status 1"),
     ("true", r"localhost:\d+: tokencmd \(true\) printed no token"),
     ("/nowhere/x", r"localhost:\d+: tokencmd \(/nowhere/x\) cannot be run"),
-    ("echo two words", r"localhost:\d+: what was given as a token cannot be one"),
+    ("echo two words", r"localhost:\d+: tokencmd printed what cannot be a token"),
 ])
 def test_command_fails(mount, fake, program, pattern):
     refused(mount, fake, LOGIN, pattern, "tls=none", f"tokencmd={program}", source=fake.url, trust=False)

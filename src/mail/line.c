@@ -1,0 +1,106 @@
+#include "mail/line.h"
+
+#include <stdio.h>
+
+#include "base/error.h"
+
+/* For so long the first proof is waited for before others are told that the line is down. */
+#define GRACE 2000
+
+void line_init(struct line *l)
+{
+	*l = (struct line){0};
+	list_init(&l->pools);
+}
+
+static void down_from(struct line *l, uint64_t when)
+{
+	if (l->down_at == 0 || when < l->down_at)
+		l->down_at = when ? when : 1;
+}
+
+void line_failed(struct line *l, int err, const char *text, bool beside, uint64_t now,
+	uint64_t patience, uint32_t noise)
+{
+	backoff_failed(&l->backoff, err, 0, now, noise);
+	l->beside = beside;
+	l->error = err;
+	snprintf(l->text, sizeof(l->text), "%s", text);
+	if (!beside)
+		down_from(l, now + patience);
+}
+
+bool line_fell_silent(struct line *l, uint64_t made, uint64_t now, uint64_t timeout, uint32_t noise)
+{
+	l->shaken = true;
+	if (now < l->heard_at + timeout * 3 / 4)
+		return false;
+	/* Those that were up at once fall silent at once: that is one silence. */
+	if (l->silences > 0 && made <= l->silent_at)
+		return true;
+	l->silent_at = now;
+	l->error = ERR_TIMEOUT;
+	snprintf(l->text, sizeof(l->text), "no answer for %llu seconds",
+		(unsigned long long)(timeout / 1000));
+	if (++l->silences == 1) {
+		down_from(l, now + (timeout < GRACE ? timeout : GRACE));
+		return true;
+	}
+	/* It logs in, and even proves itself, and then this. */
+	l->backoff.failures = l->silences - 2;
+	backoff_failed(&l->backoff, ERR_TIMEOUT, 0, now, noise);
+	down_from(l, now);
+	return true;
+}
+
+bool line_ready(struct line *l)
+{
+	bool news = line_is_failing(l);
+
+	l->backoff = (struct backoff){0};
+	l->beside = l->shaken = l->told = false;
+	l->down_at = 0;
+	l->error = 0;
+	l->text[0] = '\0';
+	return news;
+}
+
+bool line_is_doubted(const struct line *l)
+{
+	return l->silences > 0;
+}
+
+void line_was_useful(struct line *l, uint64_t now, uint64_t timeout)
+{
+	if (now >= l->silent_at + timeout)
+		l->silences = 0;
+}
+
+bool line_is_down(const struct line *l, uint64_t now)
+{
+	return l->down_at && now >= l->down_at;
+}
+
+bool line_is_failing(const struct line *l)
+{
+	return l->shaken || l->backoff.failures > 0;
+}
+
+bool line_may_try(const struct line *l, bool asked, bool only, uint64_t now)
+{
+	/* The server would not have one more; whoever has none at all may still be welcome. */
+	if (l->beside && only)
+		return true;
+	return asked ? backoff_may_ask(&l->backoff, now) : backoff_is_due(&l->backoff, now);
+}
+
+int line_error(const struct line *l, uint64_t now)
+{
+	bool login = l->error == ERR_AUTH || l->error == ERR_TOKEN;
+
+	if (l->backoff.refusals > 0)
+		return l->beside || backoff_may_ask(&l->backoff, now) ? 0 : ERR_AUTH;
+	if (!line_is_down(l, now))
+		return 0;
+	return login ? l->error : ERR_NET;
+}
