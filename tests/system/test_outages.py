@@ -1,0 +1,216 @@
+"""A server that is away, refuses or falls silent costs next to nothing, and what it does to one thing it does to
+no other. Mounts live, in every mode, and sleep when nothing is asked of them."""
+import contextlib
+import os
+import re
+import socket
+import threading
+import time
+
+import pytest
+
+from conftest import RELEASE
+from fakeimap import FakeImap
+from mounting import wait_until
+from servers import FakeMount, errno_of, mount, uids
+
+FEW = ("IMAP4rev1", "UIDPLUS", "LIST-EXTENDED", "LIST-STATUS", "CHILDREN")
+MODES = {"polling": (), "IDLE": ("IDLE",), "NOTIFY": ("IDLE", "NOTIFY")}
+TEXT = b"Subject: %d\r\n\r\nbody\r\n"
+REFUSAL = b"NO [AUTHENTICATIONFAILED] Authentication failed."
+
+
+def fake(mode, **keywords):
+    server = FakeImap({"INBOX": [TEXT % i for i in range(1, 8)], "Other": [TEXT % i for i in range(1, 4)]},
+                      capabilities=FEW + MODES[mode], **keywords)
+    server.rule("NOTIFY", raw=b'* STATUS INBOX (MESSAGES 7 UIDNEXT 8 UIDVALIDITY 1700000000)\r\n{tag} OK done\r\n')
+    return server
+
+
+def status(m):
+    return m.read(".imapfs", "status").decode()
+
+
+def look(m, mode):
+    """Until it is watched, where that can be."""
+    assert uids(m.root / "INBOX") == list(range(1, 8))
+    wait_until(lambda: f"watching: {mode}\n" in status(m), f"watching by {mode}")
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as source:
+        fields = source.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def wakes(pid):
+    """Voluntary context switches of all its threads."""
+    total = 0
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/status", encoding="ascii") as source:
+            total += int(re.search(r"^voluntary_ctxt_switches:\s*(\d+)", source.read(), re.M)[1])
+    return total
+
+
+@contextlib.contextmanager
+def nobody(port, manner):
+    """In the place of a server: refuses, takes connections and says nothing, or closes them at once."""
+    if manner == "refused":
+        yield
+        return
+    with socket.create_server(("127.0.0.1", port)) as listener:
+        def close():
+            with contextlib.suppress(OSError):
+                while True:
+                    listener.accept()[0].close()
+        if manner == "closing":
+            threading.Thread(target=close, daemon=True).start()
+        yield
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.limit(240)
+def test_away(tmp_path):
+    """A minute of it, with somebody who asks at the beginning: hardly any work, in each mode of watching."""
+    with contextlib.ExitStack() as stack:
+        mounts = []
+        for manner in ("refused", "silent", "closing"):
+            for mode in MODES:
+                place = tmp_path / f"{manner}-{mode}"
+                place.mkdir()
+                server = fake(mode)
+                with server:
+                    m = stack.enter_context(FakeMount(server, str(place), says=None, program=RELEASE, timeout=2,
+                                                      refresh=5))
+                    look(m, mode)
+                stack.enter_context(nobody(server.port, manner))
+                mounts.append((manner, mode, m))
+        for _, _, m in mounts:
+            assert errno_of((m.root / "INBOX" / "5").read_bytes) in ("ENETDOWN", "ETIMEDOUT")
+        before = [cpu_seconds(m.pid) for _, _, m in mounts]
+        time.sleep(60)
+        used = {(manner, mode): cpu_seconds(m.pid) - start for (manner, mode, m), start in zip(mounts, before)}
+        assert max(used.values()) < 0.2, used
+        for _, _, m in mounts:
+            assert "state: offline\n" in status(m)
+
+
+def test_asleep(tmp_path):
+    """Nothing is asked and nothing is told: nobody wakes up."""
+    with contextlib.ExitStack() as stack:
+        mounts = []
+        for mode in MODES:
+            place = tmp_path / mode
+            place.mkdir()
+            server = stack.enter_context(fake(mode))
+            m = stack.enter_context(FakeMount(server, str(place), says=None, refresh=3600))
+            look(m, mode)
+            mounts.append((mode, m))
+        time.sleep(4)  # what a look leaves behind
+        before = [wakes(m.pid) for _, m in mounts]
+        time.sleep(12)
+        counts = {mode: wakes(m.pid) - start for (mode, m), start in zip(mounts, before)}
+        assert max(counts.values()) <= 6, counts
+
+
+LIVES = {
+    "polling": ("polling", {}),
+    "IDLE": ("IDLE", {}),
+    "NOTIFY": ("NOTIFY", {}),
+    "read-only": ("IDLE", {"ro": True}),
+    "one connection": ("NOTIFY", {"connections": 1}),
+    "compress": ("IDLE", {"compress": "on"}),
+    "verify": ("IDLE", {"sizes": "verify"}),
+    "offline": ("IDLE", {"offline": True}),
+}
+
+
+def test_lives(tmp_path, world):
+    """Hours by its own clock, idle and at work, in every mode; each timer comes due many times."""
+    with contextlib.ExitStack() as stack:
+        mounts = []
+        for name, (mode, options) in LIVES.items():
+            place = tmp_path / name.replace(" ", "-")
+            place.mkdir()
+            server = stack.enter_context(fake(mode))
+            m = FakeMount(server, str(place), says=None, **({} if name == "offline" else options))
+            m.environment.update(world.environment)
+            if name == "offline":
+                with m:
+                    for uid in uids(m.root / "INBOX"):
+                        assert (m.root / "INBOX" / str(uid)).read_bytes() == TEXT % uid
+                m.command = [word.replace("tls=none", "tls=none,offline") for word in m.command]
+            stack.enter_context(m)
+            mounts.append(m)
+        for seconds in (0, 1, 2, 5, 30, 90, 121, 600, 3600):
+            world.wait(seconds)
+            for m in mounts:
+                assert uids(m.root / "INBOX") == list(range(1, 8))
+                assert (m.root / "INBOX" / "3").read_bytes() == TEXT % 3
+                assert m.process.poll() is None
+            time.sleep(1.2)
+
+
+def test_poison(tmp_path):
+    """One mailbox at whose EXAMINE the server dies: an error there, no storm of logins, nothing elsewhere."""
+    with fake("IDLE") as server, mount(server, says=[r"connection was lost 3 times .* Other"], refresh=3600) as m:
+        look(m, "IDLE")
+        server.rule("EXAMINE", match=rb"Other", drop="rst")
+        before = server.names().count("AUTHENTICATE")
+        wait_until(lambda: errno_of(os.listdir, m.root / "Other") == "EIO", "an error of its own")
+        for uid in range(1, 8):
+            assert (m.root / "INBOX" / str(uid)).read_bytes() == TEXT % uid
+            assert errno_of(os.listdir, m.root / "Other") == "EIO"
+        assert server.names().count("AUTHENTICATE") - before < 10
+        server.rules.clear()
+        wait_until(lambda: errno_of(os.listdir, m.root / "Other") is None, "it is well again", 30)
+
+
+def test_refused_logins(tmp_path, world):
+    """The password is no good any more: at most four logins in five minutes, by all connections together, though
+    somebody asks all the time; he is told why; and it heals when the server takes it again."""
+    with fake("IDLE") as server:
+        m = FakeMount(server, str(tmp_path), says=[r"login refused.*password was changed", "connected again"],
+                      refresh=60)
+        m.environment.update(world.environment)
+        with m:
+            look(m, "IDLE")
+            rule = server.rule("AUTHENTICATE", reply=REFUSAL)
+            server.drop()
+            wait_until(lambda: rule.hits, "the first is refused")
+            for _ in range(58):
+                wait_until(lambda: "connecting" not in status(m), "an answer")
+                assert errno_of((m.root / "INBOX" / "5").read_bytes) == "EACCES"
+                world.wait(5)
+            assert 3 <= rule.hits <= 4
+            assert "password was changed, unmount and mount again" in status(m)
+            assert m.said().count("login refused") == 1
+            server.rules.clear()
+            world.wait(60)
+            wait_until(lambda: errno_of((m.root / "INBOX" / "5").read_bytes) is None, "it heals")
+
+
+@pytest.mark.parametrize("mode", ["IDLE", "NOTIFY"])
+def test_watching_refused_once(mode):
+    with fake(mode) as server, mount(server, says=None, refresh=3600) as m:
+        look(m, mode)
+        rule = server.rule("AUTHENTICATE", reply=REFUSAL, times=1)
+        server.drop()
+        wait_until(lambda: rule.hits, "a login is refused")
+        wait_until(lambda: f"watching: {mode}\n" in status(m), "watching again", 30)
+
+
+def test_silent_after_login():
+    """It takes logins and then says nothing: not each file waits, and it heals at once."""
+    with fake("polling") as server, mount(server, says=None, timeout=2, refresh=3600) as m:
+        look(m, "polling")
+        rule = server.rule("UID FETCH", match=rb"BODY", stall=True)
+        start = time.monotonic()
+        errors = [errno_of((m.root / "INBOX" / str(1 + i % 7)).read_bytes) for i in range(100)]
+        assert set(errors) <= {"ENETDOWN", "ETIMEDOUT"}
+        # One after the other would take 200 s.
+        assert errors.count("ENETDOWN") > 60 and time.monotonic() - start < 100
+        server.rules.clear()
+        rule.release()
+        wait_until(lambda: errno_of((m.root / "INBOX" / "5").read_bytes) is None, "it heals", 15)
+        assert (m.root / "INBOX" / "6").read_bytes() == TEXT % 6
