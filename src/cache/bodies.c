@@ -1,5 +1,5 @@
 /*
- * Bodies: chunks put by the worker and read by the loop, and what keeps them within their bound.
+ * Bodies: chunks put by the worker and read by others, and what keeps them within their bound.
  *
  * Reading goes through a connection of its own and is one short transaction, so it neither waits
  * for the writer nor keeps it from resetting the WAL. It uses no memory map: measured, one is
@@ -75,25 +75,25 @@ void cache_bodies_note_failure(struct cache *c, int rc)
 	}
 }
 
-bool cache_get_chunk(
+enum cache_found cache_get_chunk(
 	struct cache *c, uint32_t mailbox, uint32_t uid, uint32_t chunk, char **data, size_t *n)
 {
 	struct cache_want want = {.uid = uid, .chunk = chunk};
-	uint64_t used;
 	int rc = SQLITE_DONE;
 
-	if (!c->ceased && !map_get(&c->dropped, mailbox))
-		rc = cache_bodies_read(&c->reader, mailbox, &want, &used);
+	if (!c->ceased && !map_get(&c->dropped, mailbox) &&
+		!cache_reader_try(c->reader, mailbox, &want, &rc))
+		return CACHE_LATER;
 	if (rc != 0) {
 		c->misses++;
 		cache_bodies_note_failure(c, rc);
-		return false;
+		return CACHE_ABSENT;
 	}
 	c->hits++;
-	cache_bodies_note_use(c, mailbox, uid, chunk, used);
+	cache_bodies_note_use(c, mailbox, uid, chunk, want.used);
 	*data = want.data;
 	*n = want.n;
-	return true;
+	return CACHE_FOUND;
 }
 
 /* --- writing --- */

@@ -22,7 +22,7 @@ static void close_connections(struct cache *c)
 	free(c->account);
 	c->account = NULL;
 	cache_db_close(&c->loader);
-	cache_db_close(&c->reader);
+	cache_db_close(&c->reader_db);
 	cache_db_close(&c->writer.db);
 }
 
@@ -33,11 +33,11 @@ static int open_connections(struct cache *c, const char *path, const char *accou
 	int rc;
 
 	if ((rc = cache_db_open_writer(&c->writer.db, path, account)) != 0 ||
-		(rc = cache_db_open_reader(&c->reader, path)) != 0 ||
+		(rc = cache_db_open_reader(&c->reader_db, path)) != 0 ||
 		(rc = cache_db_open_reader(&c->loader, path)) != 0 ||
-		(rc = cache_db_account(&c->reader, &c->account)) != 0 ||
-		(rc = cache_rows_verify(&c->reader)) != 0 ||
-		(rc = cache_rows_doomed(&c->reader, &c->dropped)) != 0 ||
+		(rc = cache_db_account(&c->reader_db, &c->account)) != 0 ||
+		(rc = cache_rows_verify(&c->reader_db)) != 0 ||
+		(rc = cache_rows_doomed(&c->reader_db, &c->dropped)) != 0 ||
 		(rc = cache_bodies_open(c)) != 0 ||
 		(rc = cache_db_number(c->writer.db.stmts[STMT_HIGHEST_ID], &id)) != 0)
 		return rc;
@@ -178,6 +178,7 @@ struct cache *cache_open(
 	}
 	c->writer.name = c->dir.path;
 	cache_jobs_init(c);
+	c->reader = cache_reader_start(&c->reader_db);
 	return c;
 }
 
@@ -185,6 +186,7 @@ void cache_close(struct cache *c)
 {
 	if (!c)
 		return;
+	cache_reader_stop(c->reader);
 	cache_loads_finish(c);
 	cache_jobs_finish(c);
 	close_connections(c);

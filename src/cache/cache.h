@@ -5,11 +5,11 @@
  * was true, or less.
  *
  * One thread of its own (uv_queue_work, one job at a time, in order) does all writing, and the
- * loading of message lists; another loads bodies that will be wanted soon. The loop's thread only
- * reads single chunks of bodies, through a connection of its own. So the loop never waits for a
- * disk's flush, and a load sees every write queued before it. Writes report no result: when one
- * fails (full disk, damage) a line is logged, once per kind of failure, and the cache goes on as
- * well as it can, without keeping; it never makes a caller fail.
+ * loading of message lists; another loads bodies, and a third reads single chunks of them, for
+ * which the loop waits some milliseconds at most. So the loop never waits for a disk, and a load
+ * sees every write queued before it. Writes report no result: when one fails (full disk, damage) a
+ * line is logged, once per kind of failure, and the cache goes on as well as it can, without
+ * keeping; it never makes a caller fail.
  *
  * Bodies are kept in chunks of CACHE_CHUNK octets, aligned; only a message's last chunk is shorter.
  */
@@ -121,10 +121,13 @@ void cache_load_messages(struct cache *c, uint32_t mailbox,
 
 /* --- bodies --- */
 
-/* Looks up one chunk; answers now. True: *data holds a malloc'ed copy of n octets that the caller
- * frees. A chunk of fewer than CACHE_CHUNK octets (also 0) is the message's last. Counts as a use.
- */
-bool cache_get_chunk(
+/* CACHE_LATER: the disk is slow; cache_load_chunks will tell. */
+enum cache_found { CACHE_ABSENT, CACHE_FOUND, CACHE_LATER };
+
+/* Looks up one chunk; answers within milliseconds. CACHE_FOUND: *data holds a malloc'ed copy of n
+ * octets that the caller frees. A chunk of fewer than CACHE_CHUNK octets (also 0) is the message's
+ * last. Counts as a use. */
+enum cache_found cache_get_chunk(
 	struct cache *c, uint32_t mailbox, uint32_t uid, uint32_t chunk, char **data, size_t *n);
 /* A chunk to be looked up. */
 struct cache_want {
@@ -134,11 +137,13 @@ struct cache_want {
 	uint64_t used; /* the cache's own */
 };
 
-/* Looks up n chunks in a thread of its own, so that nobody waits for the disk. Takes ownership of
- * wants (malloc'ed; data NULL). on_done(ctx) is called once from the loop and owns wants and their
- * data; err is 0, or ERR_CANCELED by cache_close. A use of each, as with cache_get_chunk. */
+/* Looks up n chunks in a thread of its own, so that nobody waits for the disk. urgent: somebody
+ * waits for them, so before those that are not. Takes ownership of wants (malloc'ed; data NULL).
+ * on_done(ctx) is called once from the loop and owns wants and their data; err is 0, or
+ * ERR_CANCELED by cache_close. A use of each, as with cache_get_chunk. */
 void cache_load_chunks(struct cache *c, uint32_t mailbox, struct cache_want *wants, size_t n,
-	void (*on_done)(void *ctx, int err, struct cache_want *wants, size_t n), void *ctx);
+	bool urgent, void (*on_done)(void *ctx, int err, struct cache_want *wants, size_t n),
+	void *ctx);
 
 /* Keeps one chunk. Takes ownership of data (malloc'ed). on_done(ctx) is called once from the loop
  * when cache_get_chunk finds it, or when keeping it failed (the caller may then forget its own

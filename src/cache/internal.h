@@ -192,7 +192,8 @@ struct cache {
 	bool on_disk;
 	char *account; /* whose mail the database holds */
 
-	struct cache_db reader;
+	struct cache_db reader_db; /* the reader's */
+	struct cache_reader *reader;
 	bool ceased; /* damage was found: nothing is read or written any more */
 	bool reader_logged;
 	uint64_t hits, misses;
@@ -215,6 +216,14 @@ struct cache {
 	struct list loads;      /* that wait */
 	struct cache_load *load;
 };
+
+/* --- reading single chunks (read.c) --- */
+
+struct cache_reader *cache_reader_start(struct cache_db *db);
+/* Waits for the read that is under way. NULL is fine. */
+void cache_reader_stop(struct cache_reader *r);
+/* Reads a chunk as cache_bodies_read does; false when that would take long. */
+bool cache_reader_try(struct cache_reader *r, uint32_t mailbox, struct cache_want *want, int *rc);
 
 /* --- loading (load.c) --- */
 

@@ -1,6 +1,7 @@
 /*
- * Loading many chunks at once, for read-ahead: in a thread of libuv's pool, one load at a time
- * because they share a connection, and each in one transaction, which saves a lock for each chunk.
+ * Loading chunks, many at once for read-ahead, or what a slow disk has not given in time: in a
+ * thread of libuv's pool, one load at a time because they share a connection, and each in one
+ * transaction, which saves a lock for each chunk.
  */
 #include <stdlib.h>
 
@@ -15,6 +16,7 @@ struct cache_load {
 	struct cache *c;     /* NULL: the cache was closed */
 	struct cache_db *db; /* NULL: nothing is to be read */
 	uint32_t mailbox;
+	bool urgent;
 	struct cache_want *wants;
 	size_t n;
 	int rc; /* SQLite's */
@@ -98,8 +100,18 @@ static void start_next(struct cache *c)
 	uv_queue_work(c->loop, &l->req, work, after_work);
 }
 
+/* What a new load comes right before: urgent ones go before all others, in their order. */
+static struct list *last_before(struct cache *c, bool urgent)
+{
+	LIST_FOREACH (pos, &c->loads)
+		if (urgent && !list_entry(pos, struct cache_load, node)->urgent)
+			return pos;
+	return &c->loads;
+}
+
 void cache_load_chunks(struct cache *c, uint32_t mailbox, struct cache_want *wants, size_t n,
-	void (*on_done)(void *ctx, int err, struct cache_want *wants, size_t n), void *ctx)
+	bool urgent, void (*on_done)(void *ctx, int err, struct cache_want *wants, size_t n),
+	void *ctx)
 {
 	struct cache_load *l = mem_zalloc(sizeof(*l));
 
@@ -111,7 +123,8 @@ void cache_load_chunks(struct cache *c, uint32_t mailbox, struct cache_want *wan
 	l->on_done = on_done;
 	l->ctx = ctx;
 	uv_sem_init(&l->done, 0);
-	list_append(&c->loads, &l->node);
+	l->urgent = urgent;
+	list_append(last_before(c, urgent), &l->node);
 	start_next(c);
 }
 

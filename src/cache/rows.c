@@ -407,7 +407,7 @@ int64_t cache_get_note(struct cache *c, enum cache_note note)
 	int64_t value = 0;
 
 	if (!c->ceased)
-		cache_db_number(cache_db_bind(&c->reader, STMT_NOTE_GET, note), &value);
+		cache_db_number(cache_db_bind(&c->reader_db, STMT_NOTE_GET, note), &value);
 	return value;
 }
 
@@ -483,7 +483,7 @@ int cache_rows_verify(struct cache_db *db)
 void cache_each_mailbox(
 	struct cache *c, void (*f)(void *ctx, const struct cache_mailbox *m), void *ctx)
 {
-	int rc = c->ceased ? 0 : each_mailbox(&c->reader, f, ctx);
+	int rc = c->ceased ? 0 : each_mailbox(&c->reader_db, f, ctx);
 
 	if (cache_db_is_damage(rc))
 		cache_cease(c, rc);
@@ -492,7 +492,7 @@ void cache_each_mailbox(
 void cache_each_journal(struct cache *c,
 	void (*f)(void *ctx, uint32_t mailbox, const uint32_t *uids, size_t n), void *ctx)
 {
-	int rc = c->ceased ? 0 : each_journal(&c->reader, f, ctx);
+	int rc = c->ceased ? 0 : each_journal(&c->reader_db, f, ctx);
 
 	if (cache_db_is_damage(rc))
 		cache_cease(c, rc);

@@ -213,7 +213,7 @@ static void start_lookup(struct stream *s, struct wants *w, struct map *kept)
 	struct batch *batch = mem_alloc(sizeof(*batch));
 
 	*batch = (struct batch){.mb = s->mb, .kept = *kept};
-	cache_load_chunks(cache, s->mb->id, w->at, w->n, on_loaded, batch);
+	cache_load_chunks(cache, s->mb->id, w->at, w->n, false, on_loaded, batch);
 }
 
 /* Whether the message is one to be kept back. A large one is, it comes by pieces anyway. */

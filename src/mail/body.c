@@ -164,7 +164,64 @@ static struct chunk *put_chunk(struct body *b, uint32_t index, char *data, size_
 	return c;
 }
 
-/* The chunk if it has octets or is known to be whole, from memory or the cache. */
+/* What the cache has of a chunk; NULL when that is nothing. */
+static struct chunk *take_cached(struct body *b, uint32_t index, char *data, size_t n)
+{
+	/* Older programs took no octets for the end. */
+	if (n == 0) {
+		free(data);
+		return NULL;
+	}
+	return put_chunk(b, index, data, n);
+}
+
+/* The chunk that the first reader begins in. */
+static uint32_t want_of_first(const struct body *b)
+{
+	const struct body_read *r = list_entry(b->readers.next, struct body_read, link);
+
+	return (uint32_t)(r->offset / CACHE_CHUNK);
+}
+
+/* A slow disk has answered: who waits is answered too, or the server is asked. */
+static void on_chunk_loaded(void *ctx, int err, struct cache_want *want, size_t n)
+{
+	struct body *b = ctx;
+	struct chunk *c = map_get(&b->chunks, want->chunk);
+	bool wanted = err == 0 && b->mb && c && !c->whole && !c->fetching;
+
+	b->loads--;
+	if (c) {
+		c->loading = false;
+		c->absent = true;
+	}
+	if (want->data && wanted)
+		take_cached(b, want->chunk, want->data, want->n);
+	else
+		free(want->data);
+	free(want);
+	if (err == 0 && b->mb) {
+		b->windows++;
+		body_wake(b);
+		b->windows--;
+	}
+	if (err == 0 && b->mb && !list_empty(&b->readers) && b->windows == 0 && b->loads == 0)
+		window_start(b, want_of_first(b), 1, false);
+	body_release(b);
+}
+
+static void load_chunk(struct body *b, uint32_t index)
+{
+	struct cache_want *want = mem_zalloc(sizeof(*want));
+
+	body_chunk(b, index)->loading = true;
+	*want = (struct cache_want){.uid = b->uid, .chunk = index};
+	b->loads++;
+	cache_load_chunks(b->pool->account->cache, b->mb->id, want, 1, true, on_chunk_loaded, b);
+}
+
+/* The chunk if it has octets or is known to be whole, from memory or the cache. From a slow one it
+ * comes later, and then readers are woken. */
 static struct chunk *find_chunk(struct body *b, uint32_t index)
 {
 	struct chunk *c = map_get(&b->chunks, index);
@@ -173,15 +230,18 @@ static struct chunk *find_chunk(struct body *b, uint32_t index)
 
 	if (c && (c->whole || c->fetching))
 		return c;
-	if (b->mb->uidvalidity == 0 ||
-		!cache_get_chunk(b->pool->account->cache, b->mb->id, b->uid, index, &data, &n))
+	if (b->mb->uidvalidity == 0 || (c && (c->loading || c->absent)))
 		return NULL;
-	/* Older programs took no octets for the end. */
-	if (n == 0) {
-		free(data);
+	switch (cache_get_chunk(b->pool->account->cache, b->mb->id, b->uid, index, &data, &n)) {
+	case CACHE_FOUND:
+		return take_cached(b, index, data, n);
+	case CACHE_LATER:
+		load_chunk(b, index);
 		return NULL;
+	case CACHE_ABSENT:
+		break;
 	}
-	return put_chunk(b, index, data, n);
+	return NULL;
 }
 
 struct chunk_save {
@@ -337,7 +397,7 @@ static bool missing(struct body *b, uint32_t index)
 {
 	const struct chunk *c = map_get(&b->chunks, index);
 
-	return !c || (!c->whole && !c->fetching);
+	return !c || (!c->whole && !c->fetching && !c->loading);
 }
 
 /* Starts windows for what is missing from first to last (chunks). bulk: ahead of the reader, and no
@@ -348,6 +408,12 @@ static void fetch_range(struct body *b, uint64_t first, uint64_t last, uint32_t 
 		if (!missing(b, (uint32_t)i))
 			continue;
 		if (find_chunk(b, (uint32_t)i)) {
+			if (bulk)
+				return;
+			continue;
+		}
+		/* A slow disk may have it. */
+		if (!missing(b, (uint32_t)i)) {
 			if (bulk)
 				return;
 			continue;
@@ -523,7 +589,7 @@ void body_read_start(struct body_read *r)
 	note_position(b, r->offset, r->size);
 	fetch(b, r->offset, r->size);
 	/* Whatever the cache seemed to have: somebody must come and answer. */
-	if (b->windows == 0)
+	if (b->windows == 0 && b->loads == 0)
 		window_start(b, (uint32_t)(r->offset / CACHE_CHUNK), 1, false);
 	body_trim(b->pool);
 }
@@ -579,7 +645,7 @@ void body_fail(struct body *b, int err)
 
 static bool held(const struct body *b)
 {
-	return b->windows > 0 || b->saves > 0 || !list_empty(&b->readers);
+	return b->windows > 0 || b->saves > 0 || b->loads > 0 || !list_empty(&b->readers);
 }
 
 void body_release(struct body *b)

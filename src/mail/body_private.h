@@ -22,6 +22,8 @@ struct chunk {
 	bool whole;    /* n is all of it: CACHE_CHUNK, or up to the end of the message */
 	bool fetching; /* a window fills it */
 	bool saving;   /* on its way to the cache */
+	bool loading;  /* on its way from a slow cache */
+	bool absent;   /* that does not have it */
 };
 
 struct body {
@@ -33,6 +35,7 @@ struct body {
 	struct list readers; /* struct body_read */
 	unsigned windows;    /* under way */
 	unsigned saves;      /* under way */
+	unsigned loads;      /* under way */
 	bool end_known;
 	uint64_t end;  /* octets of the message */
 	bool outgrown; /* it has more octets than RFC822.SIZE said */

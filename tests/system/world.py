@@ -4,7 +4,7 @@ import mmap
 import os
 import struct
 
-LAYOUT = struct.Struct("qqqqq48s")
+LAYOUT = struct.Struct("qqqqq48sq")
 NANOSECONDS = 1_000_000_000
 
 
@@ -14,11 +14,12 @@ class World:
     def __init__(self, library, directory):
         self.path = os.path.join(directory, "world")
         with open(self.path, "wb") as out:
-            out.write(LAYOUT.pack(0, 0, -1, 0, 0, b""))
+            out.write(LAYOUT.pack(0, 0, -1, 0, 0, b"", 0))
         with open(self.path, "r+b") as file:
             self.memory = mmap.mmap(file.fileno(), LAYOUT.size)
         self.boottime = self.realtime = self.monotonic = 0
         self.room = -1
+        self.reading = 0
         self.resolver_is_dead = False
         self.address = ""
         # The sanitizer's library wants to be the first, which only matters for memory.
@@ -29,7 +30,7 @@ class World:
     def _write(self):
         self.memory[:] = LAYOUT.pack(int(self.boottime * NANOSECONDS), int(self.realtime * NANOSECONDS),
                                      self.room, self.resolver_is_dead, int(self.monotonic * NANOSECONDS),
-                                     self.address.encode())
+                                     self.address.encode(), int(self.reading * NANOSECONDS))
 
     def suspend(self, seconds):
         """The machine was suspended for so long, and has just come back."""
@@ -61,6 +62,11 @@ class World:
     def fill_disk(self, room=0):
         """So many octets fit on the disk, and no more."""
         self.room = room
+        self._write()
+
+    def slow_disk(self, seconds):
+        """Each read from the disk lasts so long; 0: no longer than it does."""
+        self.reading = seconds
         self._write()
 
     def make_room(self):

@@ -8,6 +8,7 @@
  *   a clock that was set      realtime ahead or behind
  *   a server that moved       every host name has this address
  *   a dead resolver           looking up a name lasts until the number is 0 again
+ *   a slow disk               each read from files on the disk of that file lasts so long
  *   a full disk               so many octets may still be written, and no more, to files on the
  *                             disk of that file
  */
@@ -31,7 +32,8 @@ struct world {
 	_Atomic int64_t room; /* octets; less than 0: as many as you like */
 	_Atomic int64_t resolver_is_dead;
 	int64_t monotonic;
-	char address[48]; /* numeric; empty: names have the addresses that they have */
+	char address[48];        /* numeric; empty: names have the addresses that they have */
+	_Atomic int64_t reading; /* nanoseconds that a read takes */
 };
 
 static struct world *world;
@@ -40,6 +42,7 @@ static int (*real_gettime)(clockid_t, struct timespec *);
 static int (*real_getaddrinfo)(
 	const char *, const char *, const struct addrinfo *, struct addrinfo **);
 static ssize_t (*real_pwrite)(int, const void *, size_t, off_t);
+static ssize_t (*real_pread)(int, void *, size_t, off_t);
 
 static void *next(const char *name)
 {
@@ -164,4 +167,29 @@ ssize_t plain_pwrite(int fd, const void *octets, size_t n, off_t offset) __asm__
 ssize_t plain_pwrite(int fd, const void *octets, size_t n, off_t offset)
 {
 	return pwrite(fd, octets, n, offset);
+}
+
+/* As long as it is slow, so that it can be mended for those who wait too. */
+static void wait_for_disk(int fd)
+{
+	struct stat st;
+
+	if (!world || atomic_load(&world->reading) <= 0 || fstat(fd, &st) != 0 || st.st_dev != disk)
+		return;
+	for (int64_t waited = 0; waited < atomic_load(&world->reading); waited += 10000000)
+		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+}
+
+ssize_t pread(int fd, void *octets, size_t n, off_t offset)
+{
+	if (!real_pread)
+		*(void **)&real_pread = next("pread64");
+	wait_for_disk(fd);
+	return real_pread(fd, octets, n, offset);
+}
+
+ssize_t plain_pread(int fd, void *octets, size_t n, off_t offset) __asm__("pread");
+ssize_t plain_pread(int fd, void *octets, size_t n, off_t offset)
+{
+	return pread(fd, octets, n, offset);
 }

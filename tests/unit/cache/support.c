@@ -177,7 +177,11 @@ bool has_chunk(struct fixture *f, uint32_t mailbox, uint32_t uid, uint32_t chunk
 	char *data, *right;
 	size_t length;
 
-	if (!cache_get_chunk(f->c, mailbox, uid, chunk, &data, &length))
+	enum cache_found found;
+
+	while ((found = cache_get_chunk(f->c, mailbox, uid, chunk, &data, &length)) == CACHE_LATER)
+		uv_sleep(1);
+	if (found == CACHE_ABSENT)
 		return false;
 	right = make_octets(mailbox, uid, chunk, n);
 	assert_int_equal(length, n);

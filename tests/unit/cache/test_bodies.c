@@ -406,7 +406,7 @@ static void load_chunks(struct loaded *l, uint32_t n)
 
 	for (uint32_t i = 0; i < n; i++)
 		wants[i].uid = i + 1;
-	cache_load_chunks(l->f->c, l->mailbox, wants, n, on_loaded, l);
+	cache_load_chunks(l->f->c, l->mailbox, wants, n, false, on_loaded, l);
 	assert_int_equal(l->f->pending, before);
 }
 
