@@ -53,9 +53,12 @@ bool line_fell_silent(struct line *l, uint64_t made, uint64_t now, uint64_t time
 	return true;
 }
 
-bool line_ready(struct line *l)
+bool line_ready(struct line *l, uint64_t now)
 {
 	bool news = line_is_failing(l);
+
+	if (news)
+		l->up_at = now;
 
 	l->backoff = (struct backoff){0};
 	l->beside = l->shaken = l->told = false;
@@ -72,7 +75,7 @@ bool line_is_doubted(const struct line *l)
 
 void line_was_useful(struct line *l, uint64_t now, uint64_t timeout)
 {
-	if (now >= l->silent_at + timeout)
+	if (now >= l->up_at + timeout)
 		l->silences = 0;
 }
 

@@ -23,6 +23,7 @@ struct line {
 	bool shaken;        /* one that was up fell silent, or we slept, and none was ready since */
 	unsigned silences;  /* connections that fell silent, in a row */
 	uint64_t silent_at; /* the last of them */
+	uint64_t up_at;     /* a connection was ready after a failure */
 	uint64_t down_at;   /* it counts as down from then on; 0: it is up or may be */
 	uint64_t heard_at;  /* octets on any connection, after its login */
 	bool told;          /* people, of the failures since it was up */
@@ -40,11 +41,11 @@ void line_failed(struct line *l, int err, const char *text, bool beside, uint64_
 bool line_fell_silent(
 	struct line *l, uint64_t made, uint64_t now, uint64_t timeout, uint32_t noise);
 /* A connection is ready; true: that is news. */
-bool line_ready(struct line *l);
+bool line_ready(struct line *l, uint64_t now);
 /* The next connection has to prove itself. */
 bool line_is_doubted(const struct line *l);
-/* Something was done on one. Shortly after a silence that says little: some lines carry short
- * answers only. */
+/* Something was done on one. Before it has been up for `timeout` that says little: some lines carry
+ * short answers only. */
 void line_was_useful(struct line *l, uint64_t now, uint64_t timeout);
 bool line_is_down(const struct line *l, uint64_t now);
 /* Something failed, and none was ready since. */

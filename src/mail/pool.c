@@ -388,7 +388,7 @@ void pool_on_conn_ready(struct conn *c)
 	struct pool *p = c->pool;
 
 	bool was_down = p->line->backoff.failures > 0, was_told = p->line->told;
-	bool news = line_ready(p->line);
+	bool news = line_ready(p->line, uv_now(p->loop));
 	bool again = c->ready_at != 0;
 	c->ready_at = uv_now(p->loop);
 	if (was_told)

@@ -34,11 +34,11 @@ static void refused_for_longer_than_the_timeout(void **state)
 	assert_true(line_is_down(&l, NOW + TIMEOUT));
 	assert_int_equal(line_error(&l, NOW + TIMEOUT), ERR_NET);
 	assert_string_equal(l.text, "refused");
-	assert_true(line_ready(&l));
+	assert_true(line_ready(&l, NOW));
 	assert_false(line_is_failing(&l) || line_is_down(&l, NOW + TIMEOUT));
 	assert_int_equal(line_error(&l, NOW + TIMEOUT), 0);
 	assert_string_equal(l.text, "");
-	assert_false(line_ready(&l));
+	assert_false(line_ready(&l, NOW));
 }
 
 static void login_refused(void **state)
@@ -55,7 +55,7 @@ static void login_refused(void **state)
 	assert_false(line_may_try(&l, false, true, NOW + 65000 + 60000));
 	assert_true(line_may_try(&l, true, true, NOW + 65000 + 60000));
 	assert_int_equal(line_error(&l, NOW + 65001), ERR_AUTH);
-	line_ready(&l);
+	line_ready(&l, NOW);
 	line_failed(&l, ERR_TOKEN, "tokencmd", false, NOW, TIMEOUT, 0);
 	assert_int_equal(line_error(&l, NOW), 0);
 	assert_int_equal(line_error(&l, NOW + TIMEOUT), ERR_TOKEN);
@@ -84,7 +84,7 @@ static void one_silence(void **state)
 	assert_false(line_fell_silent(&l, NOW - 100000, NOW, TIMEOUT, 0));
 	assert_true(line_is_failing(&l));
 	assert_false(line_is_doubted(&l));
-	line_ready(&l);
+	line_ready(&l, NOW);
 
 	l.heard_at = NOW - TIMEOUT;
 	assert_true(line_fell_silent(&l, NOW - 100000, NOW, TIMEOUT, 0));
@@ -96,7 +96,7 @@ static void one_silence(void **state)
 	assert_true(line_fell_silent(&l, NOW - 50000, NOW + 500, TIMEOUT, 0));
 	assert_false(line_is_down(&l, NOW + 1999));
 	assert_int_equal(l.silences, 1);
-	line_ready(&l);
+	line_ready(&l, NOW);
 	assert_false(line_is_failing(&l) || line_is_down(&l, NOW + 3000));
 	assert_true(line_is_doubted(&l));
 	line_was_useful(&l, NOW + TIMEOUT - 1, TIMEOUT);
@@ -119,9 +119,9 @@ static void silence_after_each_login(void **state)
 		assert_int_equal(wait, seconds[i] * 750);
 		made = now + 35000;
 		l.heard_at = made;
-		line_ready(&l);
+		line_ready(&l, made);
 		/* It lists mailboxes. */
-		line_was_useful(&l, now + 5000, TIMEOUT);
+		line_was_useful(&l, made + 5000, TIMEOUT);
 		now = made + TIMEOUT;
 	}
 }
