@@ -1,56 +1,157 @@
 /*
- * Blocks of up to BLOCK_SIZE consecutive numbers, sorted, each with the UIDs it knows (0: unknown);
- * what no block covers is unknown. Removing a number shifts the rest of its block and takes one off
- * the first number of each later block. A block is aligned down when it is made, so rows that come
- * in any order fill blocks instead of making new ones.
+ * Blocks of up to BLOCK_SIZE consecutive numbers, each with the UIDs it knows (0: unknown); what no
+ * block covers is unknown. They are the nodes of a treap, in the order of numbers, and each knows
+ * only how many numbers lie between it and the block before: so nothing that comes or goes moves
+ * more than its block and the way to it. A block is aligned down when it is made, so rows that come
+ * in any order fill blocks instead of making new ones. Each block knows at least one UID.
+ *
+ * UIDs rise with the numbers (RFC 3501 section 2.3.1.1), which finds them as fast as numbers. Where
+ * one does not, some of what is known is wrong, nobody knows what, and all of it is forgotten.
  */
 #include "imap/seqmap.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
-#include "base/array.h"
 #include "base/error.h"
 
 #define BLOCK_SIZE 128
-/* Blocks, each of 536 octets, that are enough for 8 million messages; and so many at a time are
- * looked through for how much they hold, which is a sixteenth at least where a server does not
- * mean to take memory, and time for moving them. */
+/* Blocks, each of some 570 octets, that are enough for 8 million messages; and so many at a time
+ * are looked at for how much they hold, which is a sixteenth at least where a server does not mean
+ * to take memory. */
 #define BLOCKS_MAX 65536
 #define BLOCKS_LOOK 1024
 #define KNOWN_MIN (BLOCK_SIZE / 16)
 
 struct block {
-	uint32_t first;    /* the number of uids[0] */
+	struct block *left, *right;
+	uint64_t rank;     /* at random; no lower than the children's */
+	uint32_t gap;      /* numbers between the block before and this one */
 	uint32_t count;    /* numbers covered */
-	uint32_t min, max; /* no UID in the block is outside; min > max: it has none */
-	uint32_t *uids;    /* BLOCK_SIZE of them */
+	uint32_t known;    /* of these, with a UID */
+	uint32_t min, max; /* UIDs */
+	/* With all blocks below. */
+	uint32_t total; /* numbers, gaps included */
+	uint32_t all_min, all_max;
+	uint32_t uids[BLOCK_SIZE];
 };
 
 struct imap_seqmap {
 	uint32_t exists;
-	struct block *blocks;
-	size_t count, cap;
+	struct block *root;
+	size_t count;   /* blocks */
+	uint64_t known; /* UIDs */
+	uint64_t steps;
+	uint64_t random; /* the state that ranks are made from; nobody who numbers knows it */
 };
 
 struct imap_seqmap *imap_seqmap_create(void)
 {
-	return calloc(1, sizeof(struct imap_seqmap));
+	struct imap_seqmap *m = calloc(1, sizeof(*m));
+
+	if (m && getrandom(&m->random, sizeof(m->random), GRND_NONBLOCK) < 0)
+		m->random = (uintptr_t)m;
+	return m;
 }
 
-/* Drops the blocks from index i on. */
-static void drop_blocks(struct imap_seqmap *m, size_t i)
+/* Splitmix64, by Sebastiano Vigna. */
+static uint64_t next_rank(struct imap_seqmap *m)
 {
-	for (size_t j = i; j < m->count; j++)
-		free(m->blocks[j].uids);
-	m->count = i < m->count ? i : m->count;
+	uint64_t x = m->random += 0x9e3779b97f4a7c15;
+
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
+	x = (x ^ x >> 27) * 0x94d049bb133111eb;
+	return x ^ x >> 31;
+}
+
+/* --- the tree --- */
+
+static uint32_t total(const struct block *b)
+{
+	return b ? b->total : 0;
+}
+
+/* Numbers below the block's first, of those below it in the tree. */
+static uint32_t before(const struct block *b)
+{
+	return total(b->left) + b->gap;
+}
+
+/* What lies below the block has changed. */
+static void update(struct imap_seqmap *m, struct block *b)
+{
+	m->steps++;
+	b->total = before(b) + b->count + total(b->right);
+	b->all_min = b->left ? b->left->all_min : b->min;
+	b->all_max = b->right ? b->right->all_max : b->max;
+}
+
+/* Blocks that begin at or below seq, and those that do not. */
+static void split(struct imap_seqmap *m, struct block *b, uint32_t seq, struct block **low,
+	struct block **high)
+{
+	if (!b) {
+		*low = *high = NULL;
+		return;
+	}
+	if (before(b) < seq) {
+		uint32_t end = before(b) + b->count;
+		*low = b;
+		split(m, b->right, seq > end ? seq - end : 0, &b->right, high);
+	} else {
+		*high = b;
+		split(m, b->left, seq, low, &b->left);
+	}
+	update(m, b);
+}
+
+static struct block *join(struct imap_seqmap *m, struct block *low, struct block *high)
+{
+	if (!low || !high)
+		return low ? low : high;
+	struct block *top = low->rank >= high->rank ? low : high;
+	if (top == low)
+		low->right = join(m, low->right, high);
+	else
+		high->left = join(m, low, high->left);
+	update(m, top);
+	return top;
+}
+
+/* So many numbers more lie before the first block. */
+static void push(struct imap_seqmap *m, struct block *b, int64_t n)
+{
+	if (!b)
+		return;
+	if (b->left)
+		push(m, b->left, n);
+	else
+		b->gap = (uint32_t)(b->gap + n);
+	update(m, b);
+}
+
+static void drop(struct imap_seqmap *m, struct block *b)
+{
+	if (!b)
+		return;
+	drop(m, b->left);
+	drop(m, b->right);
+	m->count--;
+	m->known -= b->known;
+	free(b);
+}
+
+static void drop_all(struct imap_seqmap *m)
+{
+	drop(m, m->root);
+	m->root = NULL;
 }
 
 void imap_seqmap_clear(struct imap_seqmap *m)
 {
-	drop_blocks(m, 0);
-	free(m->blocks);
-	*m = (struct imap_seqmap){0};
+	drop_all(m);
+	m->exists = 0;
 }
 
 void imap_seqmap_destroy(struct imap_seqmap *m)
@@ -61,43 +162,94 @@ void imap_seqmap_destroy(struct imap_seqmap *m)
 	free(m);
 }
 
-/* How many blocks begin at or below seq; the last of them is the one that may hold it. */
-static size_t blocks_upto(const struct imap_seqmap *m, uint32_t seq)
+uint64_t imap_seqmap_steps(const struct imap_seqmap *m)
 {
-	size_t low = 0, high = m->count;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		if (m->blocks[mid].first <= seq)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
+	return m->steps;
 }
 
-/* The block that covers seq, or NULL. */
-static struct block *find_block(const struct imap_seqmap *m, uint32_t seq)
+/* The block that covers seq, and its first number; or NULL. */
+static struct block *find_block(struct imap_seqmap *m, uint32_t seq, uint32_t *first)
 {
-	size_t n = blocks_upto(m, seq);
+	struct block *b = m->root;
+	uint32_t base = 0;
 
-	if (n == 0)
-		return NULL;
-	struct block *b = &m->blocks[n - 1];
-	return seq - b->first < b->count ? b : NULL;
+	while (b) {
+		uint32_t start = base + before(b) + 1;
+		m->steps++;
+		if (seq >= start && seq - start < b->count) {
+			*first = start;
+			return b;
+		}
+		if (seq >= start)
+			base = start - 1 + b->count;
+		b = seq < start ? b->left : b->right;
+	}
+	return NULL;
+}
+
+/* The block becomes a gap. */
+static void remove_block(struct imap_seqmap *m, uint32_t first)
+{
+	struct block *low, *b, *high;
+
+	split(m, m->root, first - 1, &low, &high);
+	split(m, high, first - total(low), &b, &high);
+	push(m, high, b->total);
+	drop(m, b);
+	m->root = join(m, low, high);
+}
+
+/* Counts anew what the block knows. */
+static void look_through(struct imap_seqmap *m, struct block *b)
+{
+	m->known -= b->known;
+	b->known = b->min = b->max = 0;
+	for (uint32_t at = 0; at < b->count; at++) {
+		uint32_t uid = b->uids[at];
+		if (uid == 0)
+			continue;
+		b->min = b->min ? b->min : uid;
+		b->max = uid;
+		b->known++;
+	}
+	m->known += b->known;
+}
+
+/* --- EXISTS --- */
+
+/* Takes so many numbers off the end of the last block. */
+static void cut(struct imap_seqmap *m, struct block *b, uint32_t n)
+{
+	if (b->right) {
+		cut(m, b->right, n);
+	} else {
+		b->count -= n;
+		look_through(m, b);
+	}
+	update(m, b);
+}
+
+static struct block *last_block(struct block *b)
+{
+	while (b && b->right)
+		b = b->right;
+	return b;
 }
 
 /* Forgets the mapping of all numbers above seq. */
 static void forget_above(struct imap_seqmap *m, uint32_t seq)
 {
-	size_t n = blocks_upto(m, seq);
+	struct block *high;
 
-	drop_blocks(m, n);
-	if (n == 0)
+	if (total(m->root) <= seq)
 		return;
-	struct block *b = &m->blocks[n - 1];
-	if (b->count > seq - b->first + 1)
-		b->count = seq - b->first + 1;
+	split(m, m->root, seq, &m->root, &high);
+	drop(m, high);
+	if (total(m->root) > seq)
+		cut(m, m->root, total(m->root) - seq);
+	const struct block *last = last_block(m->root);
+	if (last && last->known == 0)
+		remove_block(m, total(m->root) - last->count + 1);
 }
 
 void imap_seqmap_set_exists(struct imap_seqmap *m, uint32_t n)
@@ -112,25 +264,7 @@ uint32_t imap_seqmap_exists(const struct imap_seqmap *m)
 	return m->exists;
 }
 
-static int make_room(struct imap_seqmap *m)
-{
-	struct block *blocks = array_try_grow(m->blocks, &m->cap, m->count + 1, sizeof(*blocks));
-
-	if (!blocks)
-		return ERR_NOMEM;
-	m->blocks = blocks;
-	return 0;
-}
-
-static size_t known(const struct imap_seqmap *m)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < m->count; i++)
-		for (uint32_t at = 0; at < m->blocks[i].count; at++)
-			n += m->blocks[i].uids[at] != 0;
-	return n;
-}
+/* --- learning --- */
 
 /* More than is kept, or scattered: a server that numbers so, or a reader of few messages in a vast
  * mailbox. What is forgotten is unknown. */
@@ -138,133 +272,217 @@ static bool is_too_much(const struct imap_seqmap *m)
 {
 	if (m->count == 0 || m->count % BLOCKS_LOOK != 0)
 		return false;
-	return m->count >= BLOCKS_MAX || known(m) < m->count * KNOWN_MIN;
+	return m->count >= BLOCKS_MAX || m->known < m->count * KNOWN_MIN;
 }
 
-/* Makes a block at index i that begins between low and seq, and stores it in *out. */
-static int insert_block(
-	struct imap_seqmap *m, size_t i, uint32_t low, uint32_t seq, struct block **out)
+/* The highest UID that the block has below its number at, or 0. */
+static uint32_t highest_below(const struct block *b, uint32_t at)
 {
-	uint32_t first = seq - seq % BLOCK_SIZE;
-	uint32_t *uids = NULL;
+	while (at > 0 && b->uids[at - 1] == 0)
+		at--;
+	return at > 0 ? b->uids[at - 1] : 0;
+}
 
-	if (make_room(m) < 0 || !(uids = malloc(BLOCK_SIZE * sizeof(*uids))))
-		return ERR_NOMEM;
-	memmove(m->blocks + i + 1, m->blocks + i, (m->count - i) * sizeof(*m->blocks));
+/* The lowest that it has above, or 0. */
+static uint32_t lowest_above(const struct block *b, uint32_t at)
+{
+	for (at++; at < b->count; at++)
+		if (b->uids[at] != 0)
+			return b->uids[at];
+	return 0;
+}
+
+/* Whether the UID lies between those that are known of lower and of higher numbers. */
+static bool fits(struct imap_seqmap *m, uint32_t seq, uint32_t uid)
+{
+	const struct block *b = m->root;
+	uint32_t below = 0, above = 0;
+
+	while (b) {
+		uint32_t start = before(b) + 1;
+		bool inside = seq >= start && seq - start < b->count;
+		const struct block *left = b->left, *right = b->right;
+		m->steps++;
+		if (inside) {
+			uint32_t low = highest_below(b, seq - start);
+			uint32_t high = lowest_above(b, seq - start);
+			low = low || !left ? low : left->all_max;
+			high = high || !right ? high : right->all_min;
+			below = low ? low : below;
+			above = high ? high : above;
+			break;
+		}
+		if (seq < start) {
+			above = b->min;
+			b = left;
+		} else {
+			below = b->max;
+			seq -= start - 1 + b->count;
+			b = right;
+		}
+	}
+	return below < uid && (above == 0 || uid < above);
+}
+
+/* Puts the UID into the block that covers seq, which is there. */
+static void put(struct imap_seqmap *m, struct block *b, uint32_t seq, uint32_t uid)
+{
+	uint32_t start = before(b) + 1;
+
+	if (seq < start) {
+		put(m, b->left, seq, uid);
+	} else if (seq - start >= b->count) {
+		put(m, b->right, seq - (start - 1 + b->count), uid);
+	} else {
+		b->uids[seq - start] = uid;
+		look_through(m, b);
+	}
+	update(m, b);
+}
+
+/* The last block comes to cover so many numbers more. */
+static void extend(struct imap_seqmap *m, struct block *b, uint32_t n)
+{
+	if (b->right) {
+		extend(m, b->right, n);
+	} else {
+		memset(b->uids + b->count, 0, n * sizeof(*b->uids));
+		b->count += n;
+	}
+	update(m, b);
+}
+
+static struct block *make_block(struct imap_seqmap *m, uint32_t gap, uint32_t count)
+{
+	struct block *b = calloc(1, sizeof(*b));
+
+	if (!b)
+		return NULL;
+	b->rank = next_rank(m);
+	b->gap = gap;
+	b->count = count;
 	m->count++;
-	m->blocks[i] = (struct block){
-		.first = first < low ? low : first, .min = UINT32_MAX, .uids = uids};
-	*out = &m->blocks[i];
-	return 0;
+	update(m, b);
+	return b;
 }
 
-/* The block that covers seq, made or extended where needed. */
-static int reach_block(struct imap_seqmap *m, uint32_t seq, struct block **out)
+/* Has a block cover seq, where none does. What lies between it and the block before is below seq,
+ * so it is not the next block's. */
+static int cover(struct imap_seqmap *m, uint32_t seq)
 {
-	size_t n = blocks_upto(m, seq);
-	struct block *b = n ? &m->blocks[n - 1] : NULL;
+	struct block *low, *high, *b = NULL;
+	int err = 0;
 
-	if ((!b || seq - b->first >= BLOCK_SIZE) && is_too_much(m)) {
-		drop_blocks(m, 0);
-		n = 0;
-		b = NULL;
+	split(m, m->root, seq, &low, &high);
+	uint32_t end = total(low), aligned = seq - seq % BLOCK_SIZE;
+	const struct block *last = last_block(low);
+	if (last && seq - (end - last->count + 1) < BLOCK_SIZE) {
+		extend(m, low, seq - end);
+	} else {
+		uint32_t first = aligned > end ? aligned : end + 1;
+		b = make_block(m, first - end - 1, seq - first + 1);
+		err = b ? 0 : ERR_NOMEM;
 	}
-	if (!b || seq - b->first >= BLOCK_SIZE) {
-		int err = insert_block(m, n, b ? b->first + b->count : 1, seq, &b);
-		if (err < 0)
-			return err;
-	}
-	/* What lies between is below seq, so it is not the next block's. */
-	while (b->count <= seq - b->first)
-		b->uids[b->count++] = 0;
-	*out = b;
-	return 0;
+	if (err == 0)
+		push(m, high, -(int64_t)(seq - end));
+	m->root = join(m, join(m, low, b), high);
+	return err;
 }
 
 int imap_seqmap_learn(struct imap_seqmap *m, uint32_t seq, uint32_t uid)
 {
-	struct block *b;
+	uint32_t first;
 
 	if (seq == 0 || seq > m->exists || uid == 0)
 		return 0;
-	int err = reach_block(m, seq, &b);
-	if (err < 0)
-		return err;
-	b->uids[seq - b->first] = uid;
-	if (uid < b->min)
-		b->min = uid;
-	if (uid > b->max)
-		b->max = uid;
+	if (!fits(m, seq, uid))
+		drop_all(m);
+	if (!find_block(m, seq, &first)) {
+		if (is_too_much(m))
+			drop_all(m);
+		int err = cover(m, seq);
+		if (err < 0)
+			return err;
+	}
+	put(m, m->root, seq, uid);
 	return 0;
 }
 
-uint32_t imap_seqmap_uid(const struct imap_seqmap *m, uint32_t seq)
+uint32_t imap_seqmap_uid(struct imap_seqmap *m, uint32_t seq)
 {
-	const struct block *b = find_block(m, seq);
+	uint32_t first;
+	const struct block *b = find_block(m, seq, &first);
 
-	return b ? b->uids[seq - b->first] : 0;
+	return b ? b->uids[seq - first] : 0;
 }
 
-static uint32_t remove_from_block(struct block *b, uint32_t seq)
-{
-	uint32_t at = seq - b->first;
-	uint32_t uid = b->uids[at];
+/* --- expunging --- */
 
+static void take_from_block(struct imap_seqmap *m, struct block *b, uint32_t at)
+{
 	b->count--;
 	memmove(b->uids + at, b->uids + at + 1, (b->count - at) * sizeof(*b->uids));
-	return uid;
+	look_through(m, b);
 }
 
-static void remove_block(struct imap_seqmap *m, struct block *b)
+/* Takes the number out, so that all above move down by one. */
+static void take(struct imap_seqmap *m, struct block *b, uint32_t seq)
 {
-	size_t i = (size_t)(b - m->blocks);
+	uint32_t start = before(b) + 1;
 
-	free(b->uids);
-	m->count--;
-	memmove(b, b + 1, (m->count - i) * sizeof(*b));
+	if (seq <= total(b->left))
+		take(m, b->left, seq);
+	else if (seq < start)
+		b->gap--;
+	else if (seq - start < b->count)
+		take_from_block(m, b, seq - start);
+	else
+		take(m, b->right, seq - (start - 1 + b->count));
+	update(m, b);
 }
 
 uint32_t imap_seqmap_expunge(struct imap_seqmap *m, uint32_t seq, bool *valid)
 {
+	uint32_t first;
+
 	*valid = seq > 0 && seq <= m->exists;
 	if (!*valid)
 		return 0;
-	struct block *b = find_block(m, seq);
-	uint32_t uid = b ? remove_from_block(b, seq) : 0;
-	for (size_t i = blocks_upto(m, seq); i < m->count; i++)
-		m->blocks[i].first--;
-	if (b && b->count == 0)
-		remove_block(m, b);
+	const struct block *b = find_block(m, seq, &first);
+	uint32_t uid = b ? b->uids[seq - first] : 0;
+	if (uid && b->known == 1)
+		remove_block(m, first);
+	if (seq <= total(m->root))
+		take(m, m->root, seq);
 	m->exists--;
 	return uid;
 }
 
-/* The lowest number that is known to have a UID from first to last, or 0. */
-static uint32_t find_between(const struct imap_seqmap *m, uint32_t first, uint32_t last)
+/* The highest number that is known to have a UID of at most this, or 0; and that UID. */
+static uint32_t find_upto(struct imap_seqmap *m, uint32_t uid, uint32_t *found)
 {
-	for (size_t i = 0; i < m->count; i++) {
-		const struct block *b = &m->blocks[i];
-		if (last < b->min || first > b->max)
-			continue;
-		for (uint32_t at = 0; at < b->count; at++)
-			if (b->uids[at] >= first && b->uids[at] <= last)
-				return b->first + at;
-	}
-	return 0;
-}
+	const struct block *b = m->root;
+	uint32_t base = 0;
 
-/* The highest number that is known to have a UID below uid, or 0. */
-static uint32_t find_below(const struct imap_seqmap *m, uint32_t uid)
-{
-	for (size_t i = m->count; i-- > 0;) {
-		const struct block *b = &m->blocks[i];
-		if (b->min >= uid)
+	*found = 0;
+	while (b) {
+		m->steps++;
+		if (uid < b->min) {
+			b = b->left;
 			continue;
-		for (uint32_t at = b->count; at-- > 0;)
-			if (b->uids[at] != 0 && b->uids[at] < uid)
-				return b->first + at;
+		}
+		if (!b->right || uid < b->right->all_min)
+			break;
+		base += before(b) + b->count;
+		b = b->right;
 	}
-	return 0;
+	if (!b)
+		return 0;
+	uint32_t at = b->count - 1;
+	while (b->uids[at] == 0 || b->uids[at] > uid)
+		at--;
+	*found = b->uids[at];
+	return base + before(b) + 1 + at;
 }
 
 /* A range may hold as many UIDs as the server likes to say, so only those that are known are gone
@@ -272,22 +490,20 @@ static uint32_t find_below(const struct imap_seqmap *m, uint32_t uid)
 void imap_seqmap_vanish(struct imap_seqmap *m, uint32_t first, uint32_t last)
 {
 	uint64_t uid = first;
-	uint32_t seq;
+	uint32_t seq, found;
 	bool valid;
 
 	if (first == 0)
 		return;
-	while (uid <= last && (seq = find_between(m, (uint32_t)uid, (uint32_t)uid)) > 0) {
+	for (; uid <= last; uid++) {
+		seq = find_upto(m, (uint32_t)uid, &found);
+		if (seq == 0 || found != uid)
+			break;
 		imap_seqmap_expunge(m, seq, &valid);
-		uid++;
 	}
 	if (uid > last)
 		return;
-	/* UIDs that do not rise with the numbers may have left one of the range below. */
-	forget_above(m, find_below(m, (uint32_t)uid));
-	seq = find_between(m, (uint32_t)uid, last);
-	if (seq > 0)
-		forget_above(m, seq - 1);
+	forget_above(m, seq);
 	uint64_t unknown = last - uid + 1;
 	m->exists -= unknown < m->exists ? (uint32_t)unknown : m->exists;
 	forget_above(m, m->exists);

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -24,6 +25,21 @@ static void model_set_exists(struct model *m, uint32_t n)
 	for (uint32_t seq = n + 1; seq <= m->exists; seq++)
 		m->uids[seq] = 0;
 	m->exists = n;
+}
+
+/* UIDs rise with the numbers: one that does not makes all others doubtful. */
+static void model_learn(struct model *m, uint32_t seq, uint32_t uid)
+{
+	bool fits = true;
+
+	if (seq == 0 || seq > m->exists || uid == 0)
+		return;
+	for (uint32_t s = 1; s <= m->exists; s++)
+		if (m->uids[s] != 0 && s != seq)
+			fits &= s < seq ? m->uids[s] < uid : m->uids[s] > uid;
+	if (!fits)
+		memset(m->uids, 0, sizeof(m->uids));
+	m->uids[seq] = uid;
 }
 
 static uint32_t model_expunge(struct model *m, uint32_t seq)
@@ -66,7 +82,7 @@ static void model_vanish(struct model *m, uint32_t first, uint32_t last)
 	model_set_exists(m, exists);
 }
 
-static void check_all(const struct imap_seqmap *map, const struct model *m)
+static void check_all(struct imap_seqmap *map, const struct model *m)
 {
 	assert_int_equal(imap_seqmap_exists(map), m->exists);
 	for (uint32_t seq = 0; seq <= MODEL_MAX; seq++)
@@ -77,7 +93,7 @@ static void check_all(const struct imap_seqmap *map, const struct model *m)
 /* How a sane server numbers: rising, with gaps. A liar sends anything. */
 static uint32_t some_uid(uint64_t *random, uint32_t seq, bool liar)
 {
-	return liar ? random_below(random, 500) : seq * 3 + random_below(random, 3);
+	return liar ? seq + random_below(random, 50) : seq * 3 + random_below(random, 3);
 }
 
 static void step(struct imap_seqmap *map, struct model *m, uint64_t *random, bool liar)
@@ -91,8 +107,7 @@ static void step(struct imap_seqmap *map, struct model *m, uint64_t *random, boo
 		for (uint32_t i = random_below(random, 20); i-- > 0; seq += what % 2 ? 1 : -1u) {
 			uid = some_uid(random, seq, liar);
 			assert_int_equal(imap_seqmap_learn(map, seq, uid), 0);
-			if (seq > 0 && seq <= m->exists && uid > 0)
-				m->uids[seq] = uid;
+			model_learn(m, seq, uid);
 		}
 	} else if (what < 900) {
 		bool valid, expected = seq > 0 && seq <= m->exists;
@@ -256,6 +271,98 @@ static void many_in_a_row(void **state)
 	imap_seqmap_destroy(map);
 }
 
+enum way { RISING, FALLING, MIXED };
+
+/* The i-th of 0 to n - 1, a power of two. */
+static uint32_t in_way(enum way way, uint32_t i, uint32_t n)
+{
+	return way == RISING ? i : way == FALLING ? n - 1 - i : i * 0x9e3779b1u % n;
+}
+
+#define DENSE (1u << 17)
+/* Nodes that a call may go through, a few times there and back, where there are 1024. */
+#define STEPS_MAX 100
+
+static struct imap_seqmap *dense(enum way way)
+{
+	struct imap_seqmap *map = imap_seqmap_create();
+
+	imap_seqmap_set_exists(map, DENSE);
+	for (uint32_t i = 0; i < DENSE; i++) {
+		uint32_t at = way == FALLING ? DENSE - 1 - i : i;
+		assert_int_equal(imap_seqmap_learn(map, at + 1, 2 * at + 2), 0);
+	}
+	return map;
+}
+
+/* However a server numbers and removes, no call goes through more than the height of the tree a few
+ * times. */
+static void no_order_is_slow(void **state)
+{
+	for (enum way way = RISING; way <= MIXED; way++) {
+		bool valid;
+		struct imap_seqmap *map = dense(way == FALLING ? FALLING : RISING);
+		assert_true(imap_seqmap_steps(map) < (uint64_t)DENSE * STEPS_MAX);
+		uint64_t before = imap_seqmap_steps(map);
+		for (uint32_t i = 0; i < DENSE; i++) {
+			uint32_t uid = 2 * in_way(way, i, DENSE) + 2;
+			imap_seqmap_vanish(map, uid, uid);
+		}
+		assert_int_equal(imap_seqmap_exists(map), 0);
+		assert_true(imap_seqmap_steps(map) - before < (uint64_t)DENSE * STEPS_MAX);
+		imap_seqmap_destroy(map);
+
+		map = dense(RISING);
+		before = imap_seqmap_steps(map);
+		for (uint32_t n = DENSE; n > 0; n--) {
+			uint32_t seq = way == RISING ? 1 : way == FALLING ? n : n / 2 + 1;
+			assert_int_not_equal(imap_seqmap_expunge(map, seq, &valid), 0);
+		}
+		assert_true(imap_seqmap_steps(map) - before < (uint64_t)DENSE * STEPS_MAX);
+		imap_seqmap_destroy(map);
+	}
+}
+
+/* Blocks that are made and lost at every place, at the number of them where they are looked at. */
+static void making_and_losing(void **state)
+{
+	struct imap_seqmap *map = imap_seqmap_create();
+	bool valid;
+
+	imap_seqmap_set_exists(map, UINT32_MAX);
+	for (uint32_t i = 0; i < 128 * 1024; i++)
+		assert_int_equal(imap_seqmap_learn(map, i + 1, i + 1), 0);
+	uint64_t before = imap_seqmap_steps(map);
+	for (uint32_t i = 0; i < 10000; i++) {
+		assert_int_equal(imap_seqmap_learn(map, 1u << 31, 1u << 31), 0);
+		assert_int_equal(imap_seqmap_expunge(map, 1u << 31, &valid), 1u << 31);
+	}
+	assert_true(imap_seqmap_steps(map) - before < 10000 * STEPS_MAX);
+	assert_int_equal(imap_seqmap_uid(map, 128 * 1024), 128 * 1024);
+	imap_seqmap_destroy(map);
+}
+
+/* A number whose UID is out of order: some of what was known is wrong. */
+static void out_of_order(void **state)
+{
+	struct imap_seqmap *map = imap_seqmap_create();
+
+	imap_seqmap_set_exists(map, 1000);
+	for (uint32_t seq = 1; seq <= 1000; seq++)
+		assert_int_equal(imap_seqmap_learn(map, seq, 10 * seq), 0);
+	/* The same again, or another between its neighbours, is none. */
+	assert_int_equal(imap_seqmap_learn(map, 500, 5000), 0);
+	assert_int_equal(imap_seqmap_learn(map, 500, 5009), 0);
+	assert_int_equal(imap_seqmap_uid(map, 499), 4990);
+	assert_int_equal(imap_seqmap_uid(map, 500), 5009);
+	assert_int_equal(imap_seqmap_learn(map, 500, 4990), 0);
+	assert_int_equal(imap_seqmap_uid(map, 499), 0);
+	assert_int_equal(imap_seqmap_uid(map, 500), 4990);
+	assert_int_equal(imap_seqmap_uid(map, 501), 0);
+	assert_int_equal(imap_seqmap_exists(map), 1000);
+	imap_seqmap_destroy(map);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -265,6 +372,9 @@ int main(void)
 		cmocka_unit_test(ignores_what_cannot_be),
 		cmocka_unit_test(memory_follows_what_was_learnt),
 		cmocka_unit_test(out_of_memory),
+		cmocka_unit_test(no_order_is_slow),
+		cmocka_unit_test(making_and_losing),
+		cmocka_unit_test(out_of_order),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
