@@ -17,6 +17,7 @@ static const struct {
 	{ERR_DENIED, EACCES, "permission denied by the server"},
 	{ERR_UNSAFE, EPERM, "not without danger to other mail"},
 	{ERR_REFUSED, EIO, "refused by the server"},
+	{ERR_PARTIAL, EIO, "done in part only"},
 	{ERR_NET, ENETDOWN, "no connection"},
 	{ERR_TIMEOUT, ETIMEDOUT, "timed out"},
 	{ERR_PROTOCOL, EIO, "protocol error"},

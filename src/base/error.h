@@ -8,15 +8,16 @@
 enum error {
 	ERR_OK = 0,
 	/* One message. */
-	ERR_GONE = -1001,       /* expunged, or never existed */
-	ERR_UNREADABLE = -1000, /* the server refuses it or sends nonsense for it */
+	ERR_GONE = -1002,       /* expunged, or never existed */
+	ERR_UNREADABLE = -1001, /* the server refuses it or sends nonsense for it */
 	/* One mailbox. */
-	ERR_NO_MAILBOX = -999,
-	ERR_STALE = -998,    /* its UIDVALIDITY changed */
-	ERR_READONLY = -997, /* it, or the whole mount, is read-only */
-	ERR_DENIED = -996,   /* the account lacks a right */
-	ERR_UNSAFE = -995,   /* it could do harm to other mail */
-	ERR_REFUSED = -994,  /* the server answered NO or BAD */
+	ERR_NO_MAILBOX = -1000,
+	ERR_STALE = -999,    /* its UIDVALIDITY changed */
+	ERR_READONLY = -998, /* it, or the whole mount, is read-only */
+	ERR_DENIED = -997,   /* the account lacks a right */
+	ERR_UNSAFE = -996,   /* it could do harm to other mail */
+	ERR_REFUSED = -995,  /* the server answered NO or BAD */
+	ERR_PARTIAL = -994,  /* the server answered OK, but did it for some messages only */
 	/* One connection, and with it perhaps the account. */
 	ERR_NET = -993,       /* no name, no route, refused, reset, closed by BYE */
 	ERR_TIMEOUT = -992,   /* no answer within the deadline */

@@ -1,5 +1,6 @@
 #include "imap/capability.h"
 
+#include "base/text.h"
 #include "imap/response.h"
 
 static const struct {
@@ -29,15 +30,35 @@ static const struct {
 	{{"SASL-IR", 7}, IMAP_CAP_SASL_IR},
 	{{"SPECIAL-USE", 11}, IMAP_CAP_SPECIAL_USE},
 	{{"STARTTLS", 8}, IMAP_CAP_STARTTLS},
+	{{"UIDONLY", 7}, IMAP_CAP_UIDONLY},
 	{{"UIDPLUS", 7}, IMAP_CAP_UIDPLUS},
 	{{"UTF8=ACCEPT", 11}, IMAP_CAP_UTF8_ACCEPT},
 	{{"UTF8=ONLY", 9}, IMAP_CAP_UTF8_ONLY},
 };
 
+static bool begins(struct span word, struct span with)
+{
+	return word.n > with.n && span_equal_nocase((struct span){word.p, with.n}, with);
+}
+
+uint32_t imap_capability_limit(struct span words)
+{
+	static const struct span name = {"MESSAGELIMIT=", 13};
+	struct span word;
+	uint64_t limit;
+
+	while (imap_word_next(&words, &word))
+		if (begins(word, name) &&
+			text_parse_number((struct span){word.p + name.n, word.n - name.n},
+				UINT32_MAX, &limit))
+			return (uint32_t)limit;
+	return 0;
+}
+
 uint32_t imap_capability_parse(struct span words)
 {
 	struct span word;
-	uint32_t set = 0;
+	uint32_t set = imap_capability_limit(words) ? IMAP_CAP_MESSAGELIMIT : 0;
 
 	while (imap_word_next(&words, &word))
 		for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)

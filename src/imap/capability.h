@@ -33,11 +33,15 @@ enum imap_capability {
 	IMAP_CAP_IMAP4REV1 = 1 << 21,
 	IMAP_CAP_IMAP4REV2 = 1 << 22,
 	IMAP_CAP_UTF8_ONLY = 1 << 23,
+	IMAP_CAP_MESSAGELIMIT = 1 << 24, /* RFC 9738; the limit follows the name */
+	IMAP_CAP_UIDONLY = 1 << 25,      /* RFC 9586 */
 };
 
 /* The set that a list of words separated by spaces names; unknown words are skipped. QRESYNC
  * implies CONDSTORE and ENABLE (RFC 7162 section 3.2.3), IMAP4rev2 what it incorporates (RFC 9051
  * appendix E). */
 uint32_t imap_capability_parse(struct span words);
+/* How many messages a command does at most (MESSAGELIMIT=1000), 0: as many as there are. */
+uint32_t imap_capability_limit(struct span words);
 
 #endif

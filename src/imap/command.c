@@ -90,6 +90,9 @@ static bool sounds_throttled(struct span text)
 
 int imap_condition_error(const struct imap_response *r)
 {
+	/* Nobody may take it for all that was asked (RFC 9738 section 3.1). */
+	if (r->kind == IMAP_TAGGED && r->condition == IMAP_OK && r->code == IMAP_CODE_MESSAGELIMIT)
+		return ERR_PARTIAL;
 	if (r->condition == IMAP_OK || r->condition == IMAP_PREAUTH)
 		return 0;
 	switch ((int)r->code) {

@@ -37,6 +37,7 @@ static const struct code codes[] = {
 	NUMBER("HIGHESTMODSEQ", HIGHESTMODSEQ, INT64_MAX),
 	CODE("INUSE", INUSE),
 	CODE("LIMIT", LIMIT),
+	CODE("MESSAGELIMIT", MESSAGELIMIT),
 	CODE("NOMODSEQ", NOMODSEQ),
 	CODE("NONEXISTENT", NONEXISTENT),
 	CODE("NOPERM", NOPERM),
@@ -102,8 +103,22 @@ static const char *code_end(struct span s)
 	return memchr(s.p, ']', s.n);
 }
 
+/* "1000 23221": how many at most, and the lowest UID of those. */
+static void take_message_limit(struct lexer *args, struct imap_response *r)
+{
+	uint64_t limit;
+
+	if (!lexer_take_number(args, UINT32_MAX, &limit))
+		return;
+	lexer_skip_spaces(args);
+	if (!lexer_take_whole(args, UINT32_MAX, &r->number))
+		r->number = 0;
+}
+
 static void take_code_args(const struct code *code, struct lexer *args, struct imap_response *r)
 {
+	if (code->code == IMAP_CODE_MESSAGELIMIT)
+		take_message_limit(args, r);
 	if (code->max && !lexer_take_whole(args, code->max, &r->number))
 		r->number = 0;
 	if (code->code == IMAP_CODE_PERMANENTFLAGS && !parse_message_flags(args, &r->flags))

@@ -229,13 +229,16 @@ static bool take_item(struct lexer *l, struct imap_fetch *f)
 	return true;
 }
 
-/* The items up to the closing parenthesis. Returns whether all of them made sense; *closed: the
- * parenthesis was there, and nothing behind it. */
-static bool take_items(struct lexer *l, struct imap_fetch *f, bool *closed)
+/* How the items of a row end: with the text, with something behind the parenthesis, as they must.
+ */
+enum row_end { ROW_OPEN, ROW_JUNK, ROW_CLOSED };
+
+/* The items up to the closing parenthesis. Returns whether all of them made sense. */
+static bool take_items(struct lexer *l, struct imap_fetch *f, enum row_end *end)
 {
 	bool clean = true;
 
-	*closed = false;
+	*end = ROW_JUNK;
 	for (;;) {
 		lexer_skip_spaces(l);
 		if (lexer_at_close(l))
@@ -246,37 +249,61 @@ static bool take_items(struct lexer *l, struct imap_fetch *f, bool *closed)
 		if (l->err || l->p == before)
 			return false;
 	}
-	*closed = lexer_take_char(l, ')') && lexer_take_rest(l).n == 0;
+	if (!lexer_take_char(l, ')'))
+		*end = ROW_OPEN;
+	else if (lexer_take_rest(l).n == 0)
+		*end = ROW_CLOSED;
 	return clean;
+}
+
+/* DavMail leaves a row without its end when it cannot load the message, and goes on with the next
+ * response in the same line: no value in it is sure to be of this message. */
+static bool is_broken(const struct imap_fetch *f, enum row_end end)
+{
+	return end == ROW_OPEN && f->body_kind == IMAP_BODY_ABSENT;
+}
+
+static bool parse_row(struct lexer *l, struct imap_response *r)
+{
+	struct imap_fetch *f = &r->fetch;
+	enum row_end end;
+
+	lexer_skip_spaces(l);
+	if (!lexer_take_char(l, '('))
+		return false;
+	bool clean = take_items(l, f, &end);
+	r->broken = is_broken(f, end);
+	if (f->body_kind == IMAP_BODY_INLINE && !(clean && end == ROW_CLOSED)) {
+		f->body_kind = IMAP_BODY_ABSENT;
+		f->body = (struct span){0};
+	}
+	if (f->body_kind == IMAP_BODY_STREAMED && end != ROW_CLOSED && l->err == 0)
+		l->err = ERR_PROTOCOL;
+	return l->err == 0 && !r->broken;
 }
 
 bool parse_fetch(struct lexer *l, struct imap_response *r)
 {
-	struct imap_fetch *f = &r->fetch;
-	bool closed;
+	r->fetch.seq = r->seq;
+	return parse_row(l, r);
+}
 
-	f->seq = r->seq;
-	lexer_skip_spaces(l);
-	if (!lexer_take_char(l, '('))
-		return false;
-	bool clean = take_items(l, f, &closed);
-	if (f->body_kind == IMAP_BODY_INLINE && !(clean && closed)) {
-		f->body_kind = IMAP_BODY_ABSENT;
-		f->body = (struct span){0};
-	}
-	if (f->body_kind == IMAP_BODY_STREAMED && !closed && l->err == 0)
-		l->err = ERR_PROTOCOL;
-	return l->err == 0;
+/* RFC 9586: what would be a message number is the UID. */
+bool parse_uidfetch(struct lexer *l, struct imap_response *r)
+{
+	r->fetch.uid = r->seq;
+	r->seq = 0;
+	return parse_row(l, r);
 }
 
 bool parse_fetch_prefix(struct lexer *l, struct imap_fetch *f)
 {
-	bool closed;
+	enum row_end end;
 
 	lexer_skip_spaces(l);
 	if (!lexer_take_char(l, '('))
 		return false;
-	take_items(l, f, &closed);
+	take_items(l, f, &end);
 	f->body = (struct span){0};
 	f->body_kind = IMAP_BODY_STREAMED;
 	return l->err == 0;

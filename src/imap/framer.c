@@ -91,6 +91,11 @@ static bool is_condition(struct span word)
 	return false;
 }
 
+static bool is_fetch(struct span name)
+{
+	return span_equal_nocase(name, SPAN("FETCH")) || span_equal_nocase(name, SPAN("UIDFETCH"));
+}
+
 /* What the response is that begins with line. *rest is the part that decides on literals: of FETCH
  * what stands behind the "(", of a condition the text. */
 static enum nature classify(struct span line, struct span *rest)
@@ -111,8 +116,7 @@ static enum nature classify(struct span line, struct span *rest)
 	lexer_skip_spaces(&l);
 	if (!numbered && (!untagged || is_condition(name)))
 		nature = lexer_at(&l, '[') ? CODE : PROSE;
-	else if (numbered && untagged && span_equal_nocase(name, SPAN("FETCH")) &&
-		 lexer_take_char(&l, '('))
+	else if (numbered && untagged && is_fetch(name) && lexer_take_char(&l, '('))
 		nature = FETCH;
 	*rest = (struct span){l.p, (size_t)(l.end - l.p)};
 	return nature;

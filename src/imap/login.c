@@ -446,8 +446,11 @@ static void on_enable_done(struct imap_command *c, const struct imap_result *res
 static bool introduce(struct imap_session *s)
 {
 	bool id = s->capabilities & IMAP_CAP_ID;
+	/* Without UIDONLY such a server (Yahoo) may not even show more messages than the limit. */
+	bool uidonly = (s->capabilities & IMAP_CAP_UIDONLY) &&
+		       (s->capabilities & IMAP_CAP_MESSAGELIMIT);
 	bool enable = (s->capabilities & IMAP_CAP_ENABLE) &&
-		      (s->capabilities & (IMAP_CAP_QRESYNC | IMAP_CAP_UTF8_ONLY));
+		      (uidonly || (s->capabilities & (IMAP_CAP_QRESYNC | IMAP_CAP_UTF8_ONLY)));
 
 	s->login.introduced = true;
 	s->login.pending = (unsigned)id + (unsigned)enable;
@@ -458,9 +461,10 @@ static bool introduce(struct imap_session *s)
 	}
 	if (enable) {
 		renew(s, &s->login.enable, on_enable_done);
-		imap_command_add(&s->login.enable, "ENABLE%s%s\r\n",
+		imap_command_add(&s->login.enable, "ENABLE%s%s%s\r\n",
 			s->capabilities & IMAP_CAP_QRESYNC ? " QRESYNC" : "",
-			s->capabilities & IMAP_CAP_UTF8_ONLY ? " UTF8=ACCEPT" : "");
+			s->capabilities & IMAP_CAP_UTF8_ONLY ? " UTF8=ACCEPT" : "",
+			uidonly ? " UIDONLY" : "");
 		imap_session_submit(s, &s->login.enable, s->now);
 	}
 	return s->login.pending > 0;

@@ -26,6 +26,7 @@ parse_fn parse_myrights;
 
 /* fetch.c */
 parse_fn parse_fetch;
+parse_fn parse_uidfetch;
 /* The same for a text that ends where the literal of a BODY[] begins. */
 bool parse_fetch_prefix(struct lexer *l, struct imap_fetch *f);
 

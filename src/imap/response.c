@@ -59,6 +59,7 @@ static const struct reply replies[] = {
 /* Those with a message number before the name. */
 static const struct reply numbered[] = {
 	REPLY("FETCH", FETCH, parse_fetch),
+	REPLY("UIDFETCH", FETCH, parse_uidfetch),
 	REPLY("EXPUNGE", EXPUNGE, NULL),
 	REPLY("EXISTS", EXISTS, NULL),
 	REPLY("RECENT", RECENT, NULL),
@@ -191,7 +192,7 @@ static int parse_untagged(struct lexer *l, struct imap_response *r)
 			reply = NULL;
 	}
 	if (!reply)
-		*r = (struct imap_response){.kind = IMAP_UNKNOWN};
+		*r = (struct imap_response){.kind = IMAP_UNKNOWN, .broken = r->broken};
 	return l->err;
 }
 
@@ -244,7 +245,13 @@ int imap_response_parse_prefix(struct imap_parser *p, struct span text, struct i
 	lexer_skip_spaces(&l);
 	if (!take_seq(&l, &f->seq))
 		return ERR_PROTOCOL;
-	if (!span_equal_nocase(lexer_take_atom(&l), SPAN("FETCH")) || !parse_fetch_prefix(&l, f))
+	struct span name = lexer_take_atom(&l);
+	bool by_uid = span_equal_nocase(name, SPAN("UIDFETCH"));
+	if (by_uid) {
+		f->uid = f->seq;
+		f->seq = 0;
+	}
+	if ((!by_uid && !span_equal_nocase(name, SPAN("FETCH"))) || !parse_fetch_prefix(&l, f))
 		return l.err ? l.err : ERR_PROTOCOL;
 	return 0;
 }

@@ -29,7 +29,7 @@ enum imap_kind {
 	IMAP_RECENT,
 	IMAP_EXPUNGE,
 	IMAP_VANISHED, /* RFC 7162 */
-	IMAP_FETCH,
+	IMAP_FETCH,    /* also UIDFETCH (RFC 9586) */
 	IMAP_FLAGS,
 	IMAP_NAMESPACE, /* RFC 2342 */
 	IMAP_QUOTA,     /* RFC 9208 / 2087 */
@@ -56,6 +56,7 @@ enum imap_code {
 	IMAP_CODE_HIGHESTMODSEQ, /* number */
 	IMAP_CODE_INUSE,
 	IMAP_CODE_LIMIT,
+	IMAP_CODE_MESSAGELIMIT, /* RFC 9738; number: the lowest UID that was done, 0: not said */
 	IMAP_CODE_NOMODSEQ,
 	IMAP_CODE_NONEXISTENT,
 	IMAP_CODE_NOPERM,
@@ -114,7 +115,7 @@ enum imap_body {
 };
 
 struct imap_fetch {
-	uint32_t seq;  /* as the server said, may be 0 or above EXISTS */
+	uint32_t seq;  /* as the server said, may be 0 or above EXISTS; 0 in a UIDFETCH */
 	uint32_t uid;  /* 0: not given */
 	bool has_size; /* false for NIL, negative, fractional or missing sizes */
 	uint64_t size; /* RFC822.SIZE */
@@ -177,7 +178,9 @@ struct imap_response {
 	 * by spaces. IMAP_ESEARCH: the set of ALL, empty when there is none. IMAP_VANISHED: the set
 	 * of UIDs. IMAP_MYRIGHTS: the rights. */
 	struct span words;
-	bool earlier;                                     /* VANISHED (EARLIER) */
+	bool earlier; /* VANISHED (EARLIER) */
+	bool broken; /* IMAP_UNKNOWN: a FETCH row without its end; another response may follow in it
+		      */
 	uint32_t esearch_count, esearch_min, esearch_max; /* 0 when not given */
 
 	struct imap_fetch fetch;

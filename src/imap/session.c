@@ -470,12 +470,37 @@ static void on_continue(struct imap_session *s, const struct imap_response *r)
 	}
 }
 
+/* Where, behind a row that was left without its end, the answer to a command begins: it must not be
+ * lost with the row. Only a tag that is owed counts. */
+static struct span answer_within(const struct imap_session *s, struct span line)
+{
+	static const char *const words[] = {"OK", "NO", "BAD"};
+	char answer[24];
+
+	LIST_FOREACH (pos, &s->flight) {
+		const struct imap_command *c = list_entry(pos, struct imap_command, link);
+		for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+			int n = snprintf(answer, sizeof(answer), "A%u %s ", c->tag, words[i]);
+			const char *p = memmem(line.p, line.n, answer, (size_t)n);
+			if (p)
+				return (struct span){p, line.n - (size_t)(p - line.p)};
+		}
+	}
+	return (struct span){0};
+}
+
 static void on_line(struct imap_session *s, struct span line)
 {
 	struct imap_response r;
 
 	log_received(s, line);
 	int err = imap_response_parse(s->parser, line, &r);
+	if (err == 0 && r.broken && s->state == IMAP_READY) {
+		line = answer_within(s, line);
+		if (line.n == 0)
+			return;
+		err = imap_response_parse(s->parser, line, &r);
+	}
 	if (err < 0) {
 		imap_session_fail_with(s, err, "not an IMAP response", line);
 		return;

@@ -77,6 +77,8 @@ struct mailbox {
 	uint64_t checked;  /* uv_now of the last successful check; 0: never */
 	bool doubt;        /* something was expunged that could not be named */
 	bool holes;        /* the server may have more below uidnext than is known here */
+	bool partial_told; /* the log has it that the server lists a part only */
+	bool unsound_told; /* the log has it that SEARCH and EXISTS contradict each other */
 	bool news;         /* the server told of something that is not known yet */
 	uint64_t told;     /* how often it did */
 	uint64_t told_at;  /* uv_hrtime of the last time, but by a SELECT of ours */

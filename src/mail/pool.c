@@ -755,6 +755,12 @@ void pool_end(struct pool_task *t)
 	run_soon(c->pool);
 }
 
+void pool_select_anew(struct pool_task *t)
+{
+	t->conn->next = t->conn->mailbox;
+	t->conn->next_writable = t->conn->selected.writable;
+}
+
 void pool_forget_mailbox(struct pool *p, struct mailbox *mailbox, int err)
 {
 	LIST_FOREACH (pos, &p->conns) {
@@ -820,6 +826,11 @@ uint32_t pool_capabilities(const struct pool *p)
 bool pool_enabled(const struct pool *p, uint32_t capability)
 {
 	return (p->enabled & capability) == capability;
+}
+
+uint32_t pool_message_limit(const struct pool *p)
+{
+	return imap_capability_limit(span_of(pool_capability_words(p)));
 }
 
 void pool_shutdown(struct pool *p, void (*on_done)(void *ctx))

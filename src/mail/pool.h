@@ -154,6 +154,9 @@ void pool_delay(struct pool_task *t, struct pool *p, uint64_t delay);
 bool pool_cancel(struct pool_task *t);
 /* The task is done with its connection. */
 void pool_end(struct pool_task *t);
+/* For a granted task, before its end: the connection takes no more tasks, and selects its mailbox
+ * anew when it has done those that it has. */
+void pool_select_anew(struct pool_task *t);
 /* The mailbox is no more: waiting tasks of it fail with err, connections forget it. */
 void pool_forget_mailbox(struct pool *p, struct mailbox *mailbox, int err);
 
@@ -182,6 +185,8 @@ void pool_drop(struct pool_task *t, const char *why);
 uint64_t pool_window(const struct pool *p);
 uint32_t pool_capabilities(const struct pool *p); /* of the last connection that was ready */
 bool pool_enabled(const struct pool *p, uint32_t capability);
+/* Messages that the server does in one command (MESSAGELIMIT), 0: all. */
+uint32_t pool_message_limit(const struct pool *p);
 bool conn_literal_plus(const struct conn *c);
 /* What the server said of the mailbox that is selected. */
 const struct pool_selected *conn_selected(const struct conn *c);

@@ -12,7 +12,11 @@
  *   bisect  only if there are fewer messages there than here, or not all came: samples of
  *           sequence numbers find what went, see bisect.h
  *   search  only if that is no proof, or costs more: the set of all UIDs tells
- *   fill    attributes of UIDs that search named and nobody knew
+ *   fill    attributes of UIDs that search named and nobody knew, see sync_fill.c
+ *
+ * Where the server does only so many messages of a command (MESSAGELIMIT, RFC 9738), the next one
+ * goes on below; with UIDONLY (RFC 9586) there are no numbers, so counts and search are all there
+ * is.
  *
  * CONDSTORE without QRESYNC (RFC 7162) is of no use here: CHANGEDSINCE tells of changed flags,
  * which are not shown, all else about a message never changes, and of what vanished it tells
@@ -43,8 +47,6 @@
 /* Milliseconds after a LIST for which a refusal is no reason for another: it would be told to look
  * here again, and so on for ever. */
 #define LIST_AGAIN 2000
-/* Messages without a row that a mailbox may have. */
-#define ROWLESS_MAX 100000
 /* Ranges that SEARCH may name, of 8 octets each. */
 #define FOUND_MAX ((size_t)2 << 20)
 /* Milliseconds to wait for a server that asks for patience, and how often. */
@@ -72,6 +74,7 @@ static void set_step(struct sync *s, enum sync_step step)
 {
 	log_debug("sync of %s: %s -> %s", s->mb->component, step_name(s->step), step_name(step));
 	s->step = step;
+	s->to = 0;
 }
 
 static void destroy(struct sync *s)
@@ -81,6 +84,7 @@ static void destroy(struct sync *s)
 	bisect_destroy(s->bisect);
 	uidset_finish(&s->found);
 	uidset_finish(&s->missing);
+	uidset_finish(&s->asked);
 	free(s);
 }
 
@@ -88,6 +92,21 @@ void sync_forget(struct mailbox *mb)
 {
 	if (mb->sync)
 		destroy(mb->sync);
+}
+
+/* Such a server (Yahoo) may show the newest ones only, without a word. */
+static void warn_of_limit(const struct sync *s)
+{
+	struct mailbox *mb = s->mb;
+	const struct account *a = mb->account;
+	uint32_t limit = pool_message_limit(a->pool);
+
+	if (limit == 0 || s->parts > 0 || mailbox_count(mb) != limit || mb->partial_told)
+		return;
+	mb->partial_told = true;
+	log_warning("%s: %s has exactly %u messages, as many as the server does at once "
+		    "(MESSAGELIMIT): it may hide older ones",
+		a->options.pool.host, mailbox_path(mb), limit);
 }
 
 static void finish(struct sync *s, int err)
@@ -118,6 +137,7 @@ static void finish(struct sync *s, int err)
 			mailbox_save(mb);
 		if (first)
 			prove_some(mb);
+		warn_of_limit(s);
 	} else if (err < 0) {
 		log_debug("sync of %s: %s", mb->component, error_text(err));
 	}
@@ -215,11 +235,17 @@ static uint32_t count_after(struct mailbox *mb, uint32_t uid)
 	return n;
 }
 
+/* Message numbers are of no use: the server takes and tells UIDs alone (RFC 9586). */
+static bool by_uid_only(const struct sync *s)
+{
+	return pool_enabled(s->mb->account->pool, IMAP_CAP_UIDONLY);
+}
+
 /* Whether as many came as there are: a server may leave out rows, and as many may have vanished, so
  * that counts agree all the same. */
 static bool got_all_new(const struct sync *s)
 {
-	if (s->anchor == 0)
+	if (s->anchor == 0 || by_uid_only(s))
 		return true;
 	return s->anchor_seq != 0 && !s->disturbed &&
 	       s->anchor_seq + count_after(s->mb, s->anchor) == conn_exists(s->task.conn);
@@ -234,8 +260,16 @@ static void fetch_new(struct sync *s)
 	s->anchor_seq = 0;
 	s->disturbed = s->unsettled = false;
 	s->prefix = 0;
-	imap_command_add(&s->command, "UID FETCH %u:* " ROWS "\r\n",
-		s->anchor ? s->anchor : unknown_from(s));
+	s->from = s->anchor ? s->anchor : unknown_from(s);
+	imap_command_add(&s->command, "UID FETCH %u:* " ROWS "\r\n", s->from);
+}
+
+static void send_fetch(struct sync *s)
+{
+	if (s->to == 0)
+		fetch_new(s);
+	else
+		imap_command_add(&s->command, "UID FETCH %u:%u " ROWS "\r\n", s->from, s->to);
 }
 
 static void after_check(struct sync *s)
@@ -320,8 +354,8 @@ static void prove(struct sync *s)
 		end(s);
 		return;
 	}
-	if (!mb->complete || mb->holes || exists == 0 || (!agree && exists >= mailbox_count(mb)) ||
-		s->bisects == BISECTS) {
+	if (!mb->complete || mb->holes || exists == 0 || by_uid_only(s) ||
+		(!agree && exists >= mailbox_count(mb)) || s->bisects == BISECTS) {
 		search(s);
 		return;
 	}
@@ -403,27 +437,6 @@ static void remove_vanished(struct sync *s)
 	}
 }
 
-/* What search found and is not known, as ranges: never walks the numbers of a range, a server may
- * say 1:4294967295. */
-static void note_missing(struct sync *s)
-{
-	struct mailbox *mb = s->mb;
-
-	for (size_t i = 0; i < s->found.count; i++) {
-		uint32_t from = s->found.ranges[i].first, last = s->found.ranges[i].last;
-		const struct cache_message *m;
-		while ((m = mailbox_after(mb, from - 1)) && m->uid <= last) {
-			if (m->uid > from)
-				uidset_add(&s->missing, from, m->uid - 1);
-			if (m->uid == last)
-				break;
-			from = m->uid + 1;
-		}
-		if (!m || m->uid > last)
-			uidset_add(&s->missing, from, last);
-	}
-}
-
 /* The answer must have been seen, and name as many messages as there are: one that is cut short, or
  * missing, would empty the mailbox here. */
 static bool search_is_sound(struct sync *s)
@@ -435,16 +448,33 @@ static bool search_is_sound(struct sync *s)
 	return s->named == exists && (s->answered || exists == 0);
 }
 
+/* What was told since SELECT does not add up: the server's own count there decides. */
+static void select_anew(struct sync *s)
+{
+	if (!s->mb->unsound_told)
+		log_warning("%s: SEARCH of %s names %llu messages of %u: selecting it anew",
+			s->mb->account->options.pool.host, mailbox_path(s->mb),
+			(unsigned long long)s->named,
+			s->answered ? s->counted : conn_exists(s->task.conn));
+	s->mb->unsound_told = true;
+	s->selected_anew = true;
+	s->searches = 0;
+	pool_select_anew(&s->task);
+	pool_end(&s->task);
+	enqueue(s);
+}
+
 static void after_search(struct sync *s)
 {
 	if (!search_is_sound(s)) {
 		if (s->searches++ < 1) {
-			send_step(s);
+			search(s);
 			return;
 		}
-		log_warning("%s: SEARCH of %s names %llu messages of %u",
-			s->mb->account->options.pool.host, mailbox_path(s->mb),
-			(unsigned long long)s->named, s->counted);
+		if (!s->selected_anew) {
+			select_anew(s);
+			return;
+		}
 		s->mb->doubt = s->holes = true;
 		pool_end(&s->task);
 		finish(s, ERR_PROTOCOL);
@@ -453,7 +483,7 @@ static void after_search(struct sync *s)
 	s->holes = false;
 	uidset_sort(&s->found);
 	remove_vanished(s);
-	note_missing(s);
+	sync_note_missing(s);
 	if (s->missing.count == 0) {
 		end(s);
 		return;
@@ -462,36 +492,21 @@ static void after_search(struct sync *s)
 	send_step(s);
 }
 
-/* The server has them but gives no row for them: they have a name all the same, and reading will
- * tell. Not those that were expunged: this connection was not told of that. */
-static void add_rowless(struct sync *s)
+static void after_fill(struct sync *s, enum fill_answer answer)
 {
-	const struct imap_fetch nothing = {0};
-
-	uidset_sort(&s->found);
-	note_missing(s);
-	if (uidset_size(&s->missing) > ROWLESS_MAX)
-		uidset_clear(&s->missing);
-	for (size_t i = 0; i < s->missing.count; i++)
-		for (uint64_t uid = s->missing.ranges[i].first; uid <= s->missing.ranges[i].last;
-			uid++) {
-			if (mailbox_was_removed(s->mb, (uint32_t)uid))
-				continue;
-			struct cache_message m = sync_merge_row(s->mb, &nothing, (uint32_t)uid);
-			sync_add_row(s, &m);
-		}
-	uidset_clear(&s->missing);
-}
-
-static void after_fill(struct sync *s)
-{
-	uidset_sort(&s->missing);
-	if (s->missing.count > 0) {
+	switch (sync_fill_next(s, answer)) {
+	case FILL_MORE:
 		send_step(s);
-		return;
+		break;
+	case FILL_DONE:
+		end(s);
+		break;
+	case FILL_NOTHING:
+		s->most = s->barren = s->splits = 0;
+		pool_end(&s->task);
+		retry_later(s);
+		break;
 	}
-	add_rowless(s);
-	end(s);
 }
 
 static void advance(struct sync *s)
@@ -518,22 +533,75 @@ static void advance(struct sync *s)
 		after_search(s);
 		break;
 	case SYNC_FILL:
-		after_fill(s);
+		after_fill(s, FILL_ALL);
 		break;
 	}
 }
 
-/* NO to a FETCH may be the fault of one message: search finds out which are missing and fill asks
- * for them apart. NO to that gives up. */
-static void on_refused(struct sync *s, int err)
+/* One line a mailbox: it goes on being refused. */
+static void tell_partial(struct sync *s)
 {
-	if ((s->step == SYNC_SAMPLE || s->step == SYNC_FETCH || s->step == SYNC_BISECT) &&
-		err == ERR_REFUSED) {
+	if (!s->mb->partial_told)
+		log_warning("%s: lists %s in part only (MESSAGELIMIT), and does not go on",
+			s->mb->account->options.pool.host, mailbox_path(s->mb));
+	s->mb->partial_told = true;
+}
+
+/* What was asked for was done from the highest UID down to this one (RFC 9738 section 3.1): the
+ * rest is asked for below. */
+static void go_on_below(struct sync *s, uint32_t low)
+{
+	bool sinks = low != 0 && (s->to == 0 || low <= s->to);
+
+	if (sinks && low <= s->from) {
+		advance(s);
+	} else if (sinks && s->parts++ <= conn_exists(s->task.conn)) {
+		s->to = low - 1;
+		send_step(s);
+	} else {
+		tell_partial(s);
+		pool_end(&s->task);
+		finish(s, ERR_PARTIAL);
+	}
+}
+
+static void on_partial(struct sync *s, const struct imap_response *r)
+{
+	uint32_t low = r->number ? (uint32_t)r->number : s->lowest;
+
+	if (s->step == SYNC_FETCH || s->step == SYNC_SEARCH)
+		go_on_below(s, low);
+	else if (s->step == SYNC_FILL)
+		after_fill(s, FILL_PARTIAL);
+	else if (s->step == SYNC_BISECT)
+		search(s);
+	else
+		advance(s);
+}
+
+/* A server may say for ever that one message is not to be had now (Exchange, Yahoo): the second
+ * time it is believed to be that message's fault, as with a plain NO. */
+static bool is_for_good(struct sync *s, const struct imap_result *result)
+{
+	if (result->err != ERR_THROTTLED)
+		return result->err == ERR_REFUSED;
+	s->unavailable = result->response->code == IMAP_CODE_UNAVAILABLE;
+	return (s->unavailable || s->came > 0) && s->put_off++ > 0;
+}
+
+/* NO to a FETCH may be the fault of one message: search finds out which are missing and fill asks
+ * for them apart. */
+static void on_refused(struct sync *s, const struct imap_result *result)
+{
+	bool rows = s->step == SYNC_SAMPLE || s->step == SYNC_FETCH || s->step == SYNC_BISECT;
+	int err = result->err;
+
+	if (rows && is_for_good(s, result)) {
 		search(s);
 		return;
 	}
-	if (s->step == SYNC_FILL && err == ERR_REFUSED) {
-		after_fill(s);
+	if (s->step == SYNC_FILL && is_for_good(s, result)) {
+		after_fill(s, FILL_REFUSED);
 		return;
 	}
 	pool_end(&s->task);
@@ -552,8 +620,10 @@ static void on_done(struct imap_command *c, const struct imap_result *result)
 		finish(s, ERR_STALE);
 	} else if (result->err == 0) {
 		advance(s);
+	} else if (result->err == ERR_PARTIAL) {
+		on_partial(s, result->response);
 	} else if (result->response) {
-		on_refused(s, result->err);
+		on_refused(s, result);
 	} else {
 		pool_end(&s->task);
 		if (++s->attempts < ATTEMPTS && result->err != ERR_CANCELED)
@@ -563,6 +633,17 @@ static void on_done(struct imap_command *c, const struct imap_result *result)
 	}
 }
 
+static void send_search(struct sync *s)
+{
+	bool ranges = pool_capabilities(s->mb->account->pool) & IMAP_CAP_ESEARCH;
+	const char *as = ranges ? "RETURN (ALL) " : "";
+
+	if (s->to == 0)
+		imap_command_add(&s->command, "UID SEARCH %sALL\r\n", as);
+	else
+		imap_command_add(&s->command, "UID SEARCH %sUID %u:%u\r\n", as, s->from, s->to);
+}
+
 static void send_step(struct sync *s)
 {
 	struct imap_command *c = &s->command;
@@ -570,6 +651,8 @@ static void send_step(struct sync *s)
 
 	imap_command_finish(c);
 	imap_command_init(c, false, on_done);
+	s->came = 0;
+	s->lowest = 0;
 	switch (s->step) {
 	case SYNC_LOAD:
 	case SYNC_WAIT:
@@ -579,13 +662,22 @@ static void send_step(struct sync *s)
 		imap_command_add(c, "NOOP\r\n");
 		break;
 	case SYNC_SAMPLE:
-		imap_command_add(c, "FETCH 1:%u " ROWS "\r\n",
-			conn_exists(s->task.conn) < SAMPLE ? conn_exists(s->task.conn) : SAMPLE);
+		if (by_uid_only(s))
+			imap_command_add(c, "UID FETCH * " ROWS "\r\n");
+		else
+			imap_command_add(c, "FETCH 1:%u " ROWS "\r\n",
+				conn_exists(s->task.conn) < SAMPLE ? conn_exists(s->task.conn)
+								   : SAMPLE);
 		break;
 	case SYNC_FETCH:
-		fetch_new(s);
+		send_fetch(s);
 		break;
 	case SYNC_SEARCH:
+		if (s->to != 0) {
+			send_search(s);
+			break;
+		}
+		s->from = 1;
 		uidset_clear(&s->found);
 		uidset_clear(&s->missing);
 		s->holes |= s->mb->holes;
@@ -594,13 +686,11 @@ static void send_step(struct sync *s)
 		s->named = 0;
 		s->uncounted = false;
 		s->counts = 0;
-		imap_command_add(c, "UID SEARCH %sALL\r\n",
-			pool_capabilities(s->mb->account->pool) & IMAP_CAP_ESEARCH ? "RETURN (ALL) "
-										   : "");
+		send_search(s);
 		break;
 	case SYNC_FILL:
 		buf_init(&set, UIDSET_TEXT_MAX);
-		uidset_take_text(&s->missing, &set);
+		sync_fill_set(s, &set);
 		imap_command_add(c, "UID FETCH %s " ROWS "\r\n", buf_cstr(&set));
 		buf_finish(&set);
 		break;
@@ -635,6 +725,10 @@ static void on_found(struct pool_task *t, const struct imap_response *r, uint32_
 	struct span set = r->words;
 	uint32_t first, last;
 
+	if (r->kind == IMAP_FETCH && uid) {
+		s->came++;
+		s->lowest = s->lowest && s->lowest < uid ? s->lowest : uid;
+	}
 	if (s->step == SYNC_BISECT && r->kind == IMAP_FETCH && r->fetch.uid)
 		bisect_answer(s->bisect, r->fetch.seq, r->fetch.uid);
 	else if (s->step == SYNC_FETCH && r->kind == IMAP_FETCH && r->fetch.uid == s->anchor)
@@ -644,8 +738,10 @@ static void on_found(struct pool_task *t, const struct imap_response *r, uint32_
 	if (s->step != SYNC_SEARCH || (r->kind != IMAP_SEARCH && r->kind != IMAP_ESEARCH))
 		return;
 	s->answered = true;
-	while (imap_set_next(&set, &first, &last) && s->found.count < FOUND_MAX)
+	while (imap_set_next(&set, &first, &last) && s->found.count < FOUND_MAX) {
 		uidset_add(&s->found, first, last);
+		s->lowest = s->lowest && s->lowest < first ? s->lowest : first;
+	}
 	s->counted = conn_exists(t->conn);
 	s->uncounted = true;
 }

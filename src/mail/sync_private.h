@@ -48,8 +48,19 @@ struct sync {
 	bool uncounted;        /* the answer has more than named tells */
 	unsigned counts;       /* how often they were counted */
 	unsigned searches;     /* that made no sense */
+	bool selected_anew;    /* because of that */
 	struct uidset found;   /* of search */
 	struct uidset missing; /* still to fill */
+	struct uidset asked;   /* of these, by the command under way */
+	uint64_t most;         /* messages in such a command; 0: as many as there are */
+	unsigned splits;       /* how often what was asked for was asked for again, apart */
+	unsigned barren;       /* refused ones in a row that were asked for alone */
+	uint64_t came;         /* rows in the answer so far */
+	uint32_t from, to;     /* what it is asked for; to 0: to the end */
+	uint32_t lowest;       /* UID in it, or 0 */
+	uint32_t parts;        /* answers that were cut short by the server's limit */
+	unsigned put_off;      /* rows that were refused for the time being */
+	bool unavailable;      /* the last time by UNAVAILABLE */
 	size_t rows_used;
 	struct cache_message rows[SYNC_ROW_BATCH]; /* on their way to the cache */
 };
@@ -62,6 +73,29 @@ struct cache_message sync_merge_row(struct mailbox *mb, const struct imap_fetch 
 void sync_count_found(struct sync *s);
 /* Into the mailbox, and on its way to the cache. */
 void sync_add_row(struct sync *s, const struct cache_message *m);
+enum fill_answer {
+	FILL_ALL,
+	FILL_REFUSED,
+	FILL_PARTIAL, /* ERR_PARTIAL */
+};
+
+enum fill_next {
+	FILL_MORE,
+	FILL_DONE,
+	FILL_NOTHING, /* nothing at all is to be had now */
+};
+
+/* --- sync_fill.c: rows of what SEARCH has found and nobody knows --- */
+
+/* Puts what was found and is not known into s->missing. */
+void sync_note_missing(struct sync *s);
+/* What the next command asks for. */
+void sync_fill_set(struct sync *s, struct buf *set);
+/* When that is answered. */
+enum fill_next sync_fill_next(struct sync *s, enum fill_answer answer);
+
+/* --- sync_rows.c --- */
+
 /* Moves mb->settled as far as the rows allow. */
 void sync_settle(struct sync *s);
 /* What is on its way arrives. */

@@ -14,6 +14,9 @@
 #include "base/array.h"
 #include "base/mem.h"
 
+/* ",4294967294:4294967295" */
+#define RANGE_TEXT_MAX 32
+
 void uidset_finish(struct uidset *s)
 {
 	free(s->memory);
@@ -284,24 +287,61 @@ void uidset_copy(struct uidset *to, const struct uidset *from)
 		}
 }
 
+static void drop_front(struct uidset *s, size_t n)
+{
+	if (n == s->count) {
+		uidset_clear(s);
+		return;
+	}
+	s->ranges += n;
+	s->count -= n;
+	s->cap -= n;
+}
+
+/* Writes the range as it stands in a set, behind others or first; returns the length. */
+static size_t range_text(const struct uid_range *r, bool first, char out[RANGE_TEXT_MAX])
+{
+	int n = snprintf(out, RANGE_TEXT_MAX, r->first == r->last ? "%s%u" : "%s%u:%u",
+		first ? "" : ",", r->first, r->last);
+
+	return (size_t)n;
+}
+
+void uidset_cut(struct uidset *s, uint64_t most, struct uidset *part)
+{
+	char text[RANGE_TEXT_MAX];
+	size_t taken = 0, length = 0;
+
+	uidset_sort(s);
+	uidset_clear(part);
+	for (; taken < s->count && most > 0; taken++) {
+		struct uid_range *r = &s->ranges[taken];
+		uint64_t n = (uint64_t)r->last - r->first + 1;
+		length += range_text(r, taken == 0, text);
+		if (length > UIDSET_TEXT_MAX)
+			break;
+		if (n > most) {
+			uint32_t last = r->first + (uint32_t)most - 1;
+			uidset_add(part, r->first, last);
+			r->first = last + 1;
+			break;
+		}
+		uidset_add(part, r->first, r->last);
+		most -= n;
+	}
+	drop_front(s, taken);
+}
+
 void uidset_take_text(struct uidset *s, struct buf *text)
 {
 	size_t taken = 0;
-	char range[32];
+	char range[RANGE_TEXT_MAX];
 
 	uidset_sort(s);
 	for (; taken < s->count; taken++) {
-		const struct uid_range *r = &s->ranges[taken];
-		int n = snprintf(range, sizeof(range), r->first == r->last ? "%s%u" : "%s%u:%u",
-			text->len ? "," : "", r->first, r->last);
-		if (buf_append(text, range, (size_t)n) < 0)
+		size_t n = range_text(&s->ranges[taken], text->len == 0, range);
+		if (buf_append(text, range, n) < 0)
 			break;
 	}
-	if (taken == s->count) {
-		uidset_clear(s);
-	} else {
-		s->ranges += taken;
-		s->count -= taken;
-		s->cap -= taken;
-	}
+	drop_front(s, taken);
 }

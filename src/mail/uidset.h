@@ -46,6 +46,9 @@ uint64_t uidset_size(const struct uidset *s);
 bool uidset_has(const struct uidset *s, uint32_t uid);
 /* The first UID of the (sorted) set above uid, or 0. */
 uint32_t uidset_after(const struct uidset *s, uint32_t uid);
+/* Moves the first UIDs of s to part, which is emptied before: most of them, and what
+ * uidset_take_text puts into a text, at most. */
+void uidset_cut(struct uidset *s, uint64_t most, struct uidset *part);
 /* Moves ranges from the front of s to text ("1:5,9") while they fit its maximum; at least one. */
 void uidset_take_text(struct uidset *s, struct buf *text);
 

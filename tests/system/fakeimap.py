@@ -58,6 +58,7 @@ class Behaviour:
     permanent_flags: bytes = SYSTEM_FLAGS
     require_id: bool = False             # SELECT refused before ID
     refuse_uid_expunge: bool = False
+    message_limit: int = None            # messages that a command does, from the highest UID down (RFC 9738)
     connection_limit: int = None         # more are sent connection_limit_bye
     connection_limit_bye: bytes = b"* BYE [UNAVAILABLE] too many connections\r\n"
     disconnect_after: int = None         # octets sent on a connection

@@ -40,7 +40,7 @@ class Session:
         self.wake_read, self.wake_write = socket.socketpair()
         self.input, self.output = bytearray(), bytearray()
         self.sent = 0
-        self.secure = self.identified = self.idling = False
+        self.secure = self.identified = self.idling = self.uidonly = False
         self.authenticated = server.behaviour.preauth
         self.mailbox, self.name, self.read_only = None, None, False
         self.view = []          # the messages as numbered for this client
@@ -310,8 +310,9 @@ class Session:
             present = set(map(id, mailbox.messages))
             for index in range(len(self.view) - 1, -1, -1):
                 if id(self.view[index]) not in present:
-                    del self.view[index]
-                    self.send(b"* %d EXPUNGE\r\n" % (index + 1))
+                    message = self.view.pop(index)
+                    self.send(b"* VANISHED %d\r\n" % message.uid if self.uidonly
+                              else b"* %d EXPUNGE\r\n" % (index + 1))
             if len(mailbox.messages) > len(self.view):
                 self.view = list(mailbox.messages)
                 self.send(b"* %d EXISTS\r\n" % len(self.view))
@@ -320,8 +321,8 @@ class Session:
             numbers = {id(m): n for n, m in enumerate(self.view, 1)} if changes else {}
             for message, knows in changes:
                 if knows is not self and id(message) in numbers:
-                    self.send(b"* %d FETCH (UID %d FLAGS (%s))\r\n" % (
-                        numbers[id(message)], message.uid, b" ".join(sorted(message.flags))))
+                    self.send(self.row_name(numbers[id(message)], message) + b" (UID %d FLAGS (%s))\r\n" % (
+                        message.uid, b" ".join(sorted(message.flags))))
 
     def idle_news(self):
         if self.behaviour.push_silent:
@@ -397,6 +398,7 @@ class Session:
     def do_enable(self, arguments):
         offered = [c.upper() for c in self.behaviour.capabilities]
         enabled = [a.upper() for a in arguments if a.upper().decode() in offered]
+        self.uidonly |= b"UIDONLY" in enabled
         self.send(b"* ENABLED" + b"".join(b" " + e for e in enabled) + b"\r\n")
         return b"OK done"
 
@@ -550,8 +552,19 @@ class Session:
                                    if in_set(m.uid, ranges) and m.uid not in known]
         return [(n, m) for n, m in enumerate(self.view, 1) if in_set(m.uid if uid else n, ranges)]
 
-    def respond(self, number, items):
-        self.send(b"* %d FETCH (%s)\r\n" % (number, b" ".join(items)))
+    def row_name(self, number, message):
+        return b"* %d UIDFETCH" % message.uid if self.uidonly else b"* %d FETCH" % number
+
+    def limited(self, things, uid_of):
+        """Those that a command does, and its tagged line."""
+        limit = self.behaviour.message_limit
+        if limit is None or len(things) <= limit:
+            return things, b"OK done"
+        some = things[-limit:]
+        return some, b"OK [MESSAGELIMIT %d %d] in part" % (limit, uid_of(some[0]))
+
+    def respond(self, number, message, items):
+        self.send(self.row_name(number, message) + b" (%s)\r\n" % b" ".join(items))
         self.responses += 1
         if self.responses == self.rule.middle_after:
             self.say(self.rule.middle)
@@ -563,10 +576,13 @@ class Session:
             items = macros.get(items[0].upper(), items)
         if uid and b"UID" not in [i.upper() for i in items]:
             items = items + [b"UID"]
+        if self.uidonly and not uid:
+            return b"BAD [UIDREQUIRED] no message numbers"
         refused = None
-        for number, message in self.chosen(arguments[0], uid):
+        chosen, done = self.limited(self.chosen(arguments[0], uid), lambda pair: pair[1].uid)
+        for number, message in reversed(chosen) if b"LIMIT" in done else chosen:
             refused = self.fetch_message(number, message, items) or refused
-        return refused or b"OK done"
+        return refused or done
 
     def fetch_message(self, number, message, items):
         """Sends what is asked of one message. A tagged line when it is refused."""
@@ -591,10 +607,10 @@ class Session:
                 with self.server.account.lock:
                     self.mailbox.set_flags(message, message.flags | {b"\\Seen"})
         if self.behaviour.fetch_order == "split" and bodies and first:
-            self.respond(number, first)
+            self.respond(number, message, first)
             first = []
         pair = bodies + first if self.behaviour.fetch_order == "uid-last" else first + bodies
-        self.respond(number, pair)
+        self.respond(number, message, pair)
         return None
 
     def attribute(self, message, item):
@@ -664,7 +680,7 @@ class Session:
             changed = {b"+": message.flags | flags, b"-": message.flags - flags}.get(match[1], flags)
             self.mailbox.set_flags(message, changed, self)
             if not match[2]:
-                self.respond(number, [b"UID %d" % message.uid] * uid +
+                self.respond(number, message, [b"UID %d" % message.uid] * uid +
                              [b"FLAGS (%s)" % b" ".join(sorted(message.flags))])
         return b"OK done"
 
@@ -698,11 +714,12 @@ class Session:
         if arguments[0].upper() == b"RETURN":
             options = [o.upper() for o in arguments[1]] or [b"ALL"]
             arguments = arguments[2:]
-        found = [m.uid if uid else n for n, m in enumerate(self.view, 1)
-                 if self.matches(n, m, arguments)]
+        found = [(n, m) for n, m in enumerate(self.view, 1) if self.matches(n, m, arguments)]
+        found, done = self.limited(found, lambda pair: pair[1].uid)
+        found = [m.uid if uid else n for n, m in found]
         if options is None:
             self.send(b"* SEARCH" + b"".join(b" %d" % f for f in found) + b"\r\n")
-            return b"OK done"
+            return done
         answer = b'* ESEARCH (TAG "%s")' % self.tag + b" UID" * uid
         if found:
             values = {b"ALL": format_set(found), b"MIN": b"%d" % found[0], b"MAX": b"%d" % found[-1]}
@@ -710,7 +727,7 @@ class Session:
         if b"COUNT" in options:
             answer += b" COUNT %d" % len(found)
         self.send(answer + b"\r\n")
-        return b"OK done"
+        return done
 
     def matches(self, number, message, keys):
         keys = list(keys)

@@ -9,14 +9,15 @@ import ctypes
 import errno
 import os
 import random
+import re
 import struct
 import threading
 import time
 
 import pytest
 
-from fakeimap import Message
-from mounting import run
+from fakeimap import CAPABILITIES, Message
+from mounting import run, wait_until
 from servers import FakeImap, errno_of, mount, uids
 
 COUNT = 3_000
@@ -269,3 +270,122 @@ def test_readdir_ends_in_time():
             while errno_of(os.listdir, m.root / "INBOX"):
                 assert time.monotonic() < end
             assert uids(m.root / "INBOX") == list(range(1, 41))
+
+
+# The server does some messages of a command only (RFC 9738), or speaks of UIDs alone (RFC 9586).
+
+LIMITED = CAPABILITIES + ("MESSAGELIMIT=100",)
+NO_SEARCH_RANGES = tuple(c for c in LIMITED if c != "ESEARCH")
+
+
+@pytest.mark.parametrize("capabilities", [LIMITED, LIMITED + ("UIDONLY",), NO_SEARCH_RANGES],
+                         ids=["numbers", "uidonly", "no-esearch"])
+def test_message_limit(capabilities, tmp_path):
+    """The first listing, news of each kind, and a mount that has to find out what vanished."""
+    texts = bodies(850)
+    with FakeImap({"INBOX": texts}, capabilities=capabilities, message_limit=100) as server:
+        def there():
+            return [x.uid for x in server.mailbox("INBOX").messages]
+        with mount(server, tmp_path) as m:
+            assert uids(m.root / "INBOX") == there()
+            for uid in (1, 2, 430, 850):
+                assert (m.root / "INBOX" / str(uid)).read_bytes() == texts[uid - 1]
+                assert (m.root / "INBOX" / str(uid)).stat().st_size == len(texts[uid - 1])
+            server.append("INBOX", b"new")
+            server.expunge("INBOX", 3, 500)
+            (m.root / "INBOX" / "7").unlink()
+            wait_until(lambda: uids(m.root / "INBOX") == there(), "the news")
+            assert 7 not in there() and 3 not in there() and there()[-1] == 851
+            assert (m.root / "INBOX" / "851").read_bytes() == b"new"
+        server.expunge("INBOX", *range(100, 300))
+        for _ in range(150):
+            server.append("INBOX", b"later")
+        server.expunge("INBOX", *range(840, 860))
+        with mount(server, tmp_path) as m:
+            assert uids(m.root / "INBOX") == there()
+        if "UIDONLY" in capabilities:
+            assert not [n for n in server.names() if n in ("FETCH", "SEARCH", "STORE")]
+
+
+@pytest.mark.parametrize("line", [b"OK [MESSAGELIMIT 100 999999] in part", b"OK [MESSAGELIMIT 100] in part",
+                                  b"OK [MESSAGELIMIT 100 851] in part"])
+def test_a_limit_that_leads_nowhere(line):
+    """All the same to each question: what is not known to be all is an error, once in the log."""
+    with FakeImap({"INBOX": bodies(850)}) as server:
+        server.rule("UID FETCH", match=rb"RFC822.SIZE", raw=b"{tag} " + line + b"\r\n")
+        server.rule("UID SEARCH", raw=b"{tag} " + line + b"\r\n")
+        with mount(server, says=["in part only"], sizes="trust") as m:
+            for _ in range(3):
+                assert errno_of(os.listdir, m.root / "INBOX") == "EIO"
+            assert m.said().count("in part only") == 1
+
+
+def test_a_view_that_is_limited():
+    """As many messages as the limit, and not one more: the server may hide the older ones."""
+    with FakeImap({"INBOX": bodies(100)}, capabilities=LIMITED) as server:
+        with mount(server, says=["may hide"], sizes="trust") as m:
+            assert uids(m.root / "INBOX") == list(range(1, 101))
+            m.wait_said("INBOX has exactly 100 messages")
+
+
+# One message spoils the answer for others.
+
+def spoilt(server, bad, answer, with_rows):
+    """Answers questions for rows as ordinarily, until a bad one is among them."""
+    def rows(session):
+        line = server.commands[-1].line
+        chosen = [(n, x) for n, x in session.chosen(re.search(rb"FETCH (\S+)", line)[1], line.startswith(b"UID"))]
+        lines = b""
+        for n, x in chosen:
+            if x.uid in bad and answer is None:
+                lines += b"* %d FETCH (UID %d" % (n, x.uid)
+            elif x.uid not in bad and (with_rows or not any(y.uid in bad for _, y in chosen)):
+                lines += b'* %d FETCH (UID %d RFC822.SIZE %d INTERNALDATE "%02d-Feb-2024 10:00:00 +0000")\r\n' % (
+                    n, x.uid, len(x.body), x.uid % 28 + 1)
+        refused = answer if any(x.uid in bad for _, x in chosen) else b"OK done"
+        return lines + b"{tag} " + (refused or b"OK done") + b"\r\n"
+    server.rule("UID FETCH", match=rb"RFC822.SIZE", raw=rows)
+    server.rule("FETCH", match=rb"RFC822.SIZE", raw=rows)
+
+
+@pytest.mark.limit(60)
+@pytest.mark.parametrize("with_rows", [True, False], ids=["others-come", "none-comes"])
+@pytest.mark.parametrize("answer", [b"NO [UNAVAILABLE] Server error", b"NO cannot read it", None],
+                         ids=["unavailable", "no", "broken-row"])
+def test_one_spoils_the_others(answer, with_rows):
+    texts = bodies(60)
+    with FakeImap({"INBOX": texts}) as server:
+        spoilt(server, {30, 31, 47}, answer, with_rows)
+        with mount(server, says=None, sizes="trust", timeout=20) as m:
+            assert uids(m.root / "INBOX") == list(range(1, 61))
+            for uid in range(1, 61):
+                if uid in (30, 31, 47):
+                    continue
+                found = (m.root / "INBOX" / str(uid)).stat()
+                assert found.st_size == len(texts[uid - 1])
+                assert time.gmtime(found.st_mtime)[:3] == (2024, 2, uid % 28 + 1)
+            assert len(server.names()) < 60
+
+
+def test_never_to_be_had():
+    """Not one row of any message, for the time being: an error, not a mailbox of nameless sizes."""
+    with FakeImap({"INBOX": bodies(60)}) as server:
+        server.rule("UID FETCH", match=rb"RFC822.SIZE", raw=b"{tag} NO [UNAVAILABLE] not now\r\n")
+        with mount(server, says=None, sizes="trust", timeout=4) as m:
+            assert errno_of(os.listdir, m.root / "INBOX") in ("ETIMEDOUT", "EAGAIN")
+            assert server.names().count("UID FETCH") < 100
+
+
+# EXISTS
+
+def test_exists_that_is_wrong():
+    """Selecting anew repairs it at once, and one line tells."""
+    with FakeImap({"INBOX": bodies(50)}) as server:
+        with mount(server, says=["selecting it anew"], sizes="trust", refresh=1) as m:
+            assert uids(m.root / "INBOX") == list(range(1, 51))
+            server.send_raw(b"* 53 EXISTS\r\n")
+            wait_until(lambda: errno_of(os.listdir, m.root / "INBOX") or uids(m.root / "INBOX"), "a listing")
+            for _ in range(5):
+                assert uids(m.root / "INBOX") == list(range(1, 51))
+                time.sleep(0.3)
+            assert m.said().count("INBOX") <= 1

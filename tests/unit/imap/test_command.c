@@ -185,6 +185,8 @@ static void what_conditions_mean(void **state)
 		{IMAP_NO, IMAP_CODE_TRYCREATE, "no", ERR_REFUSED},
 		{IMAP_NO, IMAP_CODE_EXPIRED, "no", ERR_REFUSED},
 		{IMAP_NO, IMAP_CODE_LIMIT, NULL, ERR_THROTTLED},
+		{IMAP_NO, IMAP_CODE_MESSAGELIMIT, NULL, ERR_REFUSED},
+		{IMAP_OK, IMAP_CODE_MESSAGELIMIT, NULL, ERR_PARTIAL},
 		{IMAP_BYE, IMAP_CODE_UNAVAILABLE, NULL, ERR_THROTTLED},
 		{IMAP_NO, IMAP_CODE_THROTTLED, "x", ERR_THROTTLED},
 		{IMAP_NO, IMAP_CODE_INUSE, "x", ERR_THROTTLED},
@@ -227,6 +229,10 @@ static void capabilities(void **state)
 		parse("LITERAL- LITERAL+"), IMAP_CAP_LITERAL_MINUS | IMAP_CAP_LITERAL_PLUS);
 	assert_int_equal(parse("QRESYNC"), IMAP_CAP_QRESYNC | IMAP_CAP_CONDSTORE | IMAP_CAP_ENABLE);
 	assert_int_equal(parse("UTF8=ONLY"), IMAP_CAP_UTF8_ONLY);
+	assert_int_equal(
+		parse("UIDONLY MESSAGELIMIT=1000"), IMAP_CAP_UIDONLY | IMAP_CAP_MESSAGELIMIT);
+	assert_int_equal(parse("MESSAGELIMIT MESSAGELIMIT= MESSAGELIMIT=x"), 0);
+	assert_int_equal(imap_capability_limit(SPAN("IMAP4rev1 messagelimit=1000")), 1000);
 	uint32_t two = parse("IMAP4rev2");
 	assert_true(two & IMAP_CAP_IMAP4REV2);
 	assert_true(two & IMAP_CAP_UIDPLUS);

@@ -331,6 +331,37 @@ static void text_in_parts(void **state)
 	}
 }
 
+/* Parts of any size make up the whole, in order, and each fits a command. */
+static void cut_in_parts(void **state)
+{
+	uint64_t random = 5;
+
+	for (int round = 0; round < 300; round++) {
+		static struct model m;
+		struct uidset s = {0}, part = {0}, whole = {0};
+		m = (struct model){0};
+		for (uint32_t uid = 1; uid < MODEL_MAX - 20; uid += 2 + random_below(&random, 9))
+			add(&s, &m, uid, uid + random_below(&random, 4));
+		uidset_sort(&s);
+		uint64_t most = round % 3 ? 1 + random_below(&random, 50) : UINT64_MAX;
+		while (s.count > 0) {
+			struct buf text;
+			uidset_cut(&s, most, &part);
+			assert_true(part.count > 0 && uidset_size(&part) <= most);
+			for (size_t i = 0; i < part.count; i++)
+				uidset_add(&whole, part.ranges[i].first, part.ranges[i].last);
+			buf_init(&text, UIDSET_TEXT_MAX);
+			uidset_take_text(&part, &text);
+			assert_int_equal(part.count, 0);
+			buf_finish(&text);
+		}
+		check(&whole, &m);
+		uidset_finish(&s);
+		uidset_finish(&part);
+		uidset_finish(&whole);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -345,6 +376,7 @@ int main(void)
 		cmocka_unit_test(nothing),
 		cmocka_unit_test(text_of_ranges),
 		cmocka_unit_test(text_in_parts),
+		cmocka_unit_test(cut_in_parts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
