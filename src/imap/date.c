@@ -101,17 +101,55 @@ static bool take_year(struct cursor *c, int *year)
 	return true;
 }
 
-static bool take_date(struct cursor *c, struct clock *t)
+/* "Mon, " as in RFC 5322. Which day it is the date tells. */
+static bool take_weekday(struct cursor *c)
 {
-	return take_field(c, 1, 2, &t->day) && take_char(c, '-') && take_month(c, &t->month) &&
-	       take_char(c, '-') && take_year(c, &t->year);
+	static const char names[] = "SunMonTueWedThuFriSat";
+
+	if (c->end - c->p < 4 || !is_letter(*c->p))
+		return false;
+	for (int i = 0; i < 7; i++) {
+		if (strncasecmp(c->p, names + 3 * i, 3) == 0 && c->p[3] == ',') {
+			c->p += 4;
+			skip_spaces(c);
+			return true;
+		}
+	}
+	return false;
 }
 
-static bool take_time(struct cursor *c, struct clock *t)
+/* What stands between day, month and year. */
+static bool take_between(struct cursor *c, bool mail)
 {
-	return take_field(c, 1, 2, &t->hour) && take_char(c, ':') &&
-	       take_field(c, 2, 2, &t->minute) && take_char(c, ':') &&
-	       take_field(c, 2, 2, &t->second);
+	if (!take_char(c, mail ? ' ' : '-'))
+		return false;
+	if (mail)
+		skip_spaces(c);
+	return true;
+}
+
+/* "1-Feb-2024", or with *mail "1 Feb 2024", as in RFC 5322. */
+static bool take_date(struct cursor *c, struct clock *t, bool *mail)
+{
+	bool weekday = take_weekday(c);
+
+	if (!take_field(c, 1, 2, &t->day))
+		return false;
+	*mail = c->p < c->end && *c->p == ' ';
+	return (*mail || !weekday) && take_between(c, *mail) && take_month(c, &t->month) &&
+	       take_between(c, *mail) && take_year(c, &t->year);
+}
+
+/* The seconds may be lacking in RFC 5322 only. */
+static bool take_time(struct cursor *c, struct clock *t, bool mail)
+{
+	t->second = 0;
+	if (!take_field(c, 1, 2, &t->hour) || !take_char(c, ':') ||
+		!take_field(c, 2, 2, &t->minute))
+		return false;
+	if (mail && (c->p == c->end || *c->p == ' '))
+		return true;
+	return take_char(c, ':') && take_field(c, 2, 2, &t->second);
 }
 
 static int zone_by_name(struct cursor *c)
@@ -181,15 +219,16 @@ bool imap_date_parse(struct span text, int64_t *seconds)
 	struct cursor c = {text.p, text.p};
 	struct clock t;
 	int zone;
+	bool mail;
 
 	if (text.n == 0)
 		return false;
 	c.end += text.n;
 	skip_spaces(&c);
-	if (!take_date(&c, &t) || !take_char(&c, ' '))
+	if (!take_date(&c, &t, &mail) || !take_char(&c, ' '))
 		return false;
 	skip_spaces(&c);
-	if (!take_time(&c, &t) || !take_zone(&c, &zone) || !is_real(&t))
+	if (!take_time(&c, &t, mail) || !take_zone(&c, &zone) || !is_real(&t))
 		return false;
 	*seconds = ((days_since_1970(&t) * 24 + t.hour) * 60 + t.minute - zone) * 60 + t.second;
 	return true;

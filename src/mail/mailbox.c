@@ -88,6 +88,7 @@ bool mailbox_add(struct mailbox *mb, const struct cache_message *m)
 {
 	struct cache_message *old = rows_find(&mb->rows, m->uid);
 
+	mb->held = true;
 	if (!old || (old->flags & MESSAGE_RETURNS)) {
 		rows_put(&mb->rows, m);
 		return true;

@@ -61,6 +61,7 @@ struct mailbox {
 
 	/* Messages. */
 	struct rows rows; /* those that are expunged included */
+	bool held;        /* a message, once, under this id: the inodes of its UIDs are taken */
 	bool loaded;      /* the cache's rows are here */
 	bool complete;    /* the rows were all that the server has, once */
 	uint32_t uidnext; /* all UIDs below were seen; 0: unknown */

@@ -50,7 +50,9 @@ void poll_on_status(
 	if (!mb || is_own_view(conn, mb))
 		return;
 	if (status->has_uidvalidity && mb->uidvalidity != 0 &&
-		status->uidvalidity != mb->uidvalidity && status->uidvalidity != 0)
+		status->uidvalidity != mb->uidvalidity && status->uidvalidity != 0 &&
+		!(status->has_messages &&
+			sync_stays(mb, status->uidvalidity, status->messages, NULL)))
 		mb = account_replace(a, mb);
 	if (!mb)
 		return;

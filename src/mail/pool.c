@@ -776,6 +776,15 @@ void pool_forget_mailbox(struct pool *p, struct mailbox *mailbox, int err)
 	fail_waiting(p, mailbox, err, UINT64_MAX);
 }
 
+void pool_forget_elsewhere(struct pool *p, struct mailbox *mailbox, const struct conn *but)
+{
+	LIST_FOREACH (pos, &p->conns) {
+		struct conn *c = list_entry(pos, struct conn, link);
+		if (c != but && c->mailbox == mailbox && c->state == CONN_READY)
+			c->mailbox = NULL;
+	}
+}
+
 void pool_end_idle(struct pool_task *t)
 {
 	imap_session_end_idle(t->conn->session, uv_now(t->conn->pool->loop));

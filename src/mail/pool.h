@@ -160,6 +160,9 @@ void pool_select_anew(struct pool_task *t);
 /* The mailbox is no more: waiting tasks of it fail with err, connections forget it. */
 void pool_forget_mailbox(struct pool *p, struct mailbox *mailbox, int err);
 
+/* What the other connections have selected by this name is another mailbox now. */
+void pool_forget_elsewhere(struct pool *p, struct mailbox *mailbox, const struct conn *but);
+
 /* For granted tasks. */
 void pool_submit(struct pool_task *t, struct imap_command *c);
 /* See imap_session_abandon. */

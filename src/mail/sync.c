@@ -771,6 +771,7 @@ static void on_loaded(void *ctx, int err, struct cache_message *messages, size_t
 		mb->complete = false;
 		n = 0;
 	}
+	mb->held |= n > 0;
 	/* When they were listed first. */
 	mb->sizes_sampled |= n > 0 && mb->complete && !mb->account->sizes.suspected;
 	if (n > 0 && mb->rows.count == 0) {

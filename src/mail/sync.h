@@ -27,6 +27,10 @@ bool sync_is_streaming(const struct mailbox *mb);
 /* Appends what SELECT is to ask for beside: a QRESYNC parameter (RFC 7162 section 3.2.5), where the
  * rows here are complete. Returns buf's errors. */
 int sync_select_parameters(const struct mailbox *mb, struct buf *parameters);
+/* GNU Mailutils numbers an empty mailbox anew at each SELECT. Where there never was a message none
+ * can be taken for another: true, and the directory stays what it is. conn: which says so; NULL:
+ * STATUS. */
+bool sync_stays(struct mailbox *mb, uint32_t uidvalidity, uint32_t messages, struct conn *conn);
 /* From the pool: SELECT's answer (0, or ERR_STALE after the mailbox was replaced), and untagged
  * data. */
 int sync_on_selected(struct mailbox *mb, struct conn *conn);

@@ -2,6 +2,7 @@
  * unasked.
  */
 #include "base/error.h"
+#include "base/log.h"
 #include "mail/sizes.h"
 #include "mail/sync_private.h"
 #include "mail/watch.h"
@@ -120,12 +121,26 @@ int sync_select_parameters(const struct mailbox *mb, struct buf *parameters)
 		(unsigned long long)mb->highestmodseq);
 }
 
+bool sync_stays(struct mailbox *mb, uint32_t uidvalidity, uint32_t messages, struct conn *conn)
+{
+	if (mb->held || messages > 0)
+		return false;
+	log_debug("UIDVALIDITY of %s, which is empty, changed", mb->component);
+	mb->uidvalidity = uidvalidity;
+	mb->uidnext = 0;
+	mb->highestmodseq = 0;
+	mailbox_save(mb);
+	pool_forget_elsewhere(mb->account->pool, mb, conn);
+	return true;
+}
+
 int sync_on_selected(struct mailbox *mb, struct conn *conn)
 {
 	const struct pool_selected *selected = conn_selected(conn);
 
 	if (selected->uidvalidity != 0 && mb->uidvalidity != 0 &&
-		selected->uidvalidity != mb->uidvalidity) {
+		selected->uidvalidity != mb->uidvalidity &&
+		!sync_stays(mb, selected->uidvalidity, conn_exists(conn), conn)) {
 		return account_replace(mb->account, mb) ? ERR_STALE : ERR_PROTOCOL;
 	}
 	if (mb->uidvalidity == 0 && selected->uidvalidity != 0) {

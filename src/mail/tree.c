@@ -460,6 +460,7 @@ static void load_one(void *ctx, const struct cache_mailbox *row)
 	mb->listed = row->listed;
 	mb->uidvalidity = row->uidvalidity;
 	mb->uidnext = row->uidnext;
+	mb->held = row->uidnext > 1 || row->exists > 0;
 	mb->highestmodseq = row->highestmodseq;
 	mb->complete = row->complete;
 	mb->changed = row->changed;

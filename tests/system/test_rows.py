@@ -389,3 +389,27 @@ def test_exists_that_is_wrong():
                 assert uids(m.root / "INBOX") == list(range(1, 51))
                 time.sleep(0.3)
             assert m.said().count("INBOX") <= 1
+
+
+# SELECT
+
+@pytest.mark.limit(60)
+def test_empty_and_numbered_anew(tmp_path):
+    """At every SELECT, as GNU Mailutils does: the directory stays what it is, until there is a message."""
+    with FakeImap({"INBOX": bodies(2), "Empty": []}, uidvalidity=lambda name, n: 100 + n if name == "Empty" else 1,
+                  hide=("IDLE", "LIST-STATUS")) as server:
+        with mount(server, tmp_path, says=["UIDVALIDITY of Empty changed"], refresh=1, connections=1) as m:
+            box = m.root / "Empty"
+            inode = box.stat().st_ino
+            descriptor = os.open(box, os.O_RDONLY | os.O_DIRECTORY)
+            for _ in range(8):
+                assert os.listdir(m.root / "INBOX") == ["1", "2"]
+                time.sleep(1.1)
+                assert os.listdir(box) == []
+                assert box.stat().st_ino == inode
+                assert os.listdir(descriptor) == []
+            os.close(descriptor)
+            assert server.selects[b"Empty"] > 4
+            server.append("Empty", b"the first")
+            wait_until(lambda: errno_of(os.listdir, box) is None and os.listdir(box) == ["1"], "the first message", 30)
+            assert (box / "1").read_bytes() == b"the first"
