@@ -92,13 +92,10 @@ void cache_drop_mailbox(struct cache *c, uint32_t id);
  */
 
 enum cache_message_flag {
-	/* size was proved by an older program, which took no octets for the end of a message: it is
-	 * neither the octet count for certain nor what the server announced. */
-	CACHE_SIZE_PROVED_ONCE = 1 << 0,
+	CACHE_SIZE_PROVED = 1 << 0, /* size is the octet count, not RFC822.SIZE's promise */
 	CACHE_SIZE_UNKNOWN = 1 << 1,
 	CACHE_DATE_UNKNOWN = 1 << 2,
-	CACHE_SIZE_PROVED = 1 << 3,         /* size is the octet count, not RFC822.SIZE's promise */
-	CACHE_MESSAGE_FLAGS = (1 << 4) - 1, /* others are not written */
+	CACHE_MESSAGE_FLAGS = (1 << 3) - 1, /* others are not written */
 };
 
 struct cache_message {
@@ -165,8 +162,7 @@ void cache_each_journal(struct cache *c,
 /* --- numbers that the account is to remember --- */
 
 enum cache_note {
-	CACHE_NOTE_SIZES_ONCE = 2, /* by older programs; 1 is the cache's own */
-	CACHE_NOTE_SIZES = 3,      /* enum sizes_belief */
+	CACHE_NOTE_SIZES = 2, /* enum sizes_belief; 1 is the cache's own */
 };
 
 /* 0 when there is none. Blocking; before the loop runs. */

@@ -28,8 +28,6 @@ enum sizes_belief { SIZES_UNJUDGED, SIZES_HONEST, SIZES_LIAR };
 struct sizes {
 	enum sizes_mode mode;
 	enum sizes_belief belief;
-	bool suspected; /* by an older program, which may have been wrong: mailboxes that were
-			   listed then have proved nothing */
 	unsigned right; /* sizes that proved right, while the account is not judged */
 };
 

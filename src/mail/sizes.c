@@ -15,9 +15,6 @@ void sizes_init(struct account *a)
 	case SIZES_LIAR:
 		a->sizes.belief = SIZES_LIAR;
 		break;
-	default:
-		a->sizes.suspected = cache_get_note(a->cache, CACHE_NOTE_SIZES_ONCE) == SIZES_LIAR;
-		break;
 	}
 }
 
@@ -51,11 +48,7 @@ bool size_can_be_shown(const struct mailbox *mb, const struct cache_message *m)
 	/* The kernel reads nothing of a file of size 0: that is shown only when it is certain. */
 	if (!size_is_said(m) || sizes->mode == SIZES_VERIFY)
 		return false;
-	if (sizes->mode == SIZES_TRUST)
-		return true;
-	if (m->flags & CACHE_SIZE_PROVED_ONCE)
-		return false;
-	if (sizes->belief == SIZES_HONEST)
+	if (sizes->mode == SIZES_TRUST || sizes->belief == SIZES_HONEST)
 		return true;
 	return sizes->belief == SIZES_UNJUDGED && mb->sizes_sampled;
 }
@@ -157,24 +150,22 @@ void size_pin(struct mailbox *mb, struct cache_message *m, uint64_t octets)
 {
 	struct account *a = mb->account;
 	uint64_t said = m->size;
-	bool unsaid = m->flags & (CACHE_SIZE_UNKNOWN | CACHE_SIZE_PROVED_ONCE);
-	bool wrong = said != octets || m->flags & CACHE_SIZE_UNKNOWN;
+	bool unsaid = m->flags & CACHE_SIZE_UNKNOWN;
+	bool wrong = said != octets || unsaid;
 
 	if (!wrong && (m->flags & CACHE_SIZE_PROVED))
 		return;
 	m->flags |= CACHE_SIZE_PROVED;
-	m->flags &= ~(uint32_t)CACHE_SIZE_PROVED_ONCE;
 	if (wrong) {
 		log_debug("message %u of %s has %llu octets, not %llu", m->uid, mb->component,
 			(unsigned long long)octets, (unsigned long long)said);
 		set_wrong(mb, m, octets);
-	} else if (!unsaid) {
+	} else {
 		note_right(a);
 	}
 	/* The last chunk of a message in the cache tells where it ends, unless it is full. */
 	bool full = octets > 0 && octets % CACHE_CHUNK == 0;
-	bool keep = wrong || unsaid || full || a->sizes.mode == SIZES_VERIFY ||
-		    a->sizes.belief == SIZES_LIAR;
+	bool keep = wrong || full || a->sizes.mode == SIZES_VERIFY || a->sizes.belief == SIZES_LIAR;
 	if (keep && mb->uidvalidity != 0)
 		cache_put_messages(a->cache, mb->id, m, 1);
 	if (wrong && !unsaid)
@@ -186,6 +177,5 @@ void size_contradict(struct mailbox *mb, struct cache_message *m, uint64_t provi
 	uint64_t said = m->size;
 
 	set_wrong(mb, m, provisional);
-	if (!(m->flags & CACHE_SIZE_PROVED_ONCE))
-		caught(mb, m, said);
+	caught(mb, m, said);
 }

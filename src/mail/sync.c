@@ -773,7 +773,7 @@ static void on_loaded(void *ctx, int err, struct cache_message *messages, size_t
 	}
 	mb->held |= n > 0;
 	/* When they were listed first. */
-	mb->sizes_sampled |= n > 0 && mb->complete && !mb->account->sizes.suspected;
+	mb->sizes_sampled |= n > 0 && mb->complete;
 	if (n > 0 && mb->rows.count == 0) {
 		rows_take(&mb->rows, messages, n);
 		messages = NULL;

@@ -35,7 +35,7 @@ struct cache_message sync_merge_row(struct mailbox *mb, const struct imap_fetch 
 		m = *old;
 	if (row->has_size && row->size <= SIZE_BELIEVED && !(m.flags & CACHE_SIZE_PROVED)) {
 		m.size = row->size;
-		m.flags &= ~(uint32_t)(CACHE_SIZE_UNKNOWN | CACHE_SIZE_PROVED_ONCE);
+		m.flags &= ~(uint32_t)CACHE_SIZE_UNKNOWN;
 	}
 	if (row->has_date) {
 		m.date = row->date;

@@ -17,7 +17,6 @@
 #include "base/mem.h"
 #include "imap/response.h"
 #include "mail/account.h"
-#include "mail/sizes.h"
 
 #define MODEL_MAX 20000
 
@@ -405,29 +404,6 @@ static void paths(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, create, destroy)
 
-/* A size that an older program proved may be of a message cut short: it is proved anew before it is
- * shown, and when it was wrong the server did not say so. */
-static void test_old_proofs(void **state)
-{
-	struct account a = {.sizes = {.belief = SIZES_HONEST}};
-	char name[] = "";
-	struct mailbox mb = {.account = &a, .component = name, .sizes_sampled = true};
-	struct cache_message m = {.uid = 1, .size = CACHE_CHUNK, .flags = CACHE_SIZE_PROVED_ONCE};
-
-	/* As it lies in caches. */
-	assert_int_equal(CACHE_SIZE_PROVED_ONCE, 1);
-	assert_true(size_is_said(&m));
-	assert_false(size_can_be_shown(&mb, &m));
-	size_pin(&mb, &m, 400000);
-	assert_int_equal(m.size, 400000);
-	assert_int_equal(m.flags, CACHE_SIZE_PROVED);
-	assert_true(size_can_be_shown(&mb, &m));
-	assert_int_equal(a.sizes.belief, SIZES_HONEST);
-	m.flags = CACHE_SIZE_PROVED_ONCE;
-	size_contradict(&mb, &m, 500000);
-	assert_int_equal(a.sizes.belief, SIZES_HONEST);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -441,7 +417,6 @@ int main(void)
 		TEST(children_stay_in_order),
 		TEST(paths),
 		TEST(waiters_are_woken_once),
-		cmocka_unit_test(test_old_proofs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
