@@ -504,6 +504,13 @@ int conn_select(struct conn *c, struct mailbox *mailbox, bool writable, uint32_t
 	return 0;
 }
 
+void conn_select_next(struct conn *c, struct mailbox *mailbox, bool writable, uint32_t uid)
+{
+	c->next = mailbox;
+	c->next_writable = writable;
+	c->next_uid = uid;
+}
+
 /* --- COMPRESS --- */
 
 /* Nothing else may be under way (RFC 4978 section 3), which is why the pool waits for a pause; it

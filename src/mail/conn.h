@@ -90,6 +90,8 @@ void conn_destroy(struct conn *c);
 /* uid: one that is known to be in the mailbox now, or 0. 0, or ERR_NO_MAILBOX when it cannot be
  * selected any more: nothing is sent then. */
 int conn_select(struct conn *c, struct mailbox *mailbox, bool writable, uint32_t uid);
+/* The same as soon as no task is on the connection; until then it takes no more. */
+void conn_select_next(struct conn *c, struct mailbox *mailbox, bool writable, uint32_t uid);
 /* COMPRESS is to be sent before anything else, as soon as no task is on the connection. */
 bool conn_wants_compress(const struct conn *c);
 void conn_compress(struct conn *c);

@@ -186,11 +186,8 @@ static int prepare(struct pool *p, struct pool_task *t)
 		return 0;
 	}
 	c = choose(p, t, can_drain);
-	if (c) {
-		c->next = t->mailbox;
-		c->next_writable = t->access == POOL_WRITE;
-		c->next_uid = t->uid;
-	}
+	if (c)
+		conn_select_next(c, t->mailbox, t->access == POOL_WRITE, t->uid);
 	return 0;
 }
 

@@ -99,8 +99,7 @@ static void check_selected(struct account *a)
 		struct conn *c = list_entry(pos, struct conn, link);
 		if (c->state != CONN_READY || !c->mailbox || c->next || !wanted(c->mailbox))
 			continue;
-		c->next = c->mailbox;
-		c->next_writable = c->selected.writable;
+		conn_select_next(c, c->mailbox, c->selected.writable, 0);
 		sync_start(c->mailbox);
 	}
 }

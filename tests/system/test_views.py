@@ -55,3 +55,49 @@ def test_read_where_nobody_was_told(size):
             assert path.stat().st_size == len(body)
             (inbox / str(30 + turn)).read_bytes()  # the order in which connections are used changes
         assert not server.missed, "a message was asked for on a connection that was not told of it"
+
+
+def test_selected_again():
+    """What a connection was to know of one mailbox it does not know of another that it selects later, nor
+    when that is selected again for a look at everything."""
+    small = [b"Subject: %d\r\n\r\n" % n for n in range(2, 60)]
+    boxes = {"INBOX": [LARGE] * 3 + small, "Other": small * 20}
+
+    def where():
+        """Which mailbox each connection has selected."""
+        lines = [(c.connection, c.line) for c in list(server.commands) if c.name == "EXAMINE"]
+        return [line for _, line in sorted(dict(lines).items())]
+
+    with FakeImap(boxes, hide=("IDLE",), news_at=("NOOP",)) as server, mount(server, connections=2, refresh=4) as m:
+        other = m.root / "Other"
+        os.listdir(other)
+        inbox = two_connections(server, m)
+        # Both have something to do in INBOX: one is to go to the other mailbox when it has done that.
+        rule = server.rule("UID FETCH", match=rb"UID FETCH 2 .*BODY", stall=True)
+        readers = [threading.Thread(target=path.read_bytes) for path in (inbox / "2", other / "900")]
+        readers[0].start()
+        server.wait(lambda: rule.hits == 2)
+        readers[1].start()
+        time.sleep(0.5)
+        rule.release()
+        for reader in readers:
+            reader.join()
+        # And it comes back, since the other one has much to do.
+        rule = server.rule("UID FETCH", match=rb"UID FETCH 3 .*BODY", delay=0.5)
+        reader = threading.Thread(target=(inbox / "3").read_bytes)
+        reader.start()
+        server.wait(lambda: rule.hits > 1)
+        wait_until(lambda: deliver(server, inbox, b"x").read_bytes() and where() == [b'EXAMINE "INBOX"'] * 2,
+                   "both have the first mailbox")
+        reader.join()
+        for turn in range(2):
+            before = len(server.lines("EXAMINE"))
+            server.wait(lambda: len(server.lines("EXAMINE")) > before)
+            # What was looked at is asked about again after a second: by the one, and then by the other.
+            time.sleep(1.1)
+            os.listdir(inbox)
+            time.sleep(1.1)
+            path = inbox / str(server.append("INBOX", b"Subject: new\r\n\r\n%d" % turn))
+            wait_until(path.exists, "it has come")
+            assert path.read_bytes().endswith(b"%d" % turn)
+            assert not server.missed, "a message was asked for on a connection that was not told of it"
