@@ -81,6 +81,8 @@ void cache_each_mailbox(
 /* Inserts or replaces the row of m->id. m is copied. */
 void cache_put_mailbox(struct cache *c, const struct cache_mailbox *m);
 /* Drops the mailbox, its messages and bodies. What is put for this id later is not kept. */
+/* Nobody will name the mailbox's id any more, nor waits for anything of it. */
+void cache_forget_mailbox(struct cache *c, uint32_t id);
 void cache_drop_mailbox(struct cache *c, uint32_t id);
 
 /* --- messages --- */

@@ -335,6 +335,11 @@ void cache_drop_mailbox(struct cache *c, uint32_t id)
 	cache_jobs_add(c, cache_jobs_new(&drop_mailbox, id));
 }
 
+void cache_forget_mailbox(struct cache *c, uint32_t id)
+{
+	map_remove(&c->dropped, id);
+}
+
 int cache_rows_doomed(struct cache_db *db, struct map *m)
 {
 	sqlite3_stmt *s = db->stmts[STMT_DOOMED_ALL];

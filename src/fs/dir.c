@@ -100,8 +100,7 @@ void dir_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		fuse_reply_err(req, mb ? ENOTDIR : ESTALE);
 		return;
 	}
-	struct fs_op *op = op_create(fs, req, "opendir", ino);
-	op->mb = mb;
+	struct fs_op *op = op_create(fs, req, "opendir", ino, mb);
 	op->fi = *fi;
 	op->expire = opendir_expired;
 	watch_use(fs->account->watch, mb);
@@ -274,8 +273,7 @@ static void start_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off
 		fuse_reply_err(req, mb ? ENOTDIR : ESTALE);
 		return;
 	}
-	struct fs_op *op = op_create(fs, req, plus ? "readdirplus" : "readdir", ino);
-	op->mb = mb;
+	struct fs_op *op = op_create(fs, req, plus ? "readdirplus" : "readdir", ino, mb);
 	op->size = size;
 	op->offset = off;
 	op->plus = plus;
@@ -398,8 +396,7 @@ void dir_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		op_log("lookup", parent, started, ENOENT);
 		return;
 	}
-	struct fs_op *op = op_create(fs, req, "lookup", parent);
-	op->mb = mb;
+	struct fs_op *op = op_create(fs, req, "lookup", parent, mb);
 	op->uid = uid;
 	if (lookup_message(op))
 		return;

@@ -73,8 +73,7 @@ void file_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		op_log("getattr", ino, started, 0);
 		return;
 	}
-	struct fs_op *op = op_create(fs, req, "getattr", ino);
-	op->mb = mb;
+	struct fs_op *op = op_create(fs, req, "getattr", ino, mb);
 	op->uid = uid;
 	/* An inode of an earlier mount (NFS) in a mailbox that was not looked at yet. */
 	if (!mb->loaded) {
@@ -205,7 +204,7 @@ static void on_read(struct body_read *r, int err, const struct body_parts *parts
 
 static void read_start(struct fs *fs, fuse_req_t req, fuse_ino_t ino, const struct body_read *read)
 {
-	struct fs_op *op = op_create(fs, req, "read", ino);
+	struct fs_op *op = op_create(fs, req, "read", ino, read->mb);
 
 	if (op_is_over(op)) {
 		op_fail(op, ERR_TIMEOUT);
@@ -259,8 +258,7 @@ void file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fu
 	if (read.size > BODY_READ_MAX)
 		read.size = BODY_READ_MAX;
 	if (!mb->loaded) {
-		struct fs_op *op = op_create(fs, req, "read", ino);
-		op->mb = mb;
+		struct fs_op *op = op_create(fs, req, "read", ino, mb);
 		op->read = read;
 		sync_start(mb);
 		op_wait_mailbox(op, mb, false, read_synced);
@@ -275,7 +273,7 @@ void file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fu
 		return;
 	}
 	if (err == 0 && must_tell(fs, ino, &read)) {
-		answer_told(op_create(fs, req, "read", ino), &read, &parts);
+		answer_told(op_create(fs, req, "read", ino, mb), &read, &parts);
 		return;
 	}
 	int error = err < 0 ? error_errno(read_error(err)) : 0;
@@ -346,7 +344,7 @@ void file_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 		fuse_reply_err(req, ESTALE);
 		return;
 	}
-	struct fs_op *op = op_create(fs, req, "unlink", inode_of_message(mb, uid));
+	struct fs_op *op = op_create(fs, req, "unlink", inode_of_message(mb, uid), mb);
 	op->locked = parent;
 	op_inherit(op, parent);
 	if (op_is_over(op)) {

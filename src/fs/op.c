@@ -107,7 +107,8 @@ static void on_interrupt(fuse_req_t req, void *data)
 		op->interrupted_at = uv_now(op->fs->loop);
 }
 
-struct fs_op *op_create(struct fs *fs, fuse_req_t req, const char *name, fuse_ino_t ino)
+struct fs_op *op_create(
+	struct fs *fs, fuse_req_t req, const char *name, fuse_ino_t ino, struct mailbox *mb)
 {
 	struct fs_op *op = mem_zalloc(sizeof(*op));
 
@@ -115,6 +116,7 @@ struct fs_op *op_create(struct fs *fs, fuse_req_t req, const char *name, fuse_in
 	op->req = req;
 	op->name = name;
 	op->ino = ino;
+	op->mb = mailbox_hold(mb);
 	op->started = uv_hrtime();
 	op->created = uv_now(fs->loop);
 	op->deadline = op->created + fs->options.timeout;
@@ -137,6 +139,7 @@ static void op_free(struct fs_op *op, int error)
 {
 	op_log(op->name, op->ino, op->started, error);
 	list_remove(&op->link);
+	mailbox_release(op->mb);
 	free(op->filename);
 	free(op->octets);
 	free(op);

@@ -108,7 +108,7 @@ struct fs_op {
 	struct proof proof;
 	struct notice_wait notice_wait;
 	/* What the request asked. */
-	struct mailbox *mb;
+	struct mailbox *mb; /* held */
 	uint32_t uid;
 	char *filename; /* owned */
 	char *octets;   /* owned: the answer, when it is known before it may be given */
@@ -131,7 +131,9 @@ struct fs_op {
 /* Milliseconds between looks at the deadlines of requests that wait. */
 #define OP_TICK 250
 
-struct fs_op *op_create(struct fs *fs, fuse_req_t req, const char *name, fuse_ino_t ino);
+/* mb: that it is about; held until the op ends. */
+struct fs_op *op_create(
+	struct fs *fs, fuse_req_t req, const char *name, fuse_ino_t ino, struct mailbox *mb);
 /* Each answers the request and frees the op. */
 void op_fail(struct fs_op *op, int err);
 void op_fail_errno(struct fs_op *op, int error);

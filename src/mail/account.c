@@ -9,6 +9,7 @@
 #include "mail/body.h"
 #include "mail/expunge.h"
 #include "mail/quota.h"
+#include "mail/reap.h"
 #include "mail/sizes.h"
 #include "mail/sync.h"
 #include "mail/watch.h"
@@ -229,6 +230,7 @@ struct account *account_create(uv_loop_t *loop, const struct account_options *op
 	a->root = a->top = mailbox_create(a, 0, SPAN(""));
 	a->root->loaded = a->root->complete = true;
 	map_put(&a->by_id, 0, a->root);
+	reap_init(a);
 	sizes_init(a);
 	account_load_tree(a);
 	a->remembered = a->root->child_count > 0;
@@ -264,6 +266,7 @@ void account_stop(struct account *a, void (*on_done)(void *ctx))
 {
 	a->on_stopped = on_done;
 	uv_close((uv_handle_t *)&a->start_deadline, NULL);
+	reap_stop(a);
 	pool_shutdown(a->pool, on_pool_shut_down);
 }
 

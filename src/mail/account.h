@@ -71,11 +71,14 @@ struct account {
 	struct mailbox *root; /* of the tree: no mailbox itself, id 0 */
 	struct mailbox *top;  /* what is mounted: the root, or the mailbox that was asked for */
 	void *by_name;        /* tsearch tree of living mailboxes */
-	struct map by_id;     /* living and dead */
-	bool loading;         /* the tree is being made from the cache: nothing is new */
-	uint32_t living;      /* mailboxes and directories of the tree */
-	size_t name_octets;   /* of their names */
-	uint32_t left_out;    /* by the LIST under way: too many, too long, nested too deep */
+	struct map by_id;     /* living, and dead ones that are not freed yet */
+	struct list dead;     /* struct mailbox.sibling */
+	uv_timer_t reaper;
+	uint32_t reapings;
+	bool loading;       /* the tree is being made from the cache: nothing is new */
+	uint32_t living;    /* mailboxes and directories of the tree */
+	size_t name_octets; /* of their names */
+	uint32_t left_out;  /* by the LIST under way: too many, too long, nested too deep */
 	bool left_out_told;
 	uint32_t generation;   /* of LIST */
 	uint64_t listed;       /* uv_now of the last LIST; 0: never */
@@ -130,8 +133,7 @@ void account_list(struct account *a, struct account_wait *w);
 void account_unwait(struct account_wait *w);
 
 /* Puts a new mailbox in the place of one whose UIDVALIDITY changed. NULL, and nothing is done, when
- * the server numbers it anew so often that we would do nothing else: dead mailboxes are kept until
- * the end. */
+ * the server numbers it anew so often that we would do nothing else than read it from the start. */
 struct mailbox *account_replace(struct account *a, struct mailbox *old);
 
 /* --- tree.c --- */

@@ -201,6 +201,7 @@ static void on_loaded(void *ctx, int err, struct cache_want *wants, size_t n)
 			free(w->data);
 	}
 	body_trim(mb->account->bodies);
+	mailbox_release(mb);
 	map_finish(&batch->kept);
 	free(batch);
 	free(wants);
@@ -212,7 +213,7 @@ static void start_lookup(struct stream *s, struct wants *w, struct map *kept)
 	struct cache *cache = s->mb->account->cache;
 	struct batch *batch = mem_alloc(sizeof(*batch));
 
-	*batch = (struct batch){.mb = s->mb, .kept = *kept};
+	*batch = (struct batch){.mb = mailbox_hold(s->mb), .kept = *kept};
 	cache_load_chunks(cache, s->mb->id, w->at, w->n, false, on_loaded, batch);
 }
 

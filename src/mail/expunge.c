@@ -820,6 +820,11 @@ bool expunge_cancel(struct removal *r)
 	return queued;
 }
 
+bool expunge_is_idle(const struct mailbox *mb)
+{
+	return !mb->expunge || mb->expunge->step == EXPUNGE_IDLE;
+}
+
 static void forget_all(struct list *removals)
 {
 	while (!list_empty(removals))

@@ -30,5 +30,7 @@ bool expunge_cancel(struct removal *r);
 void expunge_restore_start(struct account *a);
 /* The mailbox is about to be freed; after its pool and its cache. No callback. */
 void expunge_forget(struct mailbox *mb);
+/* Nothing is under way. */
+bool expunge_is_idle(const struct mailbox *mb);
 
 #endif

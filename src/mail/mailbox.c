@@ -4,6 +4,7 @@
  */
 #include "mail/mailbox.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -55,6 +56,21 @@ void mailbox_destroy(struct mailbox *mb)
 	free((char *)mb->name.p);
 	free(mb->component);
 	free(mb);
+}
+
+struct mailbox *mailbox_hold(struct mailbox *mb)
+{
+	if (mb)
+		mb->holds++;
+	return mb;
+}
+
+void mailbox_release(struct mailbox *mb)
+{
+	if (!mb)
+		return;
+	assert(mb->holds > 0);
+	mb->holds--;
 }
 
 bool mailbox_selectable(const struct mailbox *mb)

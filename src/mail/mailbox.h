@@ -4,8 +4,7 @@
  * dies and another takes its place in the tree, under a new id, so nothing of the old can be taken
  * for the new.
  *
- * Dead mailboxes are kept (without their messages) until the account ends: operations may still
- * point at them.
+ * Dead mailboxes are kept, without their messages, until nobody points at them any more: reap.h.
  */
 #ifndef MAIL_MAILBOX_H
 #define MAIL_MAILBOX_H
@@ -39,11 +38,13 @@ struct mailbox {
 	char *component;      /* the last level as a path component, owned; "" for the root */
 	uint32_t uidvalidity; /* 0: not known yet */
 	bool dead;            /* deleted, or its UIDVALIDITY changed */
+	uint32_t holds;       /* see mailbox_hold */
+	uint32_t marked;      /* for reap.c */
 
 	/* Place in the tree. */
 	struct mailbox *parent; /* NULL for the root */
 	struct list children;   /* struct mailbox.sibling, in the order of ids */
-	struct list sibling;
+	struct list sibling;    /* of a dead one: account.dead */
 	uint32_t child_count;
 	bool has_delimiter;
 	char delimiter;
@@ -121,6 +122,12 @@ struct mailbox *mailbox_create(struct account *a, uint32_t id, struct span name)
 void mailbox_destroy(struct mailbox *mb);
 /* Frees messages and bodies, marks it dead. */
 void mailbox_kill(struct mailbox *mb);
+
+/* For who keeps a pointer to it while the loop goes on: a dead one is not freed before each has
+ * released it. Tasks and connections of a pool need not, nor what hangs on the mailbox itself
+ * (waiters, sync, expunge, prover, bodies). NULL may be held. Returns mb. */
+struct mailbox *mailbox_hold(struct mailbox *mb);
+void mailbox_release(struct mailbox *mb);
 
 /* Whether it can be selected, i.e. whether it has messages at all. */
 bool mailbox_selectable(const struct mailbox *mb);

@@ -52,6 +52,12 @@ void pool_fail_task(struct pool_task *t, int err)
 	t->on_fail(t, err);
 }
 
+static void fail_all(struct list *tasks, int err)
+{
+	while (!list_empty(tasks))
+		pool_fail_task(list_entry(tasks->next, struct pool_task, link), err);
+}
+
 /* Fails the waiting tasks that the mailbox (any, when NULL) and the deadline say. on_fail may start
  * new tasks: those go to the end of the list and are left alone. */
 static void fail_waiting(struct pool *p, const struct mailbox *mailbox, int err, uint64_t due)
@@ -67,8 +73,7 @@ static void fail_waiting(struct pool *p, const struct mailbox *mailbox, int err,
 			list_append(&doomed, &t->link);
 		}
 	}
-	while (!list_empty(&doomed))
-		pool_fail_task(list_entry(doomed.next, struct pool_task, link), err);
+	fail_all(&doomed, err);
 }
 
 bool pool_is_down(const struct pool *p)
@@ -761,19 +766,63 @@ void pool_select_anew(struct pool_task *t)
 	t->conn->next_writable = t->conn->selected.writable;
 }
 
-void pool_forget_mailbox(struct pool *p, struct mailbox *mailbox, int err)
+static bool is_dead(const struct mailbox *mb)
+{
+	return mb && mb->dead;
+}
+
+void pool_forget_dead(struct pool *p, int err)
+{
+	struct list doomed = LIST_INIT(doomed);
+
+	LIST_FOREACH (pos, &p->conns) {
+		struct conn *c = list_entry(pos, struct conn, link);
+		if (is_dead(c->mailbox))
+			c->mailbox = NULL;
+		if (is_dead(c->next))
+			c->next = NULL;
+	}
+	LIST_FOREACH_SAFE (pos, &p->waiting) {
+		struct pool_task *t = list_entry(pos, struct pool_task, link);
+		if (is_dead(t->mailbox)) {
+			list_remove(&t->link);
+			list_append(&doomed, &t->link);
+		}
+	}
+	fail_all(&doomed, err);
+}
+
+void pool_forget_freed(struct pool *p, const struct mailbox *mailbox)
 {
 	LIST_FOREACH (pos, &p->conns) {
 		struct conn *c = list_entry(pos, struct conn, link);
-		if (c->mailbox == mailbox)
-			c->mailbox = NULL;
-		if (c->next == mailbox)
-			c->next = NULL;
 		if (c->blame.mailbox == mailbox)
 			c->blamed = false;
 	}
 	trouble_forget(&p->trouble, mailbox);
-	fail_waiting(p, mailbox, err, UINT64_MAX);
+}
+
+static void each_of_tasks(
+	const struct list *tasks, void (*f)(void *ctx, struct mailbox *mb), void *ctx)
+{
+	LIST_FOREACH (pos, tasks) {
+		const struct pool_task *t = list_entry(pos, struct pool_task, link);
+		if (t->mailbox)
+			f(ctx, t->mailbox);
+	}
+}
+
+void pool_each_mailbox(const struct pool *p, void (*f)(void *ctx, struct mailbox *mb), void *ctx)
+{
+	each_of_tasks(&p->waiting, f, ctx);
+	LIST_FOREACH (pos, &p->conns) {
+		const struct conn *c = list_entry(pos, struct conn, link);
+		if (c->mailbox)
+			f(ctx, c->mailbox);
+		if (c->next)
+			f(ctx, c->next);
+		each_of_tasks(&c->tasks, f, ctx);
+	}
 }
 
 void pool_forget_elsewhere(struct pool *p, struct mailbox *mailbox, const struct conn *but)

@@ -157,8 +157,12 @@ void pool_end(struct pool_task *t);
 /* For a granted task, before its end: the connection takes no more tasks, and selects its mailbox
  * anew when it has done those that it has. */
 void pool_select_anew(struct pool_task *t);
-/* The mailbox is no more: waiting tasks of it fail with err, connections forget it. */
-void pool_forget_mailbox(struct pool *p, struct mailbox *mailbox, int err);
+/* Mailboxes have died: waiting tasks of them fail with err, connections forget them. */
+void pool_forget_dead(struct pool *p, int err);
+/* The mailbox is about to be freed: another may soon be where it was. */
+void pool_forget_freed(struct pool *p, const struct mailbox *mailbox);
+/* Calls f for each mailbox that a connection or a task points at, perhaps more than once. */
+void pool_each_mailbox(const struct pool *p, void (*f)(void *ctx, struct mailbox *mb), void *ctx);
 
 /* What the other connections have selected by this name is another mailbox now. */
 void pool_forget_elsewhere(struct pool *p, struct mailbox *mailbox, const struct conn *but);

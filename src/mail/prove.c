@@ -217,6 +217,11 @@ void prove_some(struct mailbox *mb)
 	prove_launch(p);
 }
 
+bool prove_is_idle(const struct mailbox *mb)
+{
+	return !mb->prover || mb->prover->commands == 0;
+}
+
 static void free_search(void *ctx, uint64_t key, void *value)
 {
 	free(value);

@@ -33,5 +33,7 @@ void prove_some(struct mailbox *mb);
 
 /* The mailbox is about to be freed; after its pool. No callback. */
 void prove_forget(struct mailbox *mb);
+/* Nothing is under way. */
+bool prove_is_idle(const struct mailbox *mb);
 
 #endif

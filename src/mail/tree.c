@@ -16,6 +16,7 @@
 #include "mail/account.h"
 #include "mail/body.h"
 #include "mail/names.h"
+#include "mail/reap.h"
 #include "mail/watch.h"
 
 /* No real account nests deeper; PATH_MAX ends far earlier. */
@@ -262,7 +263,7 @@ void account_on_list(
 		mailbox_save(mb);
 }
 
-/* Out of the tree, dead from now on; the struct stays for those that still point at it. */
+/* Out of the tree, dead from now on. The caller has the pool forget the dead. */
 static void bury(struct account *a, struct mailbox *mb, int err)
 {
 	struct mailbox *parent = mb->parent;
@@ -272,13 +273,13 @@ static void bury(struct account *a, struct mailbox *mb, int err)
 	a->name_octets -= mb->name.n;
 	mailbox_detach(mb);
 	mailbox_touch(parent);
-	watch_forget(a->watch, mb);
 	mailbox_kill(mb);
+	watch_forget(a->watch, mb);
 	/* One that is only not subscribed may be subscribed again. */
 	if (!a->options.subscribed)
 		cache_drop_mailbox(a->cache, mb->id);
-	pool_forget_mailbox(a->pool, mb, err);
 	mailbox_wake(mb, false, err);
+	reap_later(a, mb);
 }
 
 static void tell_all_gone(struct account *a, struct mailbox *mb)
@@ -343,12 +344,13 @@ struct mailbox *account_replace(struct account *a, struct mailbox *old)
 	if (a->top == old)
 		a->top = mb;
 	mailbox_touch(parent);
-	watch_forget(a->watch, old);
 	mailbox_kill(old);
+	watch_forget(a->watch, old);
 	cache_drop_mailbox(a->cache, old->id);
 	mailbox_save(mb);
-	pool_forget_mailbox(a->pool, old, ERR_STALE);
+	pool_forget_dead(a->pool, ERR_STALE);
 	mailbox_wake(old, false, ERR_STALE);
+	reap_later(a, old);
 	a->observer.on_directory_changed(a->ctx, parent);
 	a->observer.on_directory_changed(a->ctx, mb);
 	return mb;
@@ -434,6 +436,8 @@ void account_on_listed(struct account *a)
 		}
 		mb = next;
 	}
+	/* Once for all of them. */
+	pool_forget_dead(a->pool, ERR_NO_MAILBOX);
 	mb = deepest(a->root);
 	for (; mb; mb = next_in_post_order(a, mb)) {
 		if (mb->unsaved)

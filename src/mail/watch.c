@@ -499,9 +499,16 @@ void watch_forget(struct watch *w, const struct mailbox *mb)
 	if (!w || w->in_use != mb)
 		return;
 	w->in_use = NULL;
-	pool_forget_mailbox(w->pool, (struct mailbox *)mb, ERR_STALE);
+	pool_forget_dead(w->pool, ERR_STALE);
 	if (w->granted && w->mode == WATCH_IDLE)
 		pool_end_idle(&w->task);
+}
+
+void watch_each_mailbox(const struct watch *w, void (*f)(void *ctx, struct mailbox *mb), void *ctx)
+{
+	if (w->in_use)
+		f(ctx, w->in_use);
+	pool_each_mailbox(w->pool, f, ctx);
 }
 
 void watch_refresh(struct watch *w)

@@ -26,6 +26,8 @@ void watch_use(struct watch *w, struct mailbox *mb);
 void watch_read(struct watch *w, struct mailbox *mb);
 /* The mailbox dies. */
 void watch_forget(struct watch *w, const struct mailbox *mb);
+/* See pool_each_mailbox. */
+void watch_each_mailbox(const struct watch *w, void (*f)(void *ctx, struct mailbox *mb), void *ctx);
 /* Looks at everything now, and whether the watching connection still lives. */
 void watch_refresh(struct watch *w);
 /* Somebody looks up a mailbox by its name, known or not. A server with NOTIFY should tell of names,

@@ -12,6 +12,7 @@ What a hostile server does, and where that is tried (here unless a file is named
     untagged floods                         test_flood
     names that escape or collide            test_servers_listing.py: test_name, test_odd_encodings
     rows, names that flood                  test_flood_of_rows, test_flood_of_names, test_long_names
+    names that come and go                  test_names_that_come_and_go, test_mailboxes_that_die_in_use
     rows, UIDs and numbers in bad orders    tests/unit: mail/test_rows.c, mail/test_uidset.c, imap/test_seqmap.c
     sizes of 2^63                           test_huge_sizes
     dates of nonsense                       test_servers_listing.py: test_dates
@@ -22,12 +23,18 @@ What a hostile server does, and where that is tried (here unless a file is named
 
 Memory is that of the ordinary build; the program with sanitizers takes several times as much.
 """
+import contextlib
+import itertools
 import os
+import random
 import re
+import threading
+import time
 
 import pytest
 
 from conftest import RELEASE
+from fakeaccount import Mailbox
 from mounting import wait_until
 from servers import FakeImap, errno_of, mount, noise, refused_by, uids
 
@@ -174,6 +181,77 @@ def test_flood_of_names():
             assert len(os.listdir(m.root)) > 50000
             assert re.search("imapfs: .*mailboxes are left out", m.said())
             harmless(m)
+
+
+def test_names_that_come_and_go():
+    """Each LIST names 4000 others than the one before: those that are gone take no memory."""
+    lists = itertools.count()
+
+    def names(session):
+        turn = next(lists)
+        session.send(b"".join(b'* LIST () "/" "g%d-%d"\r\n' % (turn, n) for n in range(4000)), now=True)
+        return b""
+
+    with FakeImap(ACCOUNT) as server:
+        server.rule("LIST", before_ok=names)
+        with mount(server, says=ANYTHING, program=RELEASE, timeout=30) as m:
+            while server.names().count("LIST") < 16:
+                assert len(os.listdir(m.root)) > 3000
+                time.sleep(0.5)
+            check(m)
+            assert m.peak() < MEMORY / 2
+
+
+def turmoil(server, seconds):
+    """Mailboxes are made, deleted and numbered anew, three of them at a time."""
+    numbers = itertools.count(1)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        boxes = dict(server.account.mailboxes)
+        names = [name for name in boxes if name.startswith(b"f")]
+        if len(names) > 2:
+            del boxes[random.choice(names)]
+        number = next(numbers)
+        boxes[b"f%d" % number] = Mailbox(BODIES, uidvalidity=number)
+        for name in random.sample(names, len(names) // 3):
+            if name in boxes:
+                boxes[name] = Mailbox(BODIES, uidvalidity=1000 + number)
+        server.account.mailboxes = boxes
+        time.sleep(0.15)
+
+
+def use(root, stop):
+    """Lists, reads and removes whatever there is, and minds no error."""
+    while not stop.is_set():
+        for name in os.listdir(root):
+            with contextlib.suppress(OSError):
+                for message in os.listdir(root / name):
+                    with open(root / name / message, "rb") as file:
+                        file.read()
+                    if name.startswith("f") and random.random() < 0.2:
+                        (root / name / message).unlink()
+
+
+@pytest.mark.parametrize("delay", [0, 0.05], ids=["at-once", "slowly"])
+def test_mailboxes_that_die_in_use(delay):
+    """Nothing that is under way in a mailbox outlives it: this is for the sanitizers to find."""
+    with FakeImap(ACCOUNT) as server:
+        server.rule(delay=delay)
+        with mount(server, says=ANYTHING, refresh=1) as m:
+            stop = threading.Event()
+            users = [threading.Thread(target=use, args=(m.root, stop)) for _ in range(6)]
+            for user in users:
+                user.start()
+            try:
+                turmoil(server, 12)
+            finally:
+                stop.set()
+                for user in users:
+                    user.join()
+            server.account.mailboxes = {b"INBOX": Mailbox(BODIES), b"f": Mailbox(BODIES)}
+            wait_until(lambda: {"INBOX", "f"} == set(os.listdir(m.root)), "the tree", 30)
+            for uid, body in enumerate(BODIES, 1):
+                assert (m.root / "f" / str(uid)).read_bytes() == body
 
 
 LONG_NAMES = {
