@@ -24,6 +24,13 @@ void entry_stat_directory(const struct fs *fs, const struct mailbox *mb, struct 
 	st->st_nlink = 2 + mb->child_count;
 }
 
+/* The kernel reads nothing of a file without octets. One that is not proved to have none gets one,
+ * so that who reads it has the error, and no copy that is empty. */
+static uint64_t shown_size(const struct cache_message *m)
+{
+	return m->size == 0 && !(m->flags & CACHE_SIZE_PROVED) ? 1 : m->size;
+}
+
 void entry_stat_message(const struct fs *fs, const struct mailbox *mb,
 	const struct cache_message *m, struct stat *st)
 {
@@ -32,8 +39,9 @@ void entry_stat_message(const struct fs *fs, const struct mailbox *mb,
 	st->st_ino = inode_of_message(mb, m->uid);
 	st->st_mode = S_IFREG | (0400 & ~fs->options.fmask);
 	st->st_nlink = 1;
-	st->st_size = m->size > INT64_MAX ? INT64_MAX : (off_t)m->size;
-	st->st_blocks = (blkcnt_t)(m->size / 512 + (m->size % 512 != 0));
+	uint64_t size = shown_size(m);
+	st->st_size = size > INT64_MAX ? INT64_MAX : (off_t)size;
+	st->st_blocks = (blkcnt_t)(size / 512 + (size % 512 != 0));
 }
 
 static bool taken(struct mailbox *mb, const char *name, size_t length)

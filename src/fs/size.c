@@ -2,7 +2,8 @@
  * Sizes that cannot be shown yet: the request waits while they are proved, or, where only that
  * tells, while the message is read to its end. When that fails too, what the server said is shown
  * for a moment: listings do not fail for one message, and stat does not wait for a server that is
- * not there.
+ * not there. What cannot be read can be looked at all the same, and removed: see
+ * entry_stat_message.
  */
 #include "base/error.h"
 #include "fs/private.h"
@@ -26,7 +27,7 @@ static void finish(struct fs_op *op, int err)
 		err = ERR_STALE;
 	else if (!m)
 		err = ERR_GONE;
-	else if (err < 0 && size_is_said(m))
+	else if (err < 0 && (size_is_said(m) || err == ERR_UNREADABLE || err == ERR_REFUSED))
 		err = 0;
 	op->resume(op, err);
 }

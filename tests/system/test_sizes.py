@@ -329,3 +329,20 @@ def test_gone_while_proved(what):
             # The kernel hears of the new directory a moment later.
             wait_until(lambda: not errno_of((m.root / "INBOX" / "21").stat), "the others are there")
             assert (m.root / "INBOX" / "21").stat().st_size == len(MANY[21])
+
+
+def test_nothing_to_read():
+    """Where sizes are wrong, a message of 0 octets may be one that cannot be read: it is no empty file, and
+    can be looked at and removed."""
+    bodies = {1: b"Subject: a\r\n\r\n" + noise(300), 2: b"", 3: b""}
+    with FakeImap({"INBOX": list(bodies.values())}, size=lambda uid, size: size + 37 if uid == 1 else size) as server, \
+            mount(server, says=f"{LIAR}|{UNREADABLE}") as m:
+        inbox = m.root / "INBOX"
+        assert (inbox / "1").read_bytes() == bodies[1]
+        for uid in (2, 3):
+            assert (inbox / str(uid)).stat().st_size > 0
+            assert errno_of((inbox / str(uid)).read_bytes) == "EIO"
+        assert run("ls", "-l", inbox).returncode == 0
+        (inbox / "2").unlink()
+        assert sorted(os.listdir(inbox)) == ["1", "3"]
+        assert [message.uid for message in server.mailbox("INBOX").messages] == [1, 3]
