@@ -601,9 +601,29 @@ static void after_uidplus(struct expunge *e)
 	expunged(e);
 }
 
+/* FETCH and STORE are sent together. Where only FETCH was refused the marks are set, and which of
+ * them were there before is not known: they are taken for ours. Better that another's mark is lost
+ * with a removal that fails than that ours stays. */
+static bool has_marked_blindly(struct expunge *e)
+{
+	const struct slot *fetch = &e->slots[EXPUNGE_SLOT_FETCH];
+	const struct slot *store = &e->slots[EXPUNGE_SLOT_STORE];
+
+	if (fetch->err == 0 || store->err < 0)
+		return false;
+	LIST_FOREACH (pos, &e->batch) {
+		uint32_t uid = list_entry(pos, struct removal, link)->uid;
+		if (mailbox_find(e->mb, uid) && !uidset_has(&e->marked, uid))
+			uidset_add(&e->ours, uid, uid);
+	}
+	uidset_sort(&e->ours);
+	return true;
+}
+
 /* A plain NO is about these messages. */
 static void uidplus_failed(struct expunge *e)
 {
+	has_marked_blindly(e);
 	if (all_gone(e))
 		expunged(e);
 	else if (e->slots[EXPUNGE_SLOT_STORE].err < 0 || !e->slots[EXPUNGE_SLOT_EXPUNGE].unknown)
@@ -669,6 +689,13 @@ static void failed(struct expunge *e)
 		break;
 	case EXPUNGE_UIDPLUS:
 		uidplus_failed(e);
+		break;
+	case EXPUNGE_FLAG:
+		/* SEARCH tells what is marked, and VERIFY what is gone. */
+		if (has_marked_blindly(e))
+			go(e, EXPUNGE_SEARCH);
+		else
+			refuse(e, e->err);
 		break;
 	case EXPUNGE_UNDO:
 		give_back(e);

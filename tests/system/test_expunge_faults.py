@@ -246,6 +246,25 @@ def test_uidplus_misunderstood_once():
         assert server.names().count("UID EXPUNGE") == 3 and "EXPUNGE" not in server.names()
 
 
+@pytest.mark.parametrize("ends", ["removed", "refused", "refused alone"])
+def test_marked_without_being_looked_at(ends):
+    """FETCH is refused, and the STORE behind it is not: the message goes, or our mark comes off again."""
+    with FakeImap(account(), **({} if ends == "refused alone" else PLAIN)) as server, mount(server) as m:
+        assert uids(m.root / "INBOX") == sorted(ALL)
+        rule = server.rule("UID FETCH", match=rb"\(UID FLAGS\)", times=1, reply=b"NO [EXPUNGEISSUED] some are gone")
+        if ends == "removed":
+            assert remove(m, 3) is None
+            assert rule.hits and present(server) == ALL - {3} and deleted(server) == MARKED
+            assert uids(m.root / "INBOX") == sorted(ALL - {3})
+            return
+        server.rule("UID SEARCH" if ends == "refused" else "UID EXPUNGE", match=rb"DELETED|EXPUNGE",
+                    reply=b"NO not now")
+        assert remove(m, 3) == "EIO"
+        assert rule.hits
+        assert present(server) == ALL and deleted(server) == MARKED
+        assert uids(m.root / "INBOX") == sorted(ALL)
+
+
 LACKS = {"BAD": {"reply": b"BAD unknown command"}, "silence": {"raw": b""}}
 
 
