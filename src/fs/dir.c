@@ -53,7 +53,7 @@ static void opendir_synced(struct fs_op *op, int err)
 {
 	if (op->mb->dead)
 		op_fail(op, ERR_STALE);
-	else if (err < 0 && !remembered(op->mb, err))
+	else if (err < 0 && mailbox_selectable(op->mb) && !remembered(op->mb, err))
 		op_fail(op, err);
 	else
 		opendir_reply(op);

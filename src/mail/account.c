@@ -120,6 +120,11 @@ static void on_up(void *ctx)
 	watch_refresh(a->watch);
 }
 
+static bool on_refused(void *ctx, struct mailbox *mb, struct span text)
+{
+	return sync_on_refused(mb, text);
+}
+
 static int on_selected(void *ctx, struct mailbox *mb, struct conn *conn)
 {
 	return sync_on_selected(mb, conn);
@@ -213,7 +218,7 @@ struct account *account_create(uv_loop_t *loop, const struct account_options *op
 	struct cache *cache, const struct account_observer *observer, void *ctx)
 {
 	static const struct pool_events events = {
-		on_first, on_up, on_selected, on_select, on_untagged, on_batch};
+		on_first, on_up, on_selected, on_refused, on_select, on_untagged, on_batch};
 	struct account *a = mem_zalloc(sizeof(*a));
 
 	a->loop = loop;

@@ -80,14 +80,15 @@ struct account {
 	size_t name_octets; /* of their names */
 	uint32_t left_out;  /* by the LIST under way: too many, too long, nested too deep */
 	bool left_out_told;
-	uint32_t generation;   /* of LIST */
-	uint64_t listed;       /* uv_now of the last LIST; 0: never */
-	uint64_t listed_young; /* the same over a connection that was logged in newly */
-	bool list_young;       /* the next LIST is to be followed by such a one */
-	struct lister *lister; /* LIST under way */
-	bool list_again;       /* names changed meanwhile */
-	bool stated;           /* the last LIST brought STATUS along */
-	struct poll *poll;     /* the same for the look at all mailboxes */
+	uint32_t generation;     /* of LIST */
+	uint64_t listed;         /* uv_now of the last LIST; 0: never */
+	uint64_t listed_in_vain; /* uv_now: it named a mailbox that was refused; 0: never */
+	uint64_t listed_young;   /* the same over a connection that was logged in newly */
+	bool list_young;         /* the next LIST is to be followed by such a one */
+	struct lister *lister;   /* LIST under way */
+	bool list_again;         /* names changed meanwhile */
+	bool stated;             /* the last LIST brought STATUS along */
+	struct poll *poll;       /* the same for the look at all mailboxes */
 	struct watch *watch;
 	struct list list_waiters; /* struct account_wait */
 	unsigned uidplus_doubts;  /* UID EXPUNGEs in a row that the server did not know or answer */

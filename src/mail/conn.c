@@ -437,6 +437,14 @@ static void select_done(struct conn *c)
 	pool_on_conn_selected(c, mailbox, err);
 }
 
+static bool is_looked_into(const struct conn *c, struct span text)
+{
+	const struct pool_events *events = &c->pool->events;
+
+	return c->mailbox && events->on_refused &&
+	       events->on_refused(c->pool->ctx, c->mailbox, text);
+}
+
 static void on_select_done(struct imap_command *command, const struct imap_result *result)
 {
 	struct conn *c = list_entry(command, struct conn, select);
@@ -452,7 +460,7 @@ static void on_select_done(struct imap_command *command, const struct imap_resul
 		note_selected(c, result->response);
 	/* One that is no more is no trouble: the next LIST will say so. */
 	bool trouble = result->err < 0 && result->err != ERR_NO_MAILBOX && result->response;
-	if (trouble && !c->pool->options.quiet)
+	if (trouble && !is_looked_into(c, result->response->text) && !c->pool->options.quiet)
 		log_warning("cannot select a mailbox: %.*s", (int)result->response->text.n,
 			result->response->text.p);
 	select_done(c);

@@ -145,6 +145,7 @@ bool mailbox_remove(struct mailbox *mb, uint32_t uid)
 	if (!m)
 		return false;
 	rows_mark_gone(&mb->rows, m);
+	sync_note_gone(mb, uid);
 	/* The marks in the tail keep a late row from coming back; sweeping forgets them. */
 	if (mb->rows.gone > 1024 && mb->rows.gone > mb->rows.count / 4)
 		rows_sweep(&mb->rows);

@@ -71,6 +71,8 @@ struct pool_events {
 	/* A SELECT's or EXAMINE's answer; returns 0, or ERR_STALE when this is not the mailbox that
 	 * it was. */
 	int (*on_selected)(void *ctx, struct mailbox *mailbox, struct conn *conn);
+	/* Optional: the server refused it in these words; true when somebody says so to people. */
+	bool (*on_refused)(void *ctx, struct mailbox *mailbox, struct span text);
 	/* The raw name that SELECT needs and, appended to parameters, what goes behind it (a
 	 * QRESYNC parameter); false when the mailbox is no more. */
 	bool (*on_select)(void *ctx, const struct mailbox *mailbox, struct span *name,

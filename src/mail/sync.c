@@ -44,8 +44,8 @@
 #define ATTEMPTS 3
 /* How often samples are taken anew because the mailbox changed meanwhile. */
 #define BISECTS 4
-/* Milliseconds after a LIST for which a refusal is no reason for another: it would be told to look
- * here again, and so on for ever. */
+/* Milliseconds after a LIST that named what was refused, for which a refusal is no reason for
+ * another: it would be told to look here again, and so on for ever. */
 #define LIST_AGAIN 2000
 /* Ranges that SEARCH may name, of 8 octets each. */
 #define FOUND_MAX ((size_t)2 << 20)
@@ -80,11 +80,14 @@ static void set_step(struct sync *s, enum sync_step step)
 static void destroy(struct sync *s)
 {
 	s->mb->sync = NULL;
+	account_unwait(&s->listed);
+	free(s->refusal);
 	imap_command_finish(&s->command);
 	bisect_destroy(s->bisect);
 	uidset_finish(&s->found);
 	uidset_finish(&s->missing);
 	uidset_finish(&s->asked);
+	uidset_finish(&s->gone);
 	free(s);
 }
 
@@ -177,19 +180,60 @@ static void retry_later(struct sync *s)
 	pool_delay(&s->task, s->mb->account->pool, delay < THROTTLE_MAX ? delay : THROTTLE_MAX);
 }
 
+/* --- when it is refused --- */
+
+static void finish_refused(struct sync *s)
+{
+	const struct mailbox *mb = s->mb;
+
+	if (s->refusal && !mb->dead && s->refused != ERR_NO_MAILBOX)
+		log_warning("%s: cannot select %s: %s", mb->account->options.pool.host,
+			mailbox_path(mb), s->refusal);
+	finish(s, s->refused);
+}
+
+/* Another client may have deleted or renamed it, and not all servers say so in a code: whether LIST
+ * still names it decides, and who waits is told that. */
+static void look_for_it(struct sync *s)
+{
+	struct account *a = s->mb->account;
+
+	set_step(s, SYNC_WAIT);
+	s->relists++;
+	/* One that was asked for earlier may name it still. */
+	s->relist_is_old = a->lister != NULL;
+	account_list(a, &s->listed);
+}
+
+static void on_relisted(struct account_wait *w, int err)
+{
+	struct sync *s = list_entry(w, struct sync, listed);
+	struct account *a = s->mb->account;
+
+	if (s->mb->dead || !mailbox_selectable(s->mb)) {
+		finish(s, ERR_NO_MAILBOX);
+	} else if (err == 0 && s->relist_is_old && s->relists == 1) {
+		look_for_it(s);
+	} else {
+		a->listed_in_vain = uv_now(a->loop);
+		finish_refused(s);
+	}
+}
+
 static void on_fail(struct pool_task *t, int err)
 {
 	struct sync *s = list_entry(t, struct sync, task);
 	struct account *a = s->mb->account;
+	bool refused = err == ERR_NO_MAILBOX || err == ERR_REFUSED;
+	bool ask = !a->listed_in_vain || uv_now(a->loop) >= a->listed_in_vain + LIST_AGAIN;
 
-	/* Another client may have deleted or renamed it; not all servers say so in a code. */
-	if ((err == ERR_NO_MAILBOX || err == ERR_REFUSED) && !s->mb->dead &&
-		uv_now(a->loop) >= a->listed + LIST_AGAIN)
-		poll_start(a);
+	s->refused = err;
 	if (err == ERR_THROTTLED)
 		retry_later(s);
+	else if (refused && ask && !s->mb->dead && !a->on_stopped)
+		look_for_it(s);
 	else
-		finish(s, err);
+		finish_refused(s);
 }
 
 static bool counts_agree(const struct sync *s)
@@ -464,6 +508,21 @@ static void select_anew(struct sync *s)
 	enqueue(s);
 }
 
+/* This connection may not have been told yet of what was expunged over another since the check
+ * began: it does not come back for that. The next check, which asks for news first, tells. */
+static void leave_out_gone(struct sync *s)
+{
+	uidset_sort(&s->gone);
+	for (size_t i = 0; i < s->gone.count; i++) {
+		const struct uid_range *r = &s->gone.ranges[i];
+		uint32_t next = uidset_after(&s->found, r->first - 1);
+		s->mb->doubt |= next != 0 && next <= r->last;
+	}
+	for (size_t i = 0; i < s->gone.count; i++)
+		uidset_remove(&s->found, s->gone.ranges[i].first, s->gone.ranges[i].last);
+	uidset_sort(&s->found);
+}
+
 static void after_search(struct sync *s)
 {
 	if (!search_is_sound(s)) {
@@ -482,6 +541,7 @@ static void after_search(struct sync *s)
 	}
 	s->holes = false;
 	uidset_sort(&s->found);
+	leave_out_gone(s);
 	remove_vanished(s);
 	sync_note_missing(s);
 	if (s->missing.count == 0) {
@@ -698,10 +758,20 @@ static void send_step(struct sync *s)
 	pool_submit(&s->task, c);
 }
 
+void sync_note_gone(struct mailbox *mb, uint32_t uid)
+{
+	if (mb->sync)
+		uidset_add(&mb->sync->gone, uid, uid);
+}
+
 static void on_conn(struct pool_task *t)
 {
 	struct sync *s = list_entry(t, struct sync, task);
 	const struct pool_selected *selected = conn_selected(t->conn);
+
+	/* SELECT or NOOP tells of what was expunged before. */
+	if (selected->asked < s->started)
+		uidset_clear(&s->gone);
 
 	set_step(s, SYNC_CHECK);
 	s->by_noop = selected->asked < s->started;
@@ -805,6 +875,8 @@ void sync_start(struct mailbox *mb)
 		.on_fail = on_fail,
 		.on_untagged = on_found,
 	};
+	s->listed.on_wake = on_relisted;
+	list_init(&s->listed.link);
 	imap_command_init(&s->command, false, NULL);
 	mb->sync = s;
 	if (mb->loaded) {
@@ -815,6 +887,15 @@ void sync_start(struct mailbox *mb)
 	} else {
 		cache_load_messages(mb->account->cache, mb->id, on_loaded, s);
 	}
+}
+
+bool sync_on_refused(struct mailbox *mb, struct span text)
+{
+	if (!mb->sync)
+		return false;
+	free(mb->sync->refusal);
+	mb->sync->refusal = mem_printf("%.*s", (int)text.n, text.p);
+	return true;
 }
 
 bool sync_agrees_with_status(const struct mailbox *mb)

@@ -20,6 +20,8 @@ void sync_start(struct mailbox *mb);
 bool sync_agrees_with_status(const struct mailbox *mb);
 /* The server told of something that is not known here. */
 void sync_told(struct mailbox *mb);
+/* It was expunged: a check that is under way may be on a connection that was not told of that. */
+void sync_note_gone(struct mailbox *mb, uint32_t uid);
 /* The first rows of a mailbox that was never complete are arriving: progress is worth waiting for.
  */
 bool sync_is_streaming(const struct mailbox *mb);
@@ -34,6 +36,8 @@ bool sync_stays(struct mailbox *mb, uint32_t uidvalidity, uint32_t messages, str
 /* From the pool: SELECT's answer (0, or ERR_STALE after the mailbox was replaced), and untagged
  * data. */
 int sync_on_selected(struct mailbox *mb, struct conn *conn);
+/* SELECT was refused, in these words: true when a check waits for it, which will say so. */
+bool sync_on_refused(struct mailbox *mb, struct span text);
 void sync_on_untagged(
 	struct mailbox *mb, struct conn *conn, const struct imap_response *r, uint32_t uid);
 void sync_on_batch(struct mailbox *mb);

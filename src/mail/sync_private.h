@@ -26,14 +26,19 @@ struct sync {
 	struct imap_command command;
 	uint64_t started; /* uv_hrtime */
 	unsigned attempts;
-	unsigned throttled;    /* how often the server asked for patience */
-	uint64_t told;         /* mb->told when the check began */
-	bool changed;          /* names came or went */
-	uint32_t added;        /* names that came */
-	bool by_noop;          /* the mailbox was selected before this check */
-	uint32_t uidnext;      /* as this check's SELECT said, or 0 */
-	uint64_t modseq;       /* the same for HIGHESTMODSEQ */
-	bool sampled;          /* SYNC_SAMPLE is over */
+	unsigned throttled;         /* how often the server asked for patience */
+	int refused;                /* SELECT: why */
+	char *refusal;              /* in the server's words, or NULL */
+	struct account_wait listed; /* LIST, because of that */
+	unsigned relists;           /* begun */
+	bool relist_is_old;         /* it was under way before */
+	uint64_t told;              /* mb->told when the check began */
+	bool changed;               /* names came or went */
+	uint32_t added;             /* names that came */
+	bool by_noop;               /* the mailbox was selected before this check */
+	uint32_t uidnext;           /* as this check's SELECT said, or 0 */
+	uint64_t modseq;            /* the same for HIGHESTMODSEQ */
+	bool sampled;               /* SYNC_SAMPLE is over */
 	uint32_t prefix;       /* in the first SYNC_FETCH: numbers from 1 whose rows are here */
 	bool unsettled;        /* then: numbers are uncertain, nothing more settles */
 	struct bisect *bisect; /* in SYNC_BISECT */
@@ -61,6 +66,7 @@ struct sync {
 	uint32_t parts;        /* answers that were cut short by the server's limit */
 	unsigned put_off;      /* rows that were refused for the time being */
 	bool unavailable;      /* the last time by UNAVAILABLE */
+	struct uidset gone; /* expunged since the server was asked for news: see sync_note_gone */
 	size_t rows_used;
 	struct cache_message rows[SYNC_ROW_BATCH]; /* on their way to the cache */
 };

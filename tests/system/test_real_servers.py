@@ -164,7 +164,7 @@ def test_changes_in_a_directory(server, kind, box, mount):
 def test_changes_of_mailboxes(server, mount):
     """Made, renamed and deleted by another client."""
     m = mount(server, "refresh=1")
-    m.tolerate("cannot select a mailbox")
+    m.tolerate("cannot select")
     new, renamed = server.box("New/Möbel"), server.box("Renamed/Möbel")
     with server.client() as client:
         client.create(new)

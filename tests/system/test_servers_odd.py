@@ -1,8 +1,10 @@
 """Servers of two minds: they say one thing and do another. Nothing is asked in a storm, and nobody pays for another's trouble."""
+import concurrent.futures
 import os
 import re
 import signal
 import threading
+import time
 
 import pytest
 
@@ -31,6 +33,37 @@ def test_status_knows_what_select_refuses():
             asked = times(server, "LIST")[before:]
             assert asked[3] - asked[0] > 1.5
             assert server.names().count("EXAMINE") < 20
+
+
+@pytest.mark.parametrize("below", [False, True], ids=["alone", "with one below"])
+def test_deleted_a_moment_ago(below):
+    """Another client has just deleted it, and the server says so in words only: it is not there, and that is
+    nothing to warn of."""
+    boxes = {"INBOX": [b"1"], "Box": [b"1", b"22"]} | ({"Box/below": [b"1"]} if below else {})
+    with FakeImap(boxes, capabilities=FEW) as server, mount(server, says=(), refresh=3600) as m:
+        assert "Box" in os.listdir(m.root)
+        server.rule("EXAMINE", match=rb"Box\W*$", reply=b"NO Mailbox doesn't exist")
+        with server.account.lock:
+            del server.account.mailboxes[b"Box"]
+        if below:
+            assert os.listdir(m.root / "Box") == ["below"]
+            assert uids(m.root / "Box" / "below") == [1]
+        else:
+            assert errno_of(os.listdir, m.root / "Box") == "ENOENT"
+            assert "Box" not in os.listdir(m.root)
+
+
+def test_refused_and_there():
+    """Many that LIST names and that cannot be selected cost no LIST each, and the log has why."""
+    boxes = [f"Box{n}" for n in range(20)]
+    with FakeImap({"INBOX": [b"1"], **{name: [b"1"] for name in boxes}}, capabilities=FEW) as server, \
+            mount(server, says=[r"cannot select Box\d+: not for you"], refresh=3600) as m:
+        assert len(os.listdir(m.root)) == 21
+        server.rule("EXAMINE", match=rb"Box", reply=b"NO not for you")
+        before = server.names().count("LIST")
+        assert {errno_of(os.listdir, m.root / name) for name in boxes} == {"EIO"}
+        assert server.names().count("LIST") < before + 8
+        assert "cannot select Box3: not for you" in m.said()
 
 
 def test_lost_soon_after_login():
@@ -299,6 +332,33 @@ def test_removed_while_it_is_looked_at():
         server.append("INBOX", b"4444")
         wait_until(lambda: os.path.lexists(m.root / "INBOX" / "4"), "the new one")
         assert rule.hits and uids(m.root / "INBOX") == [1, 2, 4]
+
+
+def test_removed_and_still_found():
+    """A connection that was not told yet of our rm names the message in SEARCH, and has its row."""
+    with FakeImap({"INBOX": [b"1", b"22", b"333"]}, capabilities=FEW) as server, \
+            mount(server, says=None, refresh=3600) as m:
+        assert uids(m.root / "INBOX") == [1, 2, 3]
+        server.wait_idle()
+        row = b'* %d FETCH (UID %d RFC822.SIZE %d INTERNALDATE "17-Jul-2023 12:30:05 +0200")\r\n'
+        # It was pushed, so nobody holds the directory's lock meanwhile.
+        server.rule("UID FETCH", match=rb" 3:\*", times=1, reply=b"NO not now",
+                    action=lambda _: os.unlink(m.root / "INBOX" / "2"))
+        server.rule("UID SEARCH", times=1, raw=b"* SEARCH 1 2 3 4\r\n{tag} OK done\r\n")
+        stalled = []
+        filled = server.rule("UID FETCH", match=rb" (2,)?4 \(UID RFC", times=1,
+                             raw=row % (2, 2, 2) + row % (4, 4, 4) + b"{tag} OK done\r\n",
+                             action=lambda _: stalled.append(server.rule("NOOP", stall=True, times=1)))
+        server.append("INBOX", b"4444")
+        server.wait(lambda: stalled and stalled[0].hits)
+        assert filled.hits
+        # Whoever asks now waits for the next check.
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            there = pool.submit(os.path.lexists, m.root / "INBOX" / "2")
+            time.sleep(0.5)
+            stalled[0].release()
+            assert not there.result()
+        assert uids(m.root / "INBOX") == [1, 3, 4]
 
 
 def test_status_of_many_mailboxes():
