@@ -59,6 +59,7 @@ class Views:
             new = self.server.add(self.box(target), m.identity, m.size, m.date,
                                   m.flags if m.theirs else m.flags - {"\\Deleted"}, m.announced)
             self.box(target).messages[new].theirs = m.theirs
+            self.box(target).messages[new].marked_at = time.monotonic()
             found.append((new, m.announced != m.size))
         return found
 

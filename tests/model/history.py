@@ -147,9 +147,6 @@ class History:
         if code in (errno.ENOENT, errno.ESTALE):
             if sure:
                 self.fail("missing", f"{where}: {name}, and it was there", job)
-        elif code == errno.EIO and not sure:
-            # A mailbox that another client has just deleted, which the server may refuse in any words.
-            pass
         else:
             self.fail("error", f"{where}: {name}, and nothing was wrong", job)
 
@@ -174,7 +171,8 @@ class History:
             # A mapping does not say which error it was.
             if job["errno"] in (errno.EIO, errno.ESTALE) and possible and possible[-1].lies and possible[-1].eio < 3:
                 possible[-1].eio += 1
-            elif job["errno"] == errno.EIO and self._empty(possible):
+            elif job["errno"] == errno.EIO and (self._empty(possible) or not sure):
+                # The mailbox may have been deleted a moment ago, which a server may refuse in any words.
                 pass
             else:
                 self._error(job, job["where"], sure)
@@ -226,11 +224,11 @@ class History:
             return
         possible, sure = self._file(job)
         if job["errno"]:
-            if not (job["errno"] == errno.EIO and self._empty(possible)):
-                self._error(job, job["where"], sure)
+            self._error(job, job["where"], sure)
         elif not possible and not self.forgives(job, 30):
             self.fail("ghost", f"{job['where']} has a size, and is not there", job)
-        elif possible and not any(s.size == job["size"] or s.lies for s in possible):
+        elif possible and not any(job["size"] == s.size or (s.size == 0 and job["size"] == 1) or s.lies
+                                  for s in possible):
             self.fail("wrong size", f"{job['where']}: {job['size']}, not {[s.size for s in possible]}", job)
 
     def _judge_statvfs(self, job):
@@ -243,8 +241,6 @@ class History:
         if job["errno"] == 0:
             if stay.gone == NEVER or stay.gone[0] > job["t1"]:
                 self.fail("not removed", f"rm {job['where']} said done, and the message is there", job)
-            return
-        if job["errno"] == errno.EIO and self._empty([stay]):
             return
         if self.forgives(job) or self.may_refuse or (job["errno"] == errno.EPERM and not self.removes):
             return
