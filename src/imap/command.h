@@ -31,6 +31,8 @@ struct imap_command {
 	unsigned literal_count;
 	bool literal_plus;
 	bool idle;       /* IDLE (RFC 2177): stays under way until imap_session_end_idle */
+	unsigned behind; /* what it was sent behind, see enum imap_behind; set by the session */
+	bool at_once;    /* and in the same moment */
 	int build_error; /* the first error while building; the command is not sent and
 				  completes with it */
 	uint32_t tag;    /* the number behind the letter; set by the session */

@@ -7,6 +7,7 @@
 #include "imap/login.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -187,12 +188,37 @@ static bool refuses_binding(struct imap_session *s)
 	return true;
 }
 
+/* Some servers offer SCRAM and have no hashes for it of this user's password. Whoever is shown the
+ * password has to be the server, which TLS proves. NULL: nothing else to try. */
+static const char *other_mechanism(const struct imap_session *s)
+{
+	bool scram = strncmp(imap_mechanism_name(s->login.mechanism), "SCRAM-", 6) == 0;
+
+	if (!scram || !s->options.tls || s->login.cancelled ||
+		s->options.login.only != IMAP_AUTH_ANY)
+		return NULL;
+	if (s->mechanisms & UINT32_C(1) << IMAP_AUTH_PLAIN)
+		return "PLAIN";
+	bool login = s->mechanisms & UINT32_C(1) << IMAP_AUTH_LOGIN;
+	return login && !s->options.login.authzid ? "LOGIN" : NULL;
+}
+
+static void describe_way(const struct imap_session *s, char *out, size_t size)
+{
+	const char *other = other_mechanism(s);
+
+	*out = '\0';
+	if (other)
+		snprintf(out, size, " by %s (if the password is right, try -o auth=%s)",
+			imap_mechanism_name(s->login.mechanism), other);
+}
+
 static void on_refused(struct imap_session *s, const struct imap_result *result)
 {
 	const char *reason = s->login.sasl ? imap_sasl_reason(s->login.sasl) : "";
 	bool failed = result->response->code == IMAP_CODE_AUTHENTICATIONFAILED;
 	int err = result->err == ERR_THROTTLED ? ERR_THROTTLED : ERR_AUTH;
-	char text[320];
+	char text[448], way[96] = "";
 
 	if (err == ERR_AUTH && refuses_first_token(s)) {
 		ask_token(s, true);
@@ -203,7 +229,9 @@ static void on_refused(struct imap_session *s, const struct imap_result *result)
 		log_in(s);
 		return;
 	}
-	snprintf(text, sizeof(text), "login refused%s%s%s",
+	if (err == ERR_AUTH && s->login.sasl)
+		describe_way(s, way, sizeof(way));
+	snprintf(text, sizeof(text), "login refused%s%s%s%s", way,
 		*reason ? ": of the token it says: " : "", reason,
 		failed ? ": [AUTHENTICATIONFAILED]" : "");
 	imap_session_fail_with(s, err, text, server_text(result));
@@ -414,6 +442,7 @@ void imap_login_on_challenge(struct imap_session *s, struct span challenge)
 		return;
 	}
 	/* "*" cancels (RFC 3501 section 6.2.2); the tagged BAD that follows ends the login. */
+	s->login.cancelled |= err < 0;
 	if (err < 0)
 		s->events.send(s->ctx, SPAN("*"));
 	else

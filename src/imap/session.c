@@ -132,13 +132,38 @@ static bool send_some(struct imap_session *s, struct imap_command *c)
 /* Nothing may be sent between IDLE and DONE, and DONE only after the "+". */
 static bool is_held_by_idle(const struct imap_session *s)
 {
-	return s->idle && s->idle_sent && !(s->idle_confirmed && s->idle_ending);
+	const struct imap_pace *pace = s->options.pace;
+	bool done = s->idle_confirmed && s->idle_ending;
+
+	return s->idle && s->idle_sent && !(done && !(pace && pace->done_alone));
+}
+
+static bool is_held(const struct imap_session *s)
+{
+	const struct imap_pace *pace = s->options.pace;
+
+	return is_held_by_idle(s) || (pace && pace->one_at_a_time && !list_empty(&s->flight));
+}
+
+static void note_behind(struct imap_session *s, struct imap_command *c)
+{
+	bool done = s->idle && s->idle_sent;
+	bool alone = list_empty(&s->flight);
+
+	c->behind = alone ? 0 : done ? IMAP_BEHIND_DONE : IMAP_BEHIND_COMMAND;
+	c->at_once = !alone && s->sent_at == s->now;
+	s->sent_at = s->now;
+}
+
+static void send_done(struct imap_session *s)
+{
+	s->events.send(s->ctx, SPAN("DONE\r\n"));
+	s->sent_at = s->now;
 }
 
 static void pump(struct imap_session *s)
 {
-	while (!s->literal_wait && !imap_session_over(s) && !list_empty(&s->queue) &&
-		!is_held_by_idle(s)) {
+	while (!s->literal_wait && !imap_session_over(s) && !list_empty(&s->queue) && !is_held(s)) {
 		struct imap_command *c = list_entry(s->queue.next, struct imap_command, link);
 		if (!send_some(s, c)) {
 			s->literal_wait = true;
@@ -146,6 +171,7 @@ static void pump(struct imap_session *s)
 		}
 		s->sent = 0;
 		s->literals_sent = 0;
+		note_behind(s, c);
 		s->idle_sent |= c == s->idle;
 		list_remove(&c->link);
 		list_append(&s->flight, &c->link);
@@ -156,6 +182,7 @@ void imap_session_submit(struct imap_session *s, struct imap_command *c, uint64_
 {
 	if (s->pending == 0)
 		s->active = now;
+	s->now = now;
 	s->pending++;
 	/* A task may still hold a connection that has just ended. */
 	if (s->state == IMAP_DEAD && c->build_error == 0)
@@ -195,9 +222,9 @@ void imap_session_end_idle(struct imap_session *s, uint64_t now)
 	if (!s->idle || s->idle_ending)
 		return;
 	s->idle_ending = true;
-	s->active = now;
+	s->active = s->now = now;
 	if (s->idle_confirmed)
-		s->events.send(s->ctx, SPAN("DONE\r\n"));
+		send_done(s);
 }
 
 bool imap_session_is_idle(const struct imap_session *s)
@@ -245,6 +272,8 @@ static void complete(struct imap_session *s, struct imap_command *c, int err,
 		s->selecting = false;
 	if (c == s->idle)
 		s->idle = NULL;
+	if (response && c->at_once)
+		s->borne |= c->behind;
 	list_remove(&c->link);
 	s->pending--;
 	c->on_done(c, &result);
@@ -307,6 +336,17 @@ bool imap_session_owes(const struct imap_session *s)
 						(s->state < IMAP_READY && !s->login.waiting));
 }
 
+/* The first that was sent behind something is what it stumbled over. */
+static unsigned find_stall(const struct imap_session *s)
+{
+	LIST_FOREACH (pos, &s->flight) {
+		const struct imap_command *c = list_entry(pos, struct imap_command, link);
+		if (c->behind)
+			return c->behind;
+	}
+	return 0;
+}
+
 void imap_session_tick(struct imap_session *s, uint64_t now)
 {
 	char text[128];
@@ -325,6 +365,7 @@ void imap_session_tick(struct imap_session *s, uint64_t now)
 		(unsigned long long)(s->options.timeout / 1000),
 		other_port ? "; a port for TLS from the start (993) is imaps:// in the source"
 			   : "");
+	s->stalled = find_stall(s);
 	imap_session_fail(s, ERR_TIMEOUT, text);
 }
 
@@ -463,7 +504,7 @@ static void on_continue(struct imap_session *s, const struct imap_response *r)
 		/* Courier without FAM looks once a minute, and says so by the lack of ENHANCED. */
 		s->idle_lags = span_equal(r->text, SPAN("entering idle mode"));
 		if (s->idle_ending)
-			s->events.send(s->ctx, SPAN("DONE\r\n"));
+			send_done(s);
 		pump(s);
 	} else if (s->state == IMAP_LOGIN) {
 		imap_login_on_challenge(s, r->text);
@@ -653,6 +694,19 @@ bool imap_session_is_next(const struct imap_session *s, const struct imap_comman
 	if (s->idle && s->idle_ending && first == &s->idle->link)
 		first = first->next;
 	return first == &c->link;
+}
+
+unsigned imap_session_take_borne(struct imap_session *s)
+{
+	unsigned borne = s->borne;
+
+	s->borne = 0;
+	return borne;
+}
+
+unsigned imap_session_stalled(const struct imap_session *s)
+{
+	return s->stalled;
 }
 
 unsigned imap_session_pending(const struct imap_session *s)

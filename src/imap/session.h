@@ -31,14 +31,29 @@ enum imap_session_state {
 	IMAP_DEAD,   /* on_closed was called */
 };
 
+/* What the server does not bear. Some stall on a command that comes before the one ahead of it is
+ * answered, or throw it away. */
+struct imap_pace {
+	bool one_at_a_time; /* a command is sent when nothing is under way */
+	bool done_alone;    /* nothing is sent behind DONE before IDLE has ended */
+};
+
+/* What a command was sent behind that was not answered yet; a set. */
+enum imap_behind {
+	IMAP_BEHIND_COMMAND = 1 << 0,
+	IMAP_BEHIND_DONE = 1 << 1,
+};
+
 struct imap_session_options {
 	const char *name; /* of this connection in logs; must outlive the session */
 	const char *host;
 	uint16_t port;
 	struct imap_login_as login;
 	bool starttls;    /* required before anything else */
+	bool tls;         /* the login goes over TLS, from the start or by STARTTLS */
 	uint64_t timeout; /* milliseconds without any octet, while one is due, or since the start
 				 without a login, after which the server is dead */
+	const struct imap_pace *pace; /* NULL: it bears all. May change at any time */
 };
 
 struct imap_session_events {
@@ -131,6 +146,11 @@ bool imap_session_is_midway(const struct imap_session *s);
 /* The command was sent before all others that are not completed: servers answer in order, so what
  * does not say what it answers is most likely its. */
 bool imap_session_is_next(const struct imap_session *s, const struct imap_command *c);
+/* What it has borne since this was asked last: what was sent behind that, in the same moment, was
+ * answered. */
+unsigned imap_session_take_borne(struct imap_session *s);
+/* After the timeout: what was not answered was sent behind that; 0: behind nothing. */
+unsigned imap_session_stalled(const struct imap_session *s);
 /* Commands submitted and not completed. */
 unsigned imap_session_pending(const struct imap_session *s);
 

@@ -17,6 +17,7 @@ struct imap_login {
 	bool waiting;       /* for a token */
 	bool token_refused; /* once; then another is asked for */
 	bool binding_refused;
+	bool cancelled;   /* the exchange, by us: the server did not prove itself */
 	char shown[48];   /* of the command in logs, without its secrets */
 	unsigned pending; /* introductory commands under way */
 	bool asked;       /* CAPABILITY, since TLS or login */
@@ -50,6 +51,8 @@ struct imap_session {
 	bool literal_wait;
 	struct imap_command *idle; /* IDLE under way */
 	bool idle_sent, idle_confirmed, idle_ending, idle_lags;
+	uint64_t sent_at;        /* of the last octets: a command's, or DONE */
+	unsigned borne, stalled; /* see imap_session_take_borne */
 
 	bool has_capabilities;
 	struct buf capability_words;

@@ -333,6 +333,7 @@ static void on_data(void *ctx, struct span data)
 		c->pool->line->heard_at = now(c);
 	note_round_trip(c);
 	imap_session_feed(c->session, data, now(c));
+	line_bore(c->pool->line, imap_session_take_borne(c->session));
 	note_rate(c, data.n);
 	note_spread(c, data.n);
 	if (c->mailbox)
@@ -359,7 +360,9 @@ struct conn *conn_create(struct pool *p, unsigned number)
 		.port = o->port,
 		.login = o->login,
 		.starttls = o->mode == POOL_TLS_STARTTLS,
+		.tls = o->mode != POOL_TLS_NONE,
 		.timeout = o->timeout,
+		.pace = &p->line->pace,
 	};
 	struct net_stream_options stream = {
 		.host = o->host,
@@ -451,7 +454,7 @@ static void on_select_done(struct imap_command *command, const struct imap_resul
 
 	c->select_error = result->err;
 	c->select_lost = !result->response;
-	const struct trouble_of of = {c->mailbox, NULL};
+	const struct trouble_of of = {.mailbox = c->mailbox};
 	if (c->select_lost)
 		conn_blame(c, &of);
 	else

@@ -6,6 +6,8 @@
 
 /* For so long the first proof is waited for before others are told that the line is down. */
 #define GRACE 2000
+/* Stalls in a row over what the server has borne before. */
+#define STALLS_MAX 3
 
 void line_init(struct line *l)
 {
@@ -23,6 +25,7 @@ void line_failed(struct line *l, int err, const char *text, bool beside, uint64_
 	uint64_t patience, uint32_t noise)
 {
 	backoff_failed(&l->backoff, err, 0, now, noise);
+	l->suspected = 0;
 	l->beside = beside;
 	l->error = err;
 	snprintf(l->text, sizeof(l->text), "%s", text);
@@ -66,6 +69,32 @@ bool line_ready(struct line *l, uint64_t now)
 	l->error = 0;
 	l->text[0] = '\0';
 	return news;
+}
+
+void line_bore(struct line *l, unsigned behind)
+{
+	l->borne |= behind;
+	if (behind)
+		l->stalls = 0;
+}
+
+void line_stalled(struct line *l, unsigned behind)
+{
+	l->suspected |= behind;
+}
+
+bool line_learn_pace(struct line *l)
+{
+	const struct imap_pace before = l->pace;
+	unsigned suspected = l->suspected;
+
+	l->suspected = 0;
+	if (!suspected || ++l->stalls < ((l->borne & suspected) ? STALLS_MAX : 1))
+		return false;
+	l->pace.one_at_a_time |= (suspected & IMAP_BEHIND_COMMAND) != 0;
+	l->pace.done_alone |= (suspected & IMAP_BEHIND_DONE) != 0;
+	return l->pace.one_at_a_time != before.one_at_a_time ||
+	       l->pace.done_alone != before.done_alone;
 }
 
 bool line_is_doubted(const struct line *l)

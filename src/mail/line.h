@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "imap/session.h"
 #include "mail/backoff.h"
 
 /* All zero but pools: it may be up. */
@@ -27,8 +28,12 @@ struct line {
 	uint64_t down_at;   /* it counts as down from then on; 0: it is up or may be */
 	uint64_t heard_at;  /* octets on any connection, after its login */
 	bool told;          /* people, of the failures since it was up */
-	int error;          /* of the last failure, 0 when up */
-	char text[256];     /* the same for people */
+	struct imap_pace pace; /* what the server does not bear; for good */
+	unsigned borne;        /* what it did bear, see enum imap_behind */
+	unsigned suspected;    /* what it fell silent over last, until the next is ready */
+	unsigned stalls;       /* so often in a row */
+	int error;             /* of the last failure, 0 when up */
+	char text[256];        /* the same for people */
 };
 
 void line_init(struct line *l);
@@ -42,6 +47,13 @@ bool line_fell_silent(
 	struct line *l, uint64_t made, uint64_t now, uint64_t timeout, uint32_t noise);
 /* A connection is ready; true: that is news. */
 bool line_ready(struct line *l, uint64_t now);
+/* Commands that were sent behind others (a set of enum imap_behind) were answered. */
+void line_bore(struct line *l, unsigned behind);
+/* A connection fell silent over what was sent behind others. */
+void line_stalled(struct line *l, unsigned behind);
+/* The next one is ready, so that was no outage: true when `pace` has changed by it. What the server
+ * has borne before it must have stalled on some times in a row. */
+bool line_learn_pace(struct line *l);
 /* The next connection has to prove itself. */
 bool line_is_doubted(const struct line *l);
 /* Something was done on one. Before it has been up for `timeout` that says little: some lines carry

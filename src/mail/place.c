@@ -12,6 +12,12 @@
  * that to the next. */
 #define YOUNG ((uint64_t)60 * 1000)
 
+/* One at a time are spread over the connections. A single one has them stand in line on it. */
+static unsigned depth(const struct pool *p)
+{
+	return p->line->pace.one_at_a_time && p->max > 1 ? 1 : POOL_DEPTH;
+}
+
 static bool takes_no_more(const struct conn *c)
 {
 	return conn_wants_compress(c) || conn_is_in_vain(c);
@@ -63,7 +69,7 @@ static bool serves(const struct conn *c, const struct pool_task *t)
 {
 	if (t->young && !place_is_young(c))
 		return false;
-	if (c->state != CONN_READY || c->task_count >= POOL_DEPTH || takes_no_more(c))
+	if (c->state != CONN_READY || c->task_count >= depth(c->pool) || takes_no_more(c))
 		return false;
 	if (t->bulk && (c->bulk_count >= BULK_DEPTH || !may_carry(c, t->mailbox)))
 		return false;
@@ -255,10 +261,16 @@ static void renew(struct pool *p, struct pool_task *t)
 	pool_connect(p);
 }
 
+/* Sets of messages change from one to the next: of these it is the whole kind. */
+struct trouble_of place_trouble_of(const struct pool_task *t)
+{
+	return (struct trouble_of){t->mailbox, t->on_conn, t->bulk ? 0 : t->uid};
+}
+
 /* The trouble that the task would be, NULL: none. */
 static const struct backoff *trouble_with(const struct pool *p, const struct pool_task *t)
 {
-	const struct trouble_of selecting = {t->mailbox, NULL}, work = {t->mailbox, t->on_conn};
+	const struct trouble_of selecting = {.mailbox = t->mailbox}, work = place_trouble_of(t);
 	const struct backoff *b = t->mailbox ? trouble_find(&p->trouble, &selecting) : NULL;
 	const struct backoff *other = trouble_find(&p->trouble, &work);
 

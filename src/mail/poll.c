@@ -9,6 +9,8 @@
 
 /* STATUS commands under way at a time. */
 #define POLL_DEPTH 8
+/* Connections that may be lost before the others are left to the next time. */
+#define ATTEMPTS 3
 
 struct poll {
 	struct pool_task task;
@@ -16,10 +18,12 @@ struct poll {
 	struct account *account;
 	uint32_t next; /* mailbox id to ask for next */
 	unsigned pending;
+	unsigned attempts; /* connections lost */
 	bool lost;
 	struct slot {
 		struct imap_command command;
 		struct poll *poll;
+		uint32_t mailbox; /* its id */
 	} slots[POLL_DEPTH];
 };
 
@@ -86,6 +90,8 @@ static void on_untagged(struct pool_task *t, const struct imap_response *r, uint
 		poll_on_status(list_entry(t, struct poll, task)->account, t->conn, &r->status);
 }
 
+static void on_conn(struct pool_task *t);
+
 static bool wanted(const struct mailbox *mb)
 {
 	return mailbox_selectable(mb) && mb->loaded && mb->complete && !mb->sync;
@@ -104,6 +110,20 @@ static void check_selected(struct account *a)
 	}
 }
 
+static struct trouble_of asking(const struct mailbox *mb)
+{
+	return (struct trouble_of){.mailbox = mb, .work = on_conn};
+}
+
+static bool may_ask(const struct mailbox *mb)
+{
+	const struct account *a = mb->account;
+	const struct trouble_of of = asking(mb);
+	const struct backoff *b = trouble_find(&a->pool->trouble, &of);
+
+	return !b || backoff_is_due(b, uv_now(a->loop));
+}
+
 struct search {
 	uint32_t from;
 	struct mailbox *found;
@@ -114,25 +134,53 @@ static void nearer(void *ctx, uint64_t key, void *value)
 	struct search *s = ctx;
 	struct mailbox *mb = value;
 
-	if (mb->id >= s->from && wanted(mb) && (!s->found || mb->id < s->found->id))
+	if (mb->id >= s->from && wanted(mb) && may_ask(mb) && (!s->found || mb->id < s->found->id))
 		s->found = mb;
 }
 
 static bool send_next(struct poll *p, struct slot *slot);
+
+static void queue(struct poll *p)
+{
+	p->lost = false;
+	p->task.deadline = account_deadline(p->account);
+	pool_start(p->account->pool, &p->task);
+}
+
+/* Servers work in order: the first that is not answered is what the connection was lost over. The
+ * others, which are behind it, are asked again. */
+static void note_answer(struct poll *p, const struct slot *slot, bool answered)
+{
+	const struct mailbox *mb = map_get(&p->account->by_id, slot->mailbox);
+
+	if (!answered && !p->lost)
+		p->next = slot->mailbox + 1;
+	if (mb && !p->lost) {
+		const struct trouble_of of = asking(mb);
+		if (answered)
+			trouble_clear(&p->account->pool->trouble, &of);
+		else
+			conn_blame(p->task.conn, &of);
+	}
+	p->lost |= !answered;
+}
 
 static void on_done(struct imap_command *c, const struct imap_result *result)
 {
 	struct slot *slot = list_entry(c, struct slot, command);
 	struct poll *p = slot->poll;
 
-	p->lost |= !result->response;
+	note_answer(p, slot, result->response);
 	p->pending--;
 	if (!p->lost && send_next(p, slot))
 		return;
 	if (p->pending > 0)
 		return;
 	pool_end(&p->task);
-	finish(p);
+	if (p->lost && ++p->attempts < ATTEMPTS && result->err != ERR_CANCELED)
+		queue(p);
+	else
+		finish(p);
 }
 
 static bool send_next(struct poll *p, struct slot *slot)
@@ -145,6 +193,7 @@ static bool send_next(struct poll *p, struct slot *slot)
 		return false;
 	p->next = s.found->id + 1;
 	slot->poll = p;
+	slot->mailbox = s.found->id;
 	imap_command_finish(c);
 	imap_command_init(c, conn_literal_plus(p->task.conn), on_done);
 	imap_command_add(c, "STATUS ");
@@ -180,8 +229,7 @@ static void on_listed(struct account_wait *w, int err)
 		finish(p);
 		return;
 	}
-	p->task.deadline = account_deadline(a);
-	pool_start(a->pool, &p->task);
+	queue(p);
 }
 
 void poll_start(struct account *a)

@@ -398,6 +398,10 @@ void pool_on_conn_ready(struct conn *c)
 	c->ready_at = uv_now(p->loop);
 	if (was_told)
 		log_notice("%s: connected again", p->options.host);
+	if (line_learn_pace(p->line))
+		log_notice("%s: it falls silent over commands that come before the one ahead is "
+			   "answered; going on with one command at a time%s",
+			p->options.host, p->line->pace.one_at_a_time ? "" : " after IDLE");
 	if (was_down) {
 		LIST_FOREACH (pos, &p->line->pools)
 			list_entry(pos, struct pool, in_line)->trouble = (struct trouble){0};
@@ -459,11 +463,16 @@ static void note_trouble(struct pool *p, const struct conn *c, const char *text)
 	const struct trouble_of *of = &c->blame;
 	unsigned times = trouble_note(&p->trouble, of, uv_now(p->loop), (uint32_t)random());
 
-	if (times == TROUBLES_TOLD)
-		log_warning("%s: the connection was lost %u times in a row over %s%s: %s; trying "
-			    "again now and then",
-			p->options.host, times, of->mailbox ? "the mailbox " : "the same command",
-			of->mailbox ? mailbox_path(of->mailbox) : "", text);
+	char message[32] = "";
+
+	if (times != TROUBLES_TOLD)
+		return;
+	if (of->uid)
+		snprintf(message, sizeof(message), "message %u of ", of->uid);
+	log_warning("%s: the connection was lost %u times in a row over %s%s%s: %s; trying again "
+		    "now and then",
+		p->options.host, times, message, of->mailbox ? "the mailbox " : "the same command",
+		of->mailbox ? mailbox_path(of->mailbox) : "", text);
 }
 
 /* Connections that rest may be dead as well: they have to prove themselves. */
@@ -487,6 +496,7 @@ static void note_loss(struct pool *p, const struct conn *c, int err, const char 
 	log_debug("%s: %s", c->name, text);
 	if (err == ERR_CANCELED)
 		return;
+	line_stalled(p->line, imap_session_stalled(c->session));
 	if (err == ERR_TIMEOUT && line_fell_silent(p->line, c->ready_at, now, p->options.timeout,
 					  (uint32_t)random())) {
 		doubt_resting(p->line);
@@ -730,7 +740,7 @@ static void rest_later(struct pool *p)
 /* How a task ends says whether the connection, the line and what it did are good. */
 static void note_end(struct conn *c, const struct pool_task *t)
 {
-	const struct trouble_of of = {t->mailbox, t->on_conn};
+	const struct trouble_of of = place_trouble_of(t);
 	struct pool *p = c->pool;
 
 	if (imap_session_state(c->session) != IMAP_DEAD) {

@@ -69,6 +69,8 @@ void pool_fail_task(struct pool_task *t, int err);
 /* Connections lost over one thing before who wants it is told. */
 #define TROUBLES_TOLD 3
 
+/* What the task is if connections are lost over it. */
+struct trouble_of place_trouble_of(const struct pool_task *t);
 /* uv_now: not before that, since it was asked so, or since connections were lost over it. */
 uint64_t place_not_before(const struct pool *p, const struct pool_task *t);
 /* Connections that carry bulk tasks: of one mailbox, or with NULL of all. */

@@ -9,7 +9,7 @@
 
 static bool equal(const struct trouble_of *a, const struct trouble_of *b)
 {
-	return a->mailbox == b->mailbox && a->work == b->work;
+	return a->mailbox == b->mailbox && a->work == b->work && a->uid == b->uid;
 }
 
 static struct backoff *find(struct trouble *t, const struct trouble_of *of)

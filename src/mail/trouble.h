@@ -1,6 +1,6 @@
 /*
  * What the server loses connections over: a mailbox at whose EXAMINE it dies, a kind of work in
- * one. Each waits by a back-off of its own, so that one poisonous object costs itself, and neither
+ * one, a message. Each waits by a back-off of its own, so that one poisonous object costs itself, and neither
  * logins nor others. Pure.
  */
 #ifndef MAIL_TROUBLE_H
@@ -21,6 +21,7 @@ struct pool_task;
 struct trouble_of {
 	const struct mailbox *mailbox;     /* NULL: work in none, such as LIST */
 	void (*work)(struct pool_task *t); /* its on_conn; NULL: to select the mailbox */
+	uint32_t uid;                      /* of the message that it is about; 0: of none alone */
 };
 
 struct trouble {

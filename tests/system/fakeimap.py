@@ -68,6 +68,9 @@ class Behaviour:
     push_silent: bool = False            # IDLE and NOTIFY are agreed to, and tell nothing more
     push_delay: float = 0                # seconds until they tell
     rate: float = 0                      # octets a second on a connection; 0: as fast as can be
+    pipelining: str = "ok"               # after the login, commands that come before the one ahead is answered:
+    #                                      ok, stall (nothing is answered any more), drop (they are lost),
+    #                                      drop-after-done (those that come in one packet with DONE are)
 
 
 @dataclasses.dataclass
@@ -141,6 +144,7 @@ class FakeImap:
         self.authzid = None     # whom the last one to log in acts as
         self.sessions = []
         self.connections = 0
+        self.piped = 0          # commands that came too early, see Behaviour.pipelining
         self.missed = []        # (connection, UID) of commands about messages that it was not told of yet
         self.failures = []      # exceptions of sessions: bugs of this file or of a test's functions
         self.selects = collections.Counter()

@@ -228,10 +228,23 @@ class Session:
         name = name.decode("latin-1")
         line = whole[len(self.tag) + 1:]
         tag = self.tag.decode("latin-1")
+        if self.authenticated and self.behaviour.pipelining in ("stall", "drop"):
+            self.meet_more(self.behaviour.pipelining)
         rule = self.server.record(Command(self.number, time.monotonic(), tag, name, line))
         self.rule, self.responses = rule, 0
         self.treat(rule, name, pieces)
         self.flush()
+
+    def meet_more(self, manner):
+        """What a server that cannot pipeline does with octets behind a command."""
+        if not self.input and select.select([self.sock], [], [], 0.02)[0]:
+            self.receive()
+        if self.input:
+            with self.server.changed:
+                self.server.piped += 1
+            self.input.clear()
+            while manner == "stall":
+                self.receive()
 
     def treat(self, rule, name, pieces):
         if rule.action:
@@ -536,6 +549,8 @@ class Session:
             line = self.read_line()
         finally:
             self.idling = False
+        if self.behaviour.pipelining == "drop-after-done":
+            self.meet_more("drop")
         return b"OK done" if line.upper() == b"DONE" else b"BAD expected DONE"
 
     # Messages

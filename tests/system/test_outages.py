@@ -1,5 +1,6 @@
 """A server that is away, refuses or falls silent costs next to nothing, and what it does to one thing it does to
 no other. Mounts live, in every mode, and sleep when nothing is asked of them."""
+import concurrent.futures
 import contextlib
 import os
 import re
@@ -214,3 +215,71 @@ def test_silent_after_login():
         rule.release()
         wait_until(lambda: errno_of((m.root / "INBOX" / "5").read_bytes) is None, "it heals", 15)
         assert (m.root / "INBOX" / "6").read_bytes() == TEXT % 6
+
+SLOW_PACE = (r"going on with one command at a time", r"took longer than")
+
+
+@pytest.mark.parametrize("manner", ["stall", "drop"])
+def test_cannot_pipeline(manner):
+    """A server that stalls on two commands, or loses the second: found out once, then one at a time, and no message
+    is ever said to be gone."""
+    with fake("IDLE", pipelining=manner) as server:
+        with mount(server, says=SLOW_PACE, timeout=2, refresh=3600) as m:
+            wait_until(lambda: errno_of(os.listdir, m.root / "INBOX") in (None, "ETIMEDOUT", "ENETDOWN"), "an answer")
+
+            def read(_):
+                with concurrent.futures.ThreadPoolExecutor(7) as readers:
+                    return list(readers.map(lambda i: errno_of((m.root / "INBOX" / str(i)).read_bytes), range(1, 8)))
+            seen = []
+            wait_until(lambda: seen.append(read(m)) or seen[-1] == [None] * 7, "all are read", 20)
+            assert {error for errors in seen for error in errors} <= {None, "ETIMEDOUT", "ENETDOWN"}
+            before = server.piped
+            assert before > 0
+            for i in range(1, 4):
+                assert (m.root / "Other" / str(i)).read_bytes() == TEXT % i
+            assert uids(m.root / "INBOX") == list(range(1, 8))
+            assert read(m) == [None] * 7
+            assert server.piped == before
+
+
+def test_loses_what_comes_with_done():
+    """A server that throws away what is in one packet with DONE: once, then it has DONE alone."""
+    with fake("IDLE", pipelining="drop-after-done") as server:
+        with mount(server, says=SLOW_PACE, timeout=2, refresh=3600) as m:
+            assert uids(m.root / "INBOX") == list(range(1, 8))
+            server.wait_idle(2)
+            assert errno_of((m.root / "INBOX" / "1").read_bytes) in (None, "ETIMEDOUT", "ENETDOWN")
+            wait_until(lambda: errno_of((m.root / "INBOX" / "1").read_bytes) is None, "it is read")
+            for uid in range(2, 8):
+                server.wait_idle(2)
+                assert errno_of((m.root / "INBOX" / str(uid)).read_bytes) is None
+            assert server.piped == 1
+
+
+def test_poisonous_status():
+    """One mailbox at whose STATUS the server dies: the others are asked for all the same."""
+    capabilities = ("IMAP4rev1", "UIDPLUS", "CHILDREN")
+    boxes = {"INBOX": [TEXT % 1], **{f"box{i}": [TEXT % i] for i in range(6)}}
+    with FakeImap(boxes, capabilities=capabilities) as server:
+        with mount(server, says=[r"connection was lost 3 times .* box2"], refresh=1) as m:
+            for name in boxes:
+                assert uids(m.root / name) == [1]
+            rule = server.rule("STATUS", match=rb"box2", raw=b"", drop="rst")
+            wait_until(lambda: rule.hits, "it dies")
+            before = len(server.lines("STATUS"))
+            wait_until(lambda: any("box5" in line for line in server.lines("STATUS")[before:]), "one behind it", 15)
+            wait_until(lambda: rule.hits >= 3, "it is asked for again", 15)
+
+
+def test_poisonous_message():
+    """One message at which the server dies: an error there, and the others are read at once."""
+    with fake("IDLE") as server:
+        with mount(server, says=[r"lost 3 times .* message 4 of the mailbox INBOX"], refresh=3600, cache="none") as m:
+            look(m, "IDLE")
+            server.rule("UID FETCH", match=rb"^UID FETCH 4 .*BODY", raw=b"", drop="rst")
+            for _ in range(2):
+                assert errno_of((m.root / "INBOX" / "4").read_bytes) in ("EIO", "ENETDOWN")
+            before = server.names().count("AUTHENTICATE")
+            for uid in (1, 2, 3, 5, 6, 7):
+                assert (m.root / "INBOX" / str(uid)).read_bytes() == TEXT % uid
+            assert server.names().count("AUTHENTICATE") - before < 4

@@ -30,6 +30,7 @@ struct play {
 	struct script *script;
 	struct imap_session *session;
 	struct imap_session_options options;
+	struct imap_pace pace;
 	struct binding binding; /* what TLS is to give */
 	uint64_t now;
 	enum line_kind open;  /* the last line of got goes on */
@@ -463,6 +464,12 @@ static bool take_option(struct play *p, struct span line)
 		return text_parse_number(line, UINT32_MAX, &p->options.timeout);
 	else if (span_equal(line, SPAN("starttls")))
 		p->options.starttls = true;
+	else if (span_equal(line, SPAN("tls")))
+		p->options.tls = true;
+	else if (span_equal(line, SPAN("one-at-a-time")))
+		p->pace.one_at_a_time = true;
+	else if (span_equal(line, SPAN("done-alone")))
+		p->pace.done_alone = true;
 	else if (span_equal(line, SPAN("compress")))
 		p->compress = true;
 	else
@@ -556,7 +563,8 @@ void script_play(struct script *s, size_t part, size_t cut)
 		.host = "mail.example",
 		.port = 993,
 		.login = {.user = s->user, .password = s->password},
-		.timeout = 60000};
+		.timeout = 60000,
+		.pace = &p.pace};
 	current = &p;
 	snprintf(s->user, sizeof(s->user), "joe");
 	snprintf(s->password, sizeof(s->password), "s3cretW0rd");

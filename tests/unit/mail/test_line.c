@@ -126,6 +126,44 @@ static void silence_after_each_login(void **state)
 	}
 }
 
+/* It falls silent over what comes too early for it. */
+static void one_at_a_time(void **state)
+{
+	struct line l = up();
+
+	assert_false(line_learn_pace(&l));
+	/* In an outage the next one cannot be made either. */
+	line_stalled(&l, IMAP_BEHIND_COMMAND);
+	line_failed(&l, ERR_NET, "refused", false, NOW, TIMEOUT, 0);
+	assert_false(line_learn_pace(&l));
+	line_stalled(&l, IMAP_BEHIND_DONE);
+	assert_true(line_learn_pace(&l));
+	assert_true(l.pace.done_alone && !l.pace.one_at_a_time);
+	assert_false(line_learn_pace(&l));
+	line_stalled(&l, IMAP_BEHIND_COMMAND);
+	assert_true(line_learn_pace(&l));
+	assert_true(l.pace.one_at_a_time);
+	line_stalled(&l, IMAP_BEHIND_COMMAND);
+	assert_false(line_learn_pace(&l));
+}
+
+/* Who has borne it loses a connection now and then like others. */
+static void borne_before(void **state)
+{
+	struct line l = up();
+
+	for (int i = 0; i < 5; i++) {
+		line_bore(&l, IMAP_BEHIND_COMMAND);
+		line_stalled(&l, IMAP_BEHIND_COMMAND);
+		assert_false(line_learn_pace(&l));
+		line_stalled(&l, IMAP_BEHIND_COMMAND);
+		assert_false(line_learn_pace(&l));
+	}
+	line_bore(&l, 0);
+	line_stalled(&l, IMAP_BEHIND_COMMAND);
+	assert_true(line_learn_pace(&l));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -134,6 +172,8 @@ int main(void)
 		cmocka_unit_test(refused_beside_others),
 		cmocka_unit_test(one_silence),
 		cmocka_unit_test(silence_after_each_login),
+		cmocka_unit_test(one_at_a_time),
+		cmocka_unit_test(borne_before),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,7 +18,7 @@ static void fetch(struct pool_task *t)
 
 static struct trouble_of of(unsigned box, void (*work)(struct pool_task *))
 {
-	return (struct trouble_of){(const struct mailbox *)&boxes[box], work};
+	return (struct trouble_of){(const struct mailbox *)&boxes[box], work, 0};
 }
 
 static bool waits(const struct trouble *t, struct trouble_of of, uint64_t now)
@@ -32,10 +32,16 @@ static void it_costs_itself(void **state)
 {
 	struct trouble t = {0};
 	struct trouble_of bad = of(0, NULL), other = of(1, NULL), work = of(0, fetch);
-	struct trouble_of names = {NULL, list};
+	struct trouble_of names = {NULL, list, 0};
 
 	assert_null(trouble_find(&t, &bad));
 	assert_null(trouble_find(&t, &(struct trouble_of){0}));
+	/* A message is its own. */
+	struct trouble_of message = {work.mailbox, fetch, 7};
+	assert_int_equal(trouble_note(&t, &message, 1000, 0), 1);
+	assert_int_equal(trouble_note(&t, &message, 1000, 0), 2);
+	assert_true(waits(&t, message, 1000));
+	assert_false(waits(&t, work, 1000));
 	assert_int_equal(trouble_note(&t, &bad, 1000, 0), 1);
 	assert_false(waits(&t, bad, 1000));
 	assert_int_equal(trouble_note(&t, &bad, 1000, 0), 2);
