@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "mail/backoff.h"
 #include "mail/prove_private.h"
 #include "mail/uidset.h"
 
@@ -19,7 +20,6 @@
 #define COMMANDS_MAX 8
 /* Connections that may be lost. */
 #define ATTEMPTS 3
-#define THROTTLE_DELAY 2000
 
 struct part {
 	struct search *search;
@@ -118,7 +118,7 @@ static void retry_later(struct inquiry *q)
 		return;
 	}
 	inquiry_queue(q);
-	pool_delay(&q->task, q->prover->mb->account->pool, THROTTLE_DELAY);
+	pool_delay(&q->task, q->prover->mb->account->pool, backoff_delay(q->throttled));
 }
 
 static void on_fail(struct pool_task *t, int err)

@@ -33,6 +33,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "mail/backoff.h"
 #include "mail/poll.h"
 #include "mail/prove.h"
 #include "mail/sizes.h"
@@ -49,9 +50,7 @@
 #define LIST_AGAIN 2000
 /* Ranges that SEARCH may name, of 8 octets each. */
 #define FOUND_MAX ((size_t)2 << 20)
-/* Milliseconds to wait for a server that asks for patience, and how often. */
-#define THROTTLE_MIN ((uint64_t)1000)
-#define THROTTLE_MAX ((uint64_t)30000)
+/* How often a server that asks for patience is waited for. */
 #define THROTTLE_PATIENCE 12
 /* Milliseconds for which STATUS spares a first check. */
 #define STATUS_FRESH 5000
@@ -167,17 +166,15 @@ static void enqueue(struct sync *s)
 	pool_start(s->mb->account->pool, &s->task);
 }
 
-/* 1, 2, 4 ... 30 s. Who waits meanwhile has a deadline of its own. */
+/* Who waits meanwhile has a deadline of its own. */
 static void retry_later(struct sync *s)
 {
-	uint64_t delay = THROTTLE_MIN << (s->throttled < 5 ? s->throttled : 5);
-
 	if (++s->throttled > THROTTLE_PATIENCE) {
 		finish(s, ERR_THROTTLED);
 		return;
 	}
 	enqueue(s);
-	pool_delay(&s->task, s->mb->account->pool, delay < THROTTLE_MAX ? delay : THROTTLE_MAX);
+	pool_delay(&s->task, s->mb->account->pool, backoff_delay(s->throttled));
 }
 
 /* --- when it is refused --- */

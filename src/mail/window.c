@@ -15,13 +15,13 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "mail/backoff.h"
 #include "mail/body_private.h"
 #include "mail/ending.h"
 #include "mail/sync.h"
 
 /* Connections that may be lost before a window gives up. */
 #define ATTEMPTS 3
-#define THROTTLE_DELAY 1000
 /* Octets before a literal's end that are not shown while it is not whole. */
 #define HELD_BACK (64u << 10)
 
@@ -455,7 +455,7 @@ static void retry_later(struct window *w)
 		return;
 	}
 	window_queue(w);
-	pool_delay(&w->task, w->body->pool->account->pool, THROTTLE_DELAY * w->attempts);
+	pool_delay(&w->task, w->body->pool->account->pool, backoff_delay(w->attempts));
 }
 
 static void on_lost(struct window *w, int err)
