@@ -1,7 +1,7 @@
 /*
  * What the server loses connections over: a mailbox at whose EXAMINE it dies, a kind of work in
- * one, a message. Each waits by a back-off of its own, so that one poisonous object costs itself, and neither
- * logins nor others. Pure.
+ * one, a message. Each waits by a back-off of its own, so that one poisonous object costs itself,
+ * and neither logins nor others. Pure.
  */
 #ifndef MAIL_TROUBLE_H
 #define MAIL_TROUBLE_H

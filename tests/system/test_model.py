@@ -41,4 +41,4 @@ def test_life(name):
 
 @pytest.mark.limit(180)
 def test_lives():
-    passes(f"{TOP}/tests/model/lives", "--seconds", 16, "--modes", "notify,idle,poll,ro,offline,silent,suspended")
+    passes(f"{TOP}/tests/model/lives", "--seconds", 16, "--modes", "notify,idle,poll,ro,offline,refused,silent,closing,suspended")
