@@ -48,6 +48,9 @@
 /* Milliseconds after a LIST that named what was refused, for which a refusal is no reason for
  * another: it would be told to look here again, and so on for ever. */
 #define LIST_AGAIN 2000
+/* LISTs that are waited for: one that was under way, one over any connection, one over a new one.
+ */
+#define RELISTS 3
 /* Ranges that SEARCH may name, of 8 octets each. */
 #define FOUND_MAX ((size_t)2 << 20)
 /* How often a server that asks for patience is waited for. */
@@ -196,9 +199,11 @@ static void look_for_it(struct sync *s)
 	struct account *a = s->mb->account;
 
 	set_step(s, SYNC_WAIT);
-	s->relists++;
+	/* An old session may name for ever what was: a new one is asked after it. */
+	if (s->relists++ == 0)
+		a->list_young = true;
 	/* One that was asked for earlier may name it still. */
-	s->relist_is_old = a->lister != NULL;
+	s->relist_is_old = s->relists == 1 && a->lister;
 	account_list(a, &s->listed);
 }
 
@@ -209,7 +214,7 @@ static void on_relisted(struct account_wait *w, int err)
 
 	if (s->mb->dead || !mailbox_selectable(s->mb)) {
 		finish(s, ERR_NO_MAILBOX);
-	} else if (err == 0 && s->relist_is_old && s->relists == 1) {
+	} else if (err == 0 && (s->relist_is_old || a->lister) && s->relists < RELISTS) {
 		look_for_it(s);
 	} else {
 		a->listed_in_vain = uv_now(a->loop);

@@ -53,6 +53,22 @@ def test_deleted_a_moment_ago(below):
             assert "Box" not in os.listdir(m.root)
 
 
+def test_deleted_and_named_by_an_old_session(world, tmp_path):
+    """As Dovecot does it when its list of mailboxes was spoilt: a session that is new knows better."""
+    with FakeImap({"INBOX": [b"1"], "Box": [b"1", b"22"]}, capabilities=FEW) as server, \
+            patient(server, tmp_path, world) as m:
+        assert "Box" in os.listdir(m.root)
+        wait_until(lambda: rests(m), "nothing is under way that the clock would make late")
+        pass_time(m, world, 61)
+        old = set(server.sessions)
+        server.rule("EXAMINE", match=rb"Box\W*$", reply=b"NO Mailbox doesn't exist")
+        server.rule("LIST", before=lambda session: b'* LIST () "/" Box\r\n' if session in old else b"")
+        with server.account.lock:
+            del server.account.mailboxes[b"Box"]
+        assert errno_of(os.listdir, m.root / "Box") == "ENOENT"
+        assert "Box" not in os.listdir(m.root)
+
+
 def test_refused_and_there():
     """Many that LIST names and that cannot be selected cost no LIST each, and the log has why."""
     boxes = [f"Box{n}" for n in range(20)]
