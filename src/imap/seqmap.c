@@ -187,15 +187,17 @@ static struct block *find_block(struct imap_seqmap *m, uint32_t seq, uint32_t *f
 	return NULL;
 }
 
-/* The block becomes a gap. */
+/* The block that begins at number first becomes a gap. */
 static void remove_block(struct imap_seqmap *m, uint32_t first)
 {
 	struct block *low, *b, *high;
 
 	split(m, m->root, first - 1, &low, &high);
 	split(m, high, first - total(low), &b, &high);
-	push(m, high, b->total);
-	drop(m, b);
+	if (b) {
+		push(m, high, b->total);
+		drop(m, b);
+	}
 	m->root = join(m, low, high);
 }
 
