@@ -554,6 +554,21 @@ static void after_search(struct sync *s)
 	send_step(s);
 }
 
+/* A listing without them would be one that lacks mail. */
+static void rows_lack(struct sync *s)
+{
+	struct mailbox *mb = s->mb;
+
+	if (!mb->partial_told)
+		log_warning("%s: tells nothing of %llu messages of %s, which it has: not listed",
+			mb->account->options.pool.host,
+			(unsigned long long)uidset_size(&s->missing), mailbox_path(mb));
+	mb->partial_told = true;
+	mb->doubt = true;
+	pool_end(&s->task);
+	finish(s, ERR_PROTOCOL);
+}
+
 static void after_fill(struct sync *s, enum fill_answer answer)
 {
 	switch (sync_fill_next(s, answer)) {
@@ -567,6 +582,9 @@ static void after_fill(struct sync *s, enum fill_answer answer)
 		s->most = s->barren = s->splits = 0;
 		pool_end(&s->task);
 		retry_later(s);
+		break;
+	case FILL_TOO_MANY:
+		rows_lack(s);
 		break;
 	}
 }

@@ -73,19 +73,22 @@ static void ask_apart(struct sync *s, const struct uidset *lost, enum fill_answe
 	} else if (s->splits++ < SPLITS_MAX) {
 		s->most = n > 1 ? n / 2 : 1;
 	} else {
+		if (s->came == 0)
+			s->most *= 2;
 		return;
 	}
 	put_back(s, lost);
 }
 
-/* Not those that were expunged: this connection was not told of that. */
-static void add_rowless(struct sync *s)
+/* Not those that were expunged: this connection was not told of that. False: they are so many that
+ * they are not believed, and none is added. */
+static bool add_rowless(struct sync *s)
 {
 	const struct imap_fetch nothing = {0};
 
 	sync_note_missing(s);
 	if (uidset_size(&s->missing) > ROWLESS_MAX)
-		uidset_clear(&s->missing);
+		return false;
 	for (size_t i = 0; i < s->missing.count; i++)
 		for (uint64_t uid = s->missing.ranges[i].first; uid <= s->missing.ranges[i].last;
 			uid++) {
@@ -95,6 +98,7 @@ static void add_rowless(struct sync *s)
 			sync_add_row(s, &m);
 		}
 	uidset_clear(&s->missing);
+	return true;
 }
 
 enum fill_next sync_fill_next(struct sync *s, enum fill_answer answer)
@@ -116,6 +120,5 @@ enum fill_next sync_fill_next(struct sync *s, enum fill_answer answer)
 	uidset_sort(&s->missing);
 	if (s->missing.count > 0)
 		return FILL_MORE;
-	add_rowless(s);
-	return FILL_DONE;
+	return add_rowless(s) ? FILL_DONE : FILL_TOO_MANY;
 }

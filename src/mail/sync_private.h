@@ -88,7 +88,8 @@ enum fill_answer {
 enum fill_next {
 	FILL_MORE,
 	FILL_DONE,
-	FILL_NOTHING, /* nothing at all is to be had now */
+	FILL_NOTHING,  /* nothing at all is to be had now */
+	FILL_TOO_MANY, /* so many have no row that they are not listed: the listing is an error */
 };
 
 /* --- sync_fill.c: rows of what SEARCH has found and nobody knows --- */

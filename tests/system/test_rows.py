@@ -328,6 +328,21 @@ def test_a_view_that_is_limited():
             m.wait_said("INBOX has exactly 100 messages")
 
 
+def test_more_without_rows_than_are_believed():
+    """SEARCH names them, and nothing more is said of any: no listing that lacks them, but an error, told once."""
+    with FakeImap({"INBOX": [b"x"] * 100_001}) as server:
+        for name in ("FETCH", "UID FETCH"):
+            server.rule(name, raw=b"{tag} OK done\r\n")
+        with mount(server, says=["tells nothing of 100001 messages"], sizes="trust", timeout=60) as m:
+            for _ in range(2):
+                assert errno_of(os.listdir, m.root / "INBOX") == "EIO"
+            assert m.said().count("tells nothing") == 1
+            # Not one by one, nor two by two.
+            assert len(server.names()) < 1000
+            server.rules.clear()
+            assert len(os.listdir(m.root / "INBOX")) == 100_001
+
+
 # One message spoils the answer for others.
 
 def spoilt(server, bad, answer, with_rows):
