@@ -282,9 +282,9 @@ static void start_batch(struct expunge *e)
 	else if (!has_uidplus(e) && !e->lease)
 		start_over(e);
 	else if (!is_compared(e))
-		go(e, EXPUNGE_COMPARE);
+		go_over(e, EXPUNGE_COMPARE, &e->uids);
 	else
-		go(e, has_uidplus(e) ? EXPUNGE_UIDPLUS : EXPUNGE_FLAG);
+		go_over(e, has_uidplus(e) ? EXPUNGE_UIDPLUS : EXPUNGE_FLAG, &e->uids);
 }
 
 static void after_compare(struct expunge *e)
@@ -321,7 +321,7 @@ static void after_expunge(struct expunge *e)
 	if (all_gone(e))
 		batch_over(e, 0);
 	else
-		go(e, EXPUNGE_VERIFY);
+		go_over(e, EXPUNGE_VERIFY, &e->uids);
 }
 
 /* Others' marks are as they were, or cannot be for now. */
@@ -573,7 +573,7 @@ static void doubt_uidplus(struct expunge *e, const char *why)
 	struct account *a = e->mb->account;
 
 	if (++a->uidplus_doubts == 1) {
-		go(e, EXPUNGE_UIDPLUS);
+		go_over(e, EXPUNGE_UIDPLUS, &e->uids);
 		return;
 	}
 	if (!a->uidplus_broken)
@@ -713,7 +713,11 @@ static void failed(struct expunge *e)
 		after_clear(e);
 		break;
 	case EXPUNGE_VERIFY:
-		verify_failed(e);
+		/* What it did not say of all is proof of nothing. */
+		if (e->err == ERR_PARTIAL)
+			batch_over(e, e->err);
+		else
+			verify_failed(e);
 		break;
 	default:
 		refuse(e, e->err);
@@ -747,9 +751,11 @@ void expunge_advance(struct expunge *e)
 		/* The UIDs may be other messages now. */
 		pool_end(&e->task);
 		give_up(e, ERR_STALE);
+	} else if (e->err == ERR_PARTIAL && expunge_split(e)) {
+		expunge_send(e);
 	} else if (e->err < 0) {
 		failed(e);
-	} else if (!more_todo(e)) {
+	} else if (e->silent || !more_todo(e)) {
 		succeeded(e);
 	}
 }

@@ -65,6 +65,8 @@ struct expunge {
 
 	/* The step. */
 	struct uidset todo;  /* what is left to be sent */
+	struct uidset piece; /* what the commands under way are about; empty: no set */
+	uint64_t most;       /* messages in a piece, as the server's answers taught; 0: no limit */
 	struct uidset found; /* what the server answered */
 	bool answered;       /* by SEARCH */
 	struct slot {
@@ -86,6 +88,9 @@ void expunge_advance(struct expunge *e);
 
 /* Sends a step. More of the same, as long as todo has some. */
 void expunge_send(struct expunge *e);
+/* The server did the piece in part only (MESSAGELIMIT): it is to be sent again in smaller ones.
+ * False when that is of no use. */
+bool expunge_split(struct expunge *e);
 /* For pool_task. */
 void expunge_on_untagged(struct pool_task *t, const struct imap_response *r, uint32_t uid);
 void expunge_on_lost(struct pool_task *t, int err);

@@ -43,7 +43,9 @@ static void on_done(struct imap_command *c, const struct imap_result *result)
 	slot->unknown = is_unknown(result);
 	if (!result->response)
 		e->lost = true;
-	if (result->err < 0 && e->err == 0 && !(slot->helps && result->response))
+	/* What is said in part is said of fewer the next time, also when it only helps. */
+	bool counts = !slot->helps || !result->response || result->err == ERR_PARTIAL;
+	if (result->err < 0 && e->err == 0 && counts)
 		e->err = result->err;
 	if (result->response && slot == &e->slots[EXPUNGE_SLOT_PROBE])
 		check_silence(e);
@@ -75,27 +77,40 @@ static struct slot *send_simple(struct expunge *e, const char *text)
 	return slot;
 }
 
-/* A command with as much of todo as it takes. */
-static void send_some(struct expunge *e, const char *before, const char *after)
+/* The next of todo, as much as one command takes: by its length, and by what the server does at
+ * once (MESSAGELIMIT). */
+static void take_piece(struct expunge *e)
 {
-	struct slot *slot = slot_new(e);
-	struct buf set;
+	uint32_t limit = pool_message_limit(e->mb->account->pool);
+	uint64_t most = e->most ? e->most : UINT64_MAX;
 
-	buf_init(&set, UIDSET_TEXT_MAX);
-	uidset_take_text(&e->todo, &set);
-	imap_command_add(&slot->command, "%s %s %s\r\n", before, buf_cstr(&set), after);
-	buf_finish(&set);
-	submit(e, slot);
+	uidset_cut(&e->todo, limit && limit < most ? limit : most, &e->piece);
 }
 
-/* A command with all UIDs of the batch, which was chosen to fit. */
-static struct slot *send_batch(struct expunge *e, const char *before, const char *after)
+bool expunge_split(struct expunge *e)
+{
+	struct uidset rest = {0};
+	uint64_t n = uidset_size(&e->piece);
+
+	if (n < 2)
+		return false;
+	e->most = n / 2;
+	uidset_copy(&rest, &e->todo);
+	uidset_copy(&e->todo, &e->piece);
+	for (size_t i = 0; i < rest.count; i++)
+		uidset_add(&e->todo, rest.ranges[i].first, rest.ranges[i].last);
+	uidset_sort(&e->todo);
+	uidset_finish(&rest);
+	return true;
+}
+
+static struct slot *send_piece(struct expunge *e, const char *before, const char *after)
 {
 	struct slot *slot = slot_new(e);
 	struct uidset copy = {0};
 	struct buf set;
 
-	uidset_copy(&copy, &e->uids);
+	uidset_copy(&copy, &e->piece);
 	buf_init(&set, UIDSET_TEXT_MAX);
 	uidset_take_text(&copy, &set);
 	imap_command_add(&slot->command, "%s %s%s\r\n", before, buf_cstr(&set), after);
@@ -109,8 +124,8 @@ static struct slot *send_batch(struct expunge *e, const char *before, const char
  * sequence numbers, whose they are. */
 static void send_marks(struct expunge *e, bool must_know)
 {
-	send_batch(e, "UID FETCH", " (UID FLAGS)")->helps = !must_know;
-	send_batch(e, "UID STORE", " +FLAGS.SILENT (\\Deleted)");
+	send_piece(e, "UID FETCH", " (UID FLAGS)")->helps = !must_know;
+	send_piece(e, "UID STORE", " +FLAGS.SILENT (\\Deleted)");
 }
 
 /* DavMail offers UIDPLUS, but never answers UID EXPUNGE. Until one was carried out NOOP follows,
@@ -118,7 +133,7 @@ static void send_marks(struct expunge *e, bool must_know)
 static void send_uidplus(struct expunge *e)
 {
 	send_marks(e, false);
-	send_batch(e, "UID EXPUNGE", "");
+	send_piece(e, "UID EXPUNGE", "");
 	if (!e->mb->account->uidplus_proven)
 		send_simple(e, "NOOP")->helps = true;
 }
@@ -171,13 +186,14 @@ void expunge_send(struct expunge *e)
 	e->err = 0;
 	e->lost = false;
 	e->silent = false;
+	take_piece(e);
 	switch (e->step) {
 	case EXPUNGE_IDLE:
 	case EXPUNGE_LEASE:
 	case EXPUNGE_WAIT:
 		break;
 	case EXPUNGE_COMPARE:
-		send_batch(e, "UID FETCH", " (UID RFC822.SIZE INTERNALDATE)");
+		send_piece(e, "UID FETCH", " (UID RFC822.SIZE INTERNALDATE)");
 		break;
 	case EXPUNGE_UIDPLUS:
 		send_uidplus(e);
@@ -190,26 +206,26 @@ void expunge_send(struct expunge *e)
 		break;
 	case EXPUNGE_CONFIRM:
 	case EXPUNGE_FILTER:
-		send_some(e, "UID FETCH", "(UID FLAGS)");
+		send_piece(e, "UID FETCH", " (UID FLAGS)");
 		break;
 	case EXPUNGE_JOURNAL:
 		put_journal(e, &e->others);
 		break;
 	case EXPUNGE_UNFLAG:
 	case EXPUNGE_UNDO:
-		send_some(e, "UID STORE", "-FLAGS.SILENT (\\Deleted)");
+		send_piece(e, "UID STORE", " -FLAGS.SILENT (\\Deleted)");
 		break;
 	case EXPUNGE_PLAIN:
 		send_simple(e, "EXPUNGE");
 		break;
 	case EXPUNGE_REFLAG:
-		send_some(e, "UID STORE", "+FLAGS.SILENT (\\Deleted)");
+		send_piece(e, "UID STORE", " +FLAGS.SILENT (\\Deleted)");
 		break;
 	case EXPUNGE_CLEAR:
 		put_journal(e, &none);
 		break;
 	case EXPUNGE_VERIFY:
-		send_batch(e, "UID FETCH", " (UID FLAGS)");
+		send_piece(e, "UID FETCH", " (UID FLAGS)");
 		break;
 	}
 }
@@ -323,6 +339,7 @@ void expunge_free(struct expunge *e)
 	uidset_finish(&e->marked);
 	uidset_finish(&e->fresh);
 	uidset_finish(&e->todo);
+	uidset_finish(&e->piece);
 	uidset_finish(&e->found);
 	lease_release(e->lease);
 	free(e);

@@ -691,13 +691,14 @@ class Session:
         match = re.fullmatch(rb"([+-]?)FLAGS(\.SILENT)?", arguments[1], re.I)
         flags = arguments[2] if isinstance(arguments[2], list) else arguments[2:]
         flags = {next((s for s in SYSTEM_FLAGS.split() if s.lower() == f.lower()), f) for f in flags}
-        for number, message in self.chosen(arguments[0], uid):
+        chosen, done = self.limited(self.chosen(arguments[0], uid), lambda pair: pair[1].uid)
+        for number, message in chosen:
             changed = {b"+": message.flags | flags, b"-": message.flags - flags}.get(match[1], flags)
             self.mailbox.set_flags(message, changed, self)
             if not match[2]:
                 self.respond(number, message, [b"UID %d" % message.uid] * uid +
                              [b"FLAGS (%s)" % b" ".join(sorted(message.flags))])
-        return b"OK done"
+        return done
 
     def do_store(self, arguments):
         return self.store(arguments, False)
@@ -708,13 +709,15 @@ class Session:
     def expunge(self, ranges):
         if self.read_only:
             return b"NO [READ-ONLY] not here"
-        self.mailbox.expunge([m.uid for m in self.mailbox.messages if b"\\Deleted" in m.flags and
-                              (ranges is None or in_set(m.uid, ranges))])
+        marked = [m.uid for m in self.mailbox.messages if b"\\Deleted" in m.flags and
+                  (ranges is None or in_set(m.uid, ranges))]
+        marked, done = self.limited(marked, lambda uid: uid)
+        self.mailbox.expunge(marked)
         self.news()
         for other in list(self.server.sessions):
             if other is not self:
                 other.post(Session.idle_news)
-        return b"OK done"
+        return done
 
     def do_expunge(self, _):
         return self.expunge(None)

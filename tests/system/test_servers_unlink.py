@@ -7,7 +7,7 @@ import pytest
 
 import servers
 from servers import FakeImap, errno_of, uids
-from fakeimap import Mailbox, Message
+from fakeimap import CAPABILITIES, Mailbox, Message
 
 BODIES = [b"Subject: %d\r\n\r\n" % n for n in range(1, 9)]
 MARKED = {2, 5, 8}
@@ -237,3 +237,44 @@ def test_mailboxes_do_not_wait_for_each_other():
         overdue.release()
         first.join()
         assert present(server) == {2, 3}
+
+
+# The server does a command for some messages only (MESSAGELIMIT, RFC 9738).
+
+@pytest.mark.parametrize("said", [False, True], ids=["unsaid", "said"])
+def test_message_limit(said):
+    """What others marked is unmarked and marked again in sets that the server does as a whole."""
+    others = set(range(5, 25))
+    mail = {"INBOX": Mailbox([Message(b"x", flags=["\\Deleted"] if n in others else []) for n in range(1, 31)])}
+    capabilities = [c for c in CAPABILITIES if c != "UIDPLUS"] + ["MESSAGELIMIT=3"] * said
+    with FakeImap(mail, capabilities=capabilities) as server, mount(server) as m:
+        inbox = m.root / "INBOX"
+        assert uids(inbox) == list(range(1, 31))
+
+        def limit(number):
+            return lambda session: setattr(server.behaviour, "message_limit", number)
+        server.rule("*", action=limit(None))
+        for name in ("UID FETCH", "UID STORE"):
+            server.rule(name, action=limit(3))
+        (inbox / "2").unlink()
+        assert present(server) == set(range(1, 31)) - {2}
+        assert deleted(server) == others
+        (inbox / "10").unlink()
+        assert present(server) == set(range(1, 31)) - {2, 10}
+        assert deleted(server) == others - {10}
+        assert uids(inbox) == sorted(present(server))
+        check_commands(server)
+
+
+@pytest.mark.parametrize("command", ["UID STORE", "UID EXPUNGE"])
+def test_a_limit_that_is_never_passed(command):
+    """Nothing is done but in part: an error, and nothing that was not done is said to be done."""
+    with FakeImap(account()) as server, mount(server) as m:
+        inbox = m.root / "INBOX"
+        assert uids(inbox) == list(range(1, 9))
+        match = rb"\+FLAGS" if command == "UID STORE" else None
+        server.rule(command, match=match, raw=b"{tag} OK [MESSAGELIMIT 1] in part\r\n")
+        assert errno_of((inbox / "3").unlink) == "EIO"
+        assert present(server) == set(range(1, 9))
+        assert deleted(server) == set()
+        assert uids(inbox) == list(range(1, 9))
