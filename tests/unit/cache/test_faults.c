@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <mntent.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -214,12 +215,28 @@ static bool enter_user_namespace(void)
 	       write_text("/proc/self/uid_map", users) && write_text("/proc/self/gid_map", groups);
 }
 
+/* The copies of others' mounts here would keep those alive when they are unmounted. */
+static void let_go_of_others(void)
+{
+	FILE *mounts = setmntent("/proc/self/mounts", "re");
+	struct mntent *m;
+
+	while (mounts && (m = getmntent(mounts)))
+		if (strncmp(m->mnt_type, "fuse", 4) == 0)
+			umount2(m->mnt_dir, MNT_DETACH);
+	if (mounts)
+		endmntent(mounts);
+}
+
 /* Before any thread runs. */
 static bool enter_namespace(void)
 {
 	if (unshare(CLONE_NEWNS) != 0 && !enter_user_namespace())
 		return false;
-	return mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0;
+	if (mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0)
+		return false;
+	let_go_of_others();
+	return true;
 }
 
 static const char *program; /* its own path; not /proc/self/exe, which is valgrind's below it */
