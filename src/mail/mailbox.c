@@ -52,6 +52,7 @@ void mailbox_destroy(struct mailbox *mb)
 	expunge_forget(mb);
 	sync_forget(mb);
 	prove_forget(mb);
+	mailbox_forget_children(mb);
 	map_finish(&mb->bodies);
 	free((char *)mb->name.p);
 	free(mb->component);
@@ -229,16 +230,6 @@ void mailbox_save(struct mailbox *mb)
 
 /* --- tree --- */
 
-struct mailbox *mailbox_child(struct mailbox *mb, struct span component)
-{
-	LIST_FOREACH (pos, &mb->children) {
-		struct mailbox *child = list_entry(pos, struct mailbox, sibling);
-		if (span_equal(span_of(child->component), component))
-			return child;
-	}
-	return NULL;
-}
-
 const char *mailbox_path(const struct mailbox *mb)
 {
 	static char out[1024];
@@ -254,32 +245,4 @@ const char *mailbox_path(const struct mailbox *mb)
 		memcpy(out + at, mb->component, n);
 	}
 	return out + at;
-}
-
-struct mailbox *mailbox_child_after(struct mailbox *mb, uint32_t id)
-{
-	LIST_FOREACH (pos, &mb->children) {
-		struct mailbox *child = list_entry(pos, struct mailbox, sibling);
-		if (child->id > id)
-			return child;
-	}
-	return NULL;
-}
-
-void mailbox_attach(struct mailbox *parent, struct mailbox *child)
-{
-	struct list *at = parent->children.prev;
-
-	while (at != &parent->children && list_entry(at, struct mailbox, sibling)->id > child->id)
-		at = at->prev;
-	list_prepend(at, &child->sibling);
-	child->parent = parent;
-	parent->child_count++;
-}
-
-void mailbox_detach(struct mailbox *child)
-{
-	list_remove(&child->sibling);
-	child->parent->child_count--;
-	child->parent = NULL;
 }

@@ -42,9 +42,10 @@ struct mailbox {
 	uint32_t marked;      /* for reap.c */
 
 	/* Place in the tree. */
-	struct mailbox *parent; /* NULL for the root */
-	struct list children;   /* struct mailbox.sibling, in the order of ids */
-	struct list sibling;    /* of a dead one: account.dead */
+	struct mailbox *parent;     /* NULL for the root */
+	struct list children;       /* struct mailbox.sibling, in the order of ids */
+	struct list sibling;        /* of a dead one: account.dead */
+	void *by_id, *by_component; /* the same, for children.c */
 	uint32_t child_count;
 	bool has_delimiter;
 	char delimiter;
@@ -166,10 +167,15 @@ void mailbox_save(struct mailbox *mb);
  * the last level. Valid until the next call; for the loop's thread. */
 const char *mailbox_path(const struct mailbox *mb);
 
+/* --- children.c --- */
+
+/* The first of that component, which stays as it is while the child is attached. */
 struct mailbox *mailbox_child(struct mailbox *mb, struct span component);
 /* The first child with an id above id, or NULL. */
 struct mailbox *mailbox_child_after(struct mailbox *mb, uint32_t id);
 void mailbox_attach(struct mailbox *parent, struct mailbox *child);
 void mailbox_detach(struct mailbox *child);
+/* For mailbox_destroy. */
+void mailbox_forget_children(struct mailbox *mb);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "mail/pool_private.h"
@@ -16,14 +17,16 @@ struct poll {
 	struct pool_task task;
 	struct account_wait wait; /* for LIST */
 	struct account *account;
-	uint32_t next; /* mailbox id to ask for next */
+	uint32_t *ids; /* of the mailboxes to ask for, rising */
+	size_t count, room;
+	size_t next; /* of these */
 	unsigned pending;
 	unsigned attempts; /* connections lost */
 	bool lost;
 	struct slot {
 		struct imap_command command;
 		struct poll *poll;
-		uint32_t mailbox; /* its id */
+		size_t at; /* of ids: the mailbox that it asks for */
 	} slots[POLL_DEPTH];
 };
 
@@ -76,6 +79,7 @@ static void finish(struct poll *p)
 	for (unsigned i = 0; i < POLL_DEPTH; i++)
 		imap_command_finish(&p->slots[i].command);
 	p->account->poll = NULL;
+	free(p->ids);
 	free(p);
 }
 
@@ -124,18 +128,42 @@ static bool may_ask(const struct mailbox *mb)
 	return !b || backoff_is_due(b, uv_now(a->loop));
 }
 
-struct search {
-	uint32_t from;
-	struct mailbox *found;
-};
-
-static void nearer(void *ctx, uint64_t key, void *value)
+static void note(void *ctx, uint64_t key, void *value)
 {
-	struct search *s = ctx;
-	struct mailbox *mb = value;
+	struct poll *p = ctx;
+	const struct mailbox *mb = value;
 
-	if (mb->id >= s->from && wanted(mb) && may_ask(mb) && (!s->found || mb->id < s->found->id))
-		s->found = mb;
+	if (!wanted(mb))
+		return;
+	p->ids = array_grow(p->ids, &p->room, p->count + 1, sizeof(*p->ids));
+	p->ids[p->count++] = mb->id;
+}
+
+static int compare(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Gathers the mailboxes to ask for. */
+static void note_all(struct poll *p)
+{
+	p->count = p->next = 0;
+	map_each(&p->account->by_id, note, p);
+	if (p->count > 0)
+		qsort(p->ids, p->count, sizeof(*p->ids), compare);
+}
+
+/* The next that is still to be asked for, or NULL. */
+static const struct mailbox *take_next(struct poll *p)
+{
+	while (p->next < p->count) {
+		const struct mailbox *mb = account_mailbox(p->account, p->ids[p->next++]);
+		if (mb && wanted(mb) && may_ask(mb))
+			return mb;
+	}
+	return NULL;
 }
 
 static bool send_next(struct poll *p, struct slot *slot);
@@ -151,10 +179,10 @@ static void queue(struct poll *p)
  * others, which are behind it, are asked again. */
 static void note_answer(struct poll *p, const struct slot *slot, bool answered)
 {
-	const struct mailbox *mb = map_get(&p->account->by_id, slot->mailbox);
+	const struct mailbox *mb = account_mailbox(p->account, p->ids[slot->at]);
 
 	if (!answered && !p->lost)
-		p->next = slot->mailbox + 1;
+		p->next = slot->at + 1;
 	if (mb && !p->lost) {
 		const struct trouble_of of = asking(mb);
 		if (answered)
@@ -185,19 +213,17 @@ static void on_done(struct imap_command *c, const struct imap_result *result)
 
 static bool send_next(struct poll *p, struct slot *slot)
 {
-	struct search s = {.from = p->next};
+	const struct mailbox *mb = take_next(p);
 	struct imap_command *c = &slot->command;
 
-	map_each(&p->account->by_id, nearer, &s);
-	if (!s.found)
+	if (!mb)
 		return false;
-	p->next = s.found->id + 1;
 	slot->poll = p;
-	slot->mailbox = s.found->id;
+	slot->at = p->next - 1;
 	imap_command_finish(c);
 	imap_command_init(c, conn_literal_plus(p->task.conn), on_done);
 	imap_command_add(c, "STATUS ");
-	imap_command_add_string(c, s.found->name);
+	imap_command_add_string(c, mb->name);
 	imap_command_add(c, " (MESSAGES UIDNEXT UIDVALIDITY)\r\n");
 	p->pending++;
 	pool_submit(&p->task, c);
@@ -209,6 +235,9 @@ static void on_conn(struct pool_task *t)
 	struct poll *p = list_entry(t, struct poll, task);
 	unsigned sent = 0;
 
+	/* After a lost connection it goes on where it was. */
+	if (p->attempts == 0)
+		note_all(p);
 	while (sent < POLL_DEPTH && send_next(p, &p->slots[sent]))
 		sent++;
 	if (sent > 0)
@@ -238,7 +267,6 @@ void poll_start(struct account *a)
 		return;
 	struct poll *p = mem_zalloc(sizeof(*p));
 	p->account = a;
-	p->next = 1;
 	p->wait.on_wake = on_listed;
 	p->task = (struct pool_task){
 		.access = POOL_NO_MAILBOX,

@@ -124,13 +124,16 @@ static struct mailbox *make(struct account *a, struct mailbox *parent, uint32_t 
 static void respell(struct account *a, struct mailbox *mb, struct span level)
 {
 	mb->list_flags ^= IMAP_LIST_UTF8;
+	struct mailbox *parent = mb->parent;
 	char *component = component_of(mb, level);
 	if (strcmp(component, mb->component) != 0) {
-		a->observer.on_directory_gone(a->ctx, mb->parent, mb);
-		mailbox_touch(mb->parent);
+		a->observer.on_directory_gone(a->ctx, parent, mb);
+		mailbox_touch(parent);
 	}
+	mailbox_detach(mb);
 	free(mb->component);
 	mb->component = component;
+	mailbox_attach(parent, mb);
 	mailbox_save(mb);
 }
 

@@ -319,6 +319,34 @@ static void children_stay_in_order(void **state)
 	list_init(&f->mb->children);
 }
 
+/* The one of the lowest id answers to the name that two have. */
+static void twins(void **state)
+{
+	struct fixture *f = *state;
+	struct mailbox *children[4];
+
+	for (uint32_t i = 0; i < 4; i++) {
+		children[i] = mailbox_create(&f->account, 10 + i, SPAN("x"));
+		free(children[i]->component);
+		children[i]->component = mem_strdup(i < 3 ? "twin" : "twins");
+	}
+	mailbox_attach(f->mb, children[1]);
+	mailbox_attach(f->mb, children[3]);
+	mailbox_attach(f->mb, children[2]);
+	assert_ptr_equal(mailbox_child(f->mb, SPAN("twin")), children[1]);
+	mailbox_attach(f->mb, children[0]);
+	assert_ptr_equal(mailbox_child(f->mb, SPAN("twin")), children[0]);
+	mailbox_detach(children[0]);
+	assert_ptr_equal(mailbox_child(f->mb, SPAN("twin")), children[1]);
+	mailbox_detach(children[1]);
+	mailbox_detach(children[2]);
+	assert_null(mailbox_child(f->mb, SPAN("twin")));
+	assert_ptr_equal(mailbox_child(f->mb, SPAN("twins")), children[3]);
+	mailbox_detach(children[3]);
+	for (uint32_t i = 0; i < 4; i++)
+		mailbox_destroy(children[i]);
+}
+
 /* --- waiting --- */
 
 struct waiter {
@@ -415,6 +443,7 @@ int main(void)
 		TEST(the_dead_are_empty),
 		TEST(what_can_be_selected),
 		TEST(children_stay_in_order),
+		TEST(twins),
 		TEST(paths),
 		TEST(waiters_are_woken_once),
 	};
