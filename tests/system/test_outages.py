@@ -214,7 +214,7 @@ def test_silent_after_login():
         assert errors.count("ENETDOWN") >= 80 and time.monotonic() - start < 60
         server.rules.clear()
         rule.release()
-        wait_until(lambda: errno_of((m.root / "INBOX" / "5").read_bytes) is None, "it heals", 15)
+        wait_until(lambda: errno_of((m.root / "INBOX" / "5").read_bytes) is None, "it heals", 45)
         assert (m.root / "INBOX" / "6").read_bytes() == TEXT % 6
 
 SLOW_PACE = (r"going on with one command at a time", r"took longer than")
