@@ -22,6 +22,9 @@
 
 #define TEXT_MAX 512
 #define CAPABILITY_WORDS_MAX 4000
+/* Timeouts for which a server may say nothing but untagged OKs ("still at it": RFC 9585, and
+ * others without a code). */
+#define OKS_MAX 10
 
 static const char *state_name(enum imap_session_state state)
 {
@@ -57,7 +60,8 @@ struct imap_session *imap_session_create(const struct imap_session_options *opti
 	s->options = *options;
 	s->events = *events;
 	s->ctx = ctx;
-	s->born = s->active = now;
+	s->born = s->active = s->moved = now;
+	s->patience = options->timeout;
 	list_init(&s->queue);
 	list_init(&s->flight);
 	list_init(&s->unbuilt);
@@ -181,7 +185,7 @@ static void pump(struct imap_session *s)
 void imap_session_submit(struct imap_session *s, struct imap_command *c, uint64_t now)
 {
 	if (s->pending == 0)
-		s->active = now;
+		s->active = s->moved = now;
 	s->now = now;
 	s->pending++;
 	/* A task may still hold a connection that has just ended. */
@@ -222,7 +226,7 @@ void imap_session_end_idle(struct imap_session *s, uint64_t now)
 	if (!s->idle || s->idle_ending)
 		return;
 	s->idle_ending = true;
-	s->active = s->now = now;
+	s->active = s->moved = s->now = now;
 	if (s->idle_confirmed)
 		send_done(s);
 }
@@ -347,12 +351,24 @@ static unsigned find_stall(const struct imap_session *s)
 	return 0;
 }
 
+void imap_session_set_patience(struct imap_session *s, uint64_t patience)
+{
+	s->patience = patience;
+}
+
 void imap_session_tick(struct imap_session *s, uint64_t now)
 {
+	uint64_t most = OKS_MAX * s->options.timeout;
 	char text[128];
 
 	complete_unbuilt(s);
-	bool silent = now >= s->active + s->options.timeout;
+	if (imap_session_owes(s) && s->state == IMAP_READY && now >= s->moved + most) {
+		snprintf(text, sizeof(text), "nothing but OK for %llu seconds",
+			(unsigned long long)(most / 1000));
+		imap_session_fail(s, ERR_TIMEOUT, text);
+		return;
+	}
+	bool silent = now >= s->active + s->patience;
 	/* One that drips octets says nothing by them. */
 	bool late = s->state < IMAP_READY && now >= s->born + s->options.timeout;
 
@@ -362,7 +378,7 @@ void imap_session_tick(struct imap_session *s, uint64_t now)
 	bool other_port = silent && s->state == IMAP_GREETING && s->options.starttls;
 	snprintf(text, sizeof(text), "%s %llu seconds%s",
 		silent ? "no answer for" : "not logged in after",
-		(unsigned long long)(s->options.timeout / 1000),
+		(unsigned long long)((silent ? s->patience : s->options.timeout) / 1000),
 		other_port ? "; a port for TLS from the start (993) is imaps:// in the source"
 			   : "");
 	s->stalled = find_stall(s);
@@ -546,6 +562,10 @@ static void on_line(struct imap_session *s, struct span line)
 		imap_session_fail_with(s, err, "not an IMAP response", line);
 		return;
 	}
+	if (r.kind == IMAP_CONDITION && r.condition == IMAP_OK)
+		s->said_ok = true;
+	else
+		s->said_more = true;
 	if (s->state == IMAP_GREETING)
 		imap_login_on_greeting(s, &r);
 	else if (r.kind == IMAP_TAGGED)
@@ -560,6 +580,7 @@ static void on_body_begin(struct imap_session *s, const struct imap_frame *frame
 {
 	struct imap_fetch prefix;
 
+	s->said_more = true;
 	log_received(s, frame->text);
 	int err = imap_response_parse_prefix(s->parser, frame->text, &prefix);
 	if (err < 0) {
@@ -583,6 +604,7 @@ static void on_frame(struct imap_session *s, const struct imap_frame *frame)
 		on_body_begin(s, frame);
 		break;
 	case IMAP_FRAME_BODY_DATA:
+		s->said_more = true;
 		if (tells(s))
 			s->events.on_body_data(s->ctx, frame->text);
 		break;
@@ -602,6 +624,7 @@ void imap_session_feed(struct imap_session *s, struct span octets, uint64_t now)
 		return;
 	s->active = now;
 	s->now = now;
+	s->said_ok = s->said_more = false;
 	if (s->state == IMAP_TLS) {
 		imap_session_fail(s, ERR_TLS, "the server went on in the clear after STARTTLS");
 		return;
@@ -621,6 +644,8 @@ void imap_session_feed(struct imap_session *s, struct span octets, uint64_t now)
 		/* Whoever switched the stream took the rest. */
 		octets = s->rest;
 	} while (s->state != IMAP_DEAD && (octets.n > 0 || frame.kind != IMAP_FRAME_MORE));
+	if (s->said_more || !s->said_ok)
+		s->moved = now;
 }
 
 void imap_session_token(struct imap_session *s, const char *token, uint64_t now)
@@ -629,7 +654,7 @@ void imap_session_token(struct imap_session *s, const char *token, uint64_t now)
 		return;
 	/* It was not the server's time. */
 	s->born += now - s->active;
-	s->active = s->now = now;
+	s->active = s->moved = s->now = now;
 	imap_login_on_token(s, span_of(token));
 	complete_unbuilt(s);
 }
@@ -637,7 +662,7 @@ void imap_session_token(struct imap_session *s, const char *token, uint64_t now)
 void imap_session_tls_done(struct imap_session *s, const struct binding *binding, uint64_t now)
 {
 	s->binding = *binding;
-	s->active = s->now = now;
+	s->active = s->moved = s->now = now;
 	imap_login_on_tls(s);
 	complete_unbuilt(s);
 }

@@ -101,6 +101,9 @@ void imap_session_tls_done(struct imap_session *s, const struct binding *binding
 bool imap_session_binding_refused(const struct imap_session *s);
 /* The token that on_token asked for; it is copied, and wiped when the login is over. */
 void imap_session_token(struct imap_session *s, const char *token, uint64_t now);
+/* How long the server may be silent while it owes something, milliseconds: at first the options'
+ * timeout. */
+void imap_session_set_patience(struct imap_session *s, uint64_t patience);
 /* Checks the timeout; to be called about once a second while imap_session_owes. */
 void imap_session_tick(struct imap_session *s, uint64_t now);
 /* Something is due, from the server or (commands that could not be built) from us. */

@@ -35,10 +35,13 @@ struct imap_session {
 
 	enum imap_session_state state;
 	bool was_ready;
-	uint64_t born;    /* when the connection was begun */
-	uint64_t active;  /* when the server last said something, or was first asked something */
-	uint64_t now;     /* of the event under way */
-	struct span rest; /* received behind the frame under way */
+	uint64_t born;     /* when the connection was begun */
+	uint64_t active;   /* when the server last said something, or was first asked something */
+	uint64_t moved;    /* the same, but for untagged OKs, by which nothing is done */
+	uint64_t patience; /* how long it may be silent, milliseconds */
+	bool said_ok, said_more; /* in the octets under way */
+	uint64_t now;            /* of the event under way */
+	struct span rest;        /* received behind the frame under way */
 
 	struct list queue, flight;
 	struct list unbuilt; /* submitted, but building them had failed */

@@ -19,6 +19,9 @@
 #define DEFLATE_GAIN 8
 /* Milliseconds of silence after which a connection that rests is asked for a sign of life. */
 #define KEEP_ALIVE ((uint64_t)2 * 60 * 1000)
+/* Timeouts for which a mailbox may take to be selected, and for which a server that says that it is
+ * still at it is believed. */
+#define PATIENCE 10
 
 static const char *state_name(enum conn_state state)
 {
@@ -174,6 +177,20 @@ static void note_selected(struct conn *c, const struct imap_response *r)
 	}
 }
 
+/* "Still at it" (INPROGRESS, RFC 9585; others say it without a code). */
+static void note_progress(struct conn *c)
+{
+	uint64_t timeout = c->pool->options.timeout;
+
+	LIST_FOREACH (pos, &c->tasks) {
+		struct pool_task *t = list_entry(pos, struct pool_task, link);
+		uint64_t most = t->granted_at + PATIENCE * timeout;
+		uint64_t by = now(c) + timeout < most ? now(c) + timeout : most;
+		if (t->progress_by && t->progress_by < by)
+			t->progress_by = by;
+	}
+}
+
 static void on_untagged(void *ctx, const struct imap_response *r, uint32_t uid)
 {
 	struct conn *c = ctx;
@@ -184,6 +201,8 @@ static void on_untagged(void *ctx, const struct imap_response *r, uint32_t uid)
 		note_selected(c, r);
 	else if (r->kind == IMAP_FETCH && uid > c->told)
 		c->told = uid;
+	if (r->kind == IMAP_CONDITION && r->condition == IMAP_OK)
+		note_progress(c);
 	bool known = c->state != CONN_SELECTING || (r->kind == IMAP_VANISHED && r->earlier);
 	if (known && c->mailbox)
 		c->pool->events.on_untagged(c->pool->ctx, c->mailbox, c, r, uid);
@@ -694,8 +713,82 @@ static void check_logout(struct conn *c)
 		imap_session_fail(c->session, ERR_CANCELED, "no end after LOGOUT");
 }
 
+/* --- a mailbox that takes long to be selected --- */
+
+bool conn_is_slow(const struct conn *c)
+{
+	return c->state == CONN_SELECTING && now(c) >= c->state_at + c->pool->options.timeout;
+}
+
+/* So it is not the line, nor all of the server. */
+static bool others_are_heard(const struct conn *c)
+{
+	LIST_FOREACH (pos, &c->pool->line->pools) {
+		const struct pool *p = list_entry(pos, struct pool, in_line);
+		LIST_FOREACH (at, &p->conns) {
+			const struct conn *d = list_entry(at, struct conn, link);
+			if (d != c && d->state != CONN_DEAD && d->ready_at &&
+				now(c) < d->heard_at + c->pool->options.timeout)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* Of all that select, the one that began first. */
+static bool selects_longest(const struct conn *c)
+{
+	bool before = true;
+
+	LIST_FOREACH (pos, &c->pool->conns) {
+		const struct conn *d = list_entry(pos, struct conn, link);
+		before &= d != c;
+		if (d->state == CONN_SELECTING && d != c &&
+			(d->state_at < c->state_at || (d->state_at == c->state_at && before)))
+			return false;
+	}
+	return true;
+}
+
+/* Has another connection show that the line is well: one that rests, or one more. */
+static void prove_line(struct conn *c)
+{
+	struct pool *p = c->pool;
+
+	LIST_FOREACH (pos, &p->conns) {
+		struct conn *d = list_entry(pos, struct conn, link);
+		if (d->state == CONN_READY && d->task_count == 0 && !d->next) {
+			if (now(c) >= d->heard_at + p->options.timeout / 2)
+				send_noop(d);
+			return;
+		}
+	}
+	if (pool_ready_count(p) == 1 && pool_conn_count(p) == 1 && pool_may_connect(p, NULL))
+		pool_connect(p);
+}
+
+/* A server may take minutes to open a large mailbox (to make an index of it, or to bring it from
+ * where it is kept). Cut short, it would begin anew each time, and never be done: one such mailbox
+ * at a time is waited for, beside connections that serve the others. */
+static void check_select(struct conn *c)
+{
+	struct pool *p = c->pool;
+	uint64_t timeout = p->options.timeout;
+	bool patient = c->state == CONN_SELECTING && p->max > 1 && selects_longest(c);
+
+	if (patient && now(c) >= c->state_at + timeout / 2)
+		prove_line(c);
+	patient = patient && !line_is_doubted(p->line) && others_are_heard(c);
+	imap_session_set_patience(c->session, patient ? PATIENCE * timeout : timeout);
+	/* Whatever it says meanwhile. */
+	if (c->state == CONN_SELECTING && now(c) >= c->state_at + PATIENCE * timeout)
+		imap_session_fail(
+			c->session, ERR_TIMEOUT, "a mailbox takes too long to be selected");
+}
+
 void conn_tick(struct conn *c)
 {
+	check_select(c);
 	if (gets_nowhere(c))
 		imap_session_fail(c->session, ERR_TIMEOUT, "what was asked for does not come");
 	else

@@ -104,6 +104,8 @@ bool conn_rest(struct conn *c);
 /* NOOP, so that it is told of this UID, unless one is under way. */
 void conn_look(struct conn *c, uint32_t uid);
 void conn_grant(struct conn *c, struct pool_task *t);
+/* It has been selecting its mailbox for longer than the timeout. */
+bool conn_is_slow(const struct conn *c);
 void conn_tick(struct conn *c);
 /* uv_now when conn_tick is of use next; UINT64_MAX: not before something else happens. `soon` is
  * when that is soon. */

@@ -92,6 +92,18 @@ static bool is_connecting(const struct pool *p)
 	return false;
 }
 
+/* A connection has been selecting the mailbox for long: to select it on another one as well would
+ * take as long. */
+static bool is_slow(const struct pool *p, const struct mailbox *mailbox)
+{
+	LIST_FOREACH (pos, &p->conns) {
+		const struct conn *c = list_entry(pos, struct conn, link);
+		if (conn_is_slow(c) && c->mailbox == mailbox)
+			return true;
+	}
+	return false;
+}
+
 static bool is_selecting(const struct pool *p, const struct pool_task *t)
 {
 	LIST_FOREACH (pos, &p->conns) {
@@ -123,7 +135,7 @@ static bool coming(const struct pool *p, const struct pool_task *t)
 		if (compresses_soon(c) && (!t->mailbox || c->mailbox == t->mailbox))
 			return true;
 	}
-	return is_selecting(p, t);
+	return is_selecting(p, t) || (t->mailbox && is_slow(p, t->mailbox));
 }
 
 /* What waits in front of a new task: a bulk task is far longer than any other. To be told of a new
@@ -169,7 +181,7 @@ static struct conn *choose_serving(struct pool *p, const struct pool_task *t)
 {
 	struct conn *c = choose(p, t, serves);
 
-	if (!c || c->bulk_count == 0 || t->bulk || !t->mailbox)
+	if (!c || c->bulk_count == 0 || t->bulk || !t->mailbox || is_slow(p, t->mailbox))
 		return c;
 	if (choose(p, t, is_idle) || is_selecting(p, t))
 		return NULL;
@@ -204,7 +216,7 @@ static void spread_out(struct pool *p, struct mailbox *mailbox)
 	bool one_more = place_bulk_lines(p, mailbox) < spread_width(&p->spread) &&
 			place_bulk_lines(p, NULL) + 2 <= p->max;
 
-	if (!one_more || is_selecting(p, &next))
+	if (!one_more || is_selecting(p, &next) || is_slow(p, mailbox))
 		return;
 	LIST_FOREACH (pos, &p->conns) {
 		const struct conn *c = list_entry(pos, struct conn, link);

@@ -286,3 +286,55 @@ def test_silent_connections():
         assert uids(m.root / "INBOX") == [1, 2]
         assert (m.root / "INBOX" / "1").read_bytes() == ACCOUNT["INBOX"][0]
         assert errno_of((m.root / "INBOX" / "77").read_bytes) in ("ENOENT", "ETIMEDOUT", "ENETDOWN")
+
+
+# A mailbox that takes long to be selected, and a server that says that it is still at it
+
+def still_at_it(server, seconds):
+    """An action of a rule: says so each half second, for so long or for ever, and then goes on."""
+    def action(session):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not server.stopping.is_set():
+            session.send(b'* OK [INPROGRESS ("x" 1 9)] still at it\r\n', now=True)
+            server.stopping.wait(0.5)
+    return action
+
+
+def test_slow_select():
+    """Longer than the timeout, once: others are served meanwhile, and it is waited for, by one connection."""
+    with FakeImap(ACCOUNT, hide=("IDLE",)) as server, mount(server, says=None, timeout=2) as m:
+        slow, other = "Work", "INBOX"
+        rule = server.rule("EXAMINE", match=slow.encode(), delay=6)
+        reader = threading.Thread(target=lambda: errno_of(os.listdir, m.root / slow))
+        reader.start()
+        server.wait(lambda: rule.hits)
+        ended = time.monotonic() + 5
+        while time.monotonic() < ended:
+            assert errno_of(os.listdir, m.root / other) is None
+            time.sleep(0.2)
+        reader.join()
+        wait_until(lambda: errno_of(os.listdir, m.root / slow) is None, "it is listed", 30)
+        assert rule.hits == 1
+
+
+@pytest.mark.parametrize("command", ["EXAMINE", "UID FETCH"])
+def test_still_at_it(command):
+    """Whoever says so is waited for longer than the timeout."""
+    with FakeImap(ACCOUNT) as server, mount(server, says=None, timeout=2) as m:
+        rule = server.rule(command, action=still_at_it(server, 5), times=1)
+        errno_of(os.listdir, m.root / "INBOX")
+        wait_until(lambda: errno_of(os.listdir, m.root / "INBOX") is None, "it is listed", 30)
+        assert rule.hits == 1
+        before = server.connections
+        assert len(os.listdir(m.root / "INBOX")) == len(ACCOUNT["INBOX"])
+        assert server.connections == before
+
+
+@pytest.mark.parametrize("command", ["EXAMINE", "UID FETCH"])
+def test_at_it_for_ever(command):
+    """But not for ever: that connection is given up, and another does it."""
+    with FakeImap(ACCOUNT) as server, mount(server, says=None, timeout=1) as m:
+        rule = server.rule(command, action=still_at_it(server, 600), times=1)
+        assert errno_of(os.listdir, m.root / "INBOX") == "ETIMEDOUT"
+        wait_until(lambda: errno_of(os.listdir, m.root / "INBOX") is None, "it is listed", 60)
+        assert rule.hits == 1
