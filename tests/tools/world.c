@@ -180,7 +180,9 @@ static void wait_for_disk(int fd)
 		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
 }
 
-ssize_t pread(int fd, void *octets, size_t n, off_t offset)
+/* Under names of our own: the headers may define the real ones inline. */
+ssize_t world_pread64(int fd, void *octets, size_t n, off_t offset) __asm__("pread64");
+ssize_t world_pread64(int fd, void *octets, size_t n, off_t offset)
 {
 	if (!real_pread)
 		*(void **)&real_pread = next("pread64");
@@ -188,8 +190,8 @@ ssize_t pread(int fd, void *octets, size_t n, off_t offset)
 	return real_pread(fd, octets, n, offset);
 }
 
-ssize_t plain_pread(int fd, void *octets, size_t n, off_t offset) __asm__("pread");
-ssize_t plain_pread(int fd, void *octets, size_t n, off_t offset)
+ssize_t world_pread(int fd, void *octets, size_t n, off_t offset) __asm__("pread");
+ssize_t world_pread(int fd, void *octets, size_t n, off_t offset)
 {
-	return pread(fd, octets, n, offset);
+	return world_pread64(fd, octets, n, offset);
 }
