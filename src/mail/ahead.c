@@ -190,7 +190,7 @@ static void on_loaded(void *ctx, int err, struct cache_want *wants, size_t n)
 	struct batch *batch = ctx;
 	struct mailbox *mb = batch->mb;
 
-	if (err == 0 && !mb->dead)
+	if (err == 0 && !mb->dead && !mb->account->on_stopped)
 		fetch_missing(batch, wants, n);
 	for (size_t i = 0; i < n; i++) {
 		struct cache_want *w = &wants[i];
