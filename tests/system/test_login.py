@@ -148,14 +148,14 @@ def test_credential(server, mount, directory):
 
 
 @pytest.mark.parametrize("name", ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS"])
-def test_bound(mount, fake, name):
+def test_bound(fake, mount, name):
     server = fake("PLAIN", "SCRAM-SHA-256", name)
     m = mount(server, source=server.url, flags=("-d",))
     assert m.read("INBOX", 1) == TEXT
     assert mechanisms_used(m) == {name}
 
 
-def test_bound_to_another(mount, fake):
+def test_bound_to_another(fake, mount):
     """Who sits in between has another connection to the server than we have to him."""
     server = fake("PLAIN", "SCRAM-SHA-256-PLUS", binding=b"of another")
     refused(mount, server, LOGIN, "localhost:.*login refused", source=server.url)
@@ -189,7 +189,7 @@ def test_external_nobody(server, mount, directory):
     refused(mount, server, LOGIN, "localhost:.*login refused", *options)
 
 
-def test_external_missing(mount, fake, directory):
+def test_external_missing(fake, mount, directory):
     """The server asks for a certificate by TLS, and for a password too."""
     server = fake("PLAIN", client_ca=f"{directory}/ca.pem")
     options = dovecot.make_client_certificate(directory, directory, "user")
@@ -199,7 +199,7 @@ def test_external_missing(mount, fake, directory):
     assert m.read("INBOX", 1) == TEXT
 
 
-def test_certificate_wanted(mount, fake, directory):
+def test_certificate_wanted(fake, mount, directory):
     """Without one, the line says what the server wants."""
     server = fake("PLAIN", client_ca=f"{directory}/ca.pem", tls_max=None)
     refused(mount, server, TLS, "localhost:.*wants a client certificate .-o certfile=",
@@ -223,7 +223,7 @@ def test_authzid(server, mount, directory, name):
     assert m.read("INBOX", 1) == TEXT
 
 
-def test_authzid_reaches_the_server(mount, fake):
+def test_authzid_reaches_the_server(fake, mount):
     server = fake("LOGIN", "SCRAM-SHA-256-PLUS")
     m = mount(server, "authzid=jane", source=server.url)
     assert m.read("INBOX", 1) == TEXT

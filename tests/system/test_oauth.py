@@ -77,7 +77,7 @@ def look(m):
 
 @pytest.mark.parametrize("offered, used", [
     (("PLAIN", "XOAUTH2"), "XOAUTH2"), (("XOAUTH2", "OAUTHBEARER"), "OAUTHBEARER")])
-def test_token(mount, fake, command, offered, used):
+def test_token(fake, mount, command, offered, used):
     """Asked for once, good for all connections, and in no log."""
     fake.behaviour.mechanisms = offered
     fake.tokens = {"t0p.s3cret"}
@@ -93,7 +93,7 @@ def test_token(mount, fake, command, offered, used):
         assert b"t0p.s3cret" not in environ.read() + arguments.read()
 
 
-def test_for_another(mount, fake, command):
+def test_for_another(fake, mount, command):
     fake.tokens = {"good"}
     command.set("good")
     m = mounted(mount, fake, command, "authzid=shared@example.org")
@@ -103,7 +103,7 @@ def test_for_another(mount, fake, command):
 
 @pytest.mark.parametrize("mechanism, words", [
     ("XOAUTH2", "status 400, scope https://mail.google.com/"), ("OAUTHBEARER", "status invalid_token, scope imap")])
-def test_refused(mount, fake, command, mechanism, words):
+def test_refused(fake, mount, command, mechanism, words):
     """Tried twice, with a run of the command each, and the server's reason is told."""
     fake.behaviour.mechanisms = (mechanism,)
     command.set("bad")
@@ -113,7 +113,7 @@ def test_refused(mount, fake, command, mechanism, words):
     assert fake.tokens_seen == ["bad", "bad"] and command.count() == 2
 
 
-def test_expired(mount, fake, command):
+def test_expired(fake, mount, command):
     """The connection is lost when the token is no good any more: one more run, and all goes on."""
     fake.tokens = {"first"}
     command.set("first")
@@ -130,7 +130,7 @@ def test_expired(mount, fake, command):
     assert command.count() == 2
 
 
-def test_expired_and_no_other(mount, fake, command):
+def test_expired_and_no_other(fake, mount, command):
     """It says so, keeps trying, and is back when there is a token."""
     fake.tokens = {"first"}
     command.set("first")
@@ -153,7 +153,7 @@ def test_expired_and_no_other(mount, fake, command):
     wait_until(lambda: os.path.exists(m.path("INBOX", 2)), "the new message")
 
 
-def test_slow_command(mount, fake, directory):
+def test_slow_command(fake, mount, directory):
     """It holds up nothing but the login: what is in the cache is read meanwhile."""
     fake.tokens = {"good"}
     lock = os.path.join(directory, "lock")
@@ -179,7 +179,7 @@ def test_slow_command(mount, fake, directory):
     ("/nowhere/x", r"localhost:\d+: tokencmd \(/nowhere/x\) cannot be run"),
     ("echo two words", r"localhost:\d+: tokencmd printed what cannot be a token"),
 ])
-def test_command_fails(mount, fake, program, pattern):
+def test_command_fails(fake, mount, program, pattern):
     refused(mount, fake, LOGIN, pattern, "tls=none", f"tokencmd={program}", source=fake.url, trust=False)
     assert fake.tokens_seen == []
 
@@ -190,12 +190,12 @@ def test_command_fails(mount, fake, program, pattern):
     (("tokencmd=x", "auth=PLAIN"), "auth=PLAIN has no use for tokencmd="),
     (("tokencmd='",), "tokencmd= is no command"),
 ])
-def test_impossible(mount, fake, options, pattern):
+def test_impossible(fake, mount, options, pattern):
     fake.password_file = "/nowhere"
     refused(mount, fake, USAGE, pattern, *options, source="user@localhost", trust=False)
 
 
-def test_not_offered(mount, fake, command):
+def test_not_offered(fake, mount, command):
     fake.behaviour.mechanisms = ("PLAIN",)
     refused(mount, fake, LOGIN, "localhost:.*a token is good for OAUTHBEARER and XOAUTH2 only", "tls=none",
             command.option, source=fake.url, trust=False)

@@ -71,7 +71,7 @@ def test_system_authorities(server, mount):
     assert m.read("INBOX", 1) == TEXT
 
 
-def test_pinned(server, mount, faulty, directory):
+def test_pinned(server, faulty, mount, directory):
     """The pinned one is right whatever else it is, and never sent back to be verified."""
     fake = faulty(days=-1, names=("DNS:imap.example.org",))
     m = mount(server, f"fingerprint={fingerprint_of(directory + '/server.pem')}", source=fake.url, trust=False)
