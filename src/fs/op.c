@@ -38,7 +38,8 @@ static void late_free(struct fs *fs, struct late *l)
 
 static bool is_over(const struct fs *fs, const struct late *l)
 {
-	return uv_now(fs->loop) >= l->failed + LATE_TIME;
+	return uv_now(fs->loop) >= l->failed + LATE_TIME ||
+	       pool_is_back_since(fs->account->pool, l->failed);
 }
 
 static void note_late(struct fs *fs, fuse_ino_t ino, const struct fs_op *op)

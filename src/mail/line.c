@@ -113,6 +113,11 @@ bool line_is_down(const struct line *l, uint64_t now)
 	return l->down_at && now >= l->down_at;
 }
 
+bool line_is_back_since(const struct line *l, uint64_t then)
+{
+	return l->up_at > then && !line_is_failing(l) && !line_is_doubted(l);
+}
+
 bool line_is_failing(const struct line *l)
 {
 	return l->shaken || l->backoff.failures > 0;

@@ -60,6 +60,8 @@ bool line_is_doubted(const struct line *l);
  * short answers only. */
 void line_was_useful(struct line *l, uint64_t now, uint64_t timeout);
 bool line_is_down(const struct line *l, uint64_t now);
+/* It has come back since then, and is not doubted. */
+bool line_is_back_since(const struct line *l, uint64_t then);
 /* Something failed, and none was ready since. */
 bool line_is_failing(const struct line *l);
 /* One may be made. asked: somebody waits for it; only: the pool has none. */

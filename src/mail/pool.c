@@ -302,6 +302,11 @@ unsigned pool_ready_count(const struct pool *p)
 	return n;
 }
 
+bool pool_is_back_since(const struct pool *p, uint64_t then)
+{
+	return line_is_back_since(p->line, then);
+}
+
 bool pool_is_unsure(const struct pool *p)
 {
 	return line_is_failing(p->line) && pool_ready_count(p) == 0;

@@ -205,6 +205,8 @@ uint32_t conn_exists(const struct conn *c);
 uint32_t conn_uid(const struct conn *c, uint32_t seq);
 /* No server can be reached, for longer than the timeout. */
 bool pool_is_down(const struct pool *p);
+/* The server is reached again since then (uv_now). */
+bool pool_is_back_since(const struct pool *p, uint64_t then);
 /* None is reached at the moment, and the last attempt failed or the last connection fell silent: to
  * wait for it is likely to be in vain. */
 bool pool_is_unsure(const struct pool *p);

@@ -164,9 +164,30 @@ static void borne_before(void **state)
 	assert_true(line_learn_pace(&l));
 }
 
+/* Who failed before the line was back has no say about who comes after. */
+static void back_since(void **state)
+{
+	struct line l = {0};
+
+	line_init(&l);
+	assert_false(line_is_back_since(&l, 0));
+	line_failed(&l, ERR_NET, "refused", false, 1000, 30000, 0);
+	assert_false(line_is_back_since(&l, 500));
+	line_ready(&l, 5000);
+	assert_true(line_is_back_since(&l, 4999));
+	assert_false(line_is_back_since(&l, 5000));
+	line_failed(&l, ERR_NET, "refused", false, 6000, 30000, 0);
+	assert_false(line_is_back_since(&l, 4999));
+	/* A login is not enough where silence came after logins. */
+	line_fell_silent(&l, 5000, 9000, 2000, 0);
+	line_ready(&l, 10000);
+	assert_false(line_is_back_since(&l, 9500));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(back_since),
 		cmocka_unit_test(refused_for_longer_than_the_timeout),
 		cmocka_unit_test(login_refused),
 		cmocka_unit_test(refused_beside_others),
