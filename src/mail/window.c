@@ -21,6 +21,8 @@
 #include "mail/sync.h"
 
 /* Connections that may be lost before a window gives up. */
+/* Looks at the list of messages before one without data counts as unreadable. */
+#define LOOKS_MAX 3
 #define ATTEMPTS 3
 /* Octets before a literal's end that are not shown while it is not whole. */
 #define HELD_BACK (64u << 10)
@@ -38,6 +40,7 @@ struct window {
 	bool grown;               /* see struct ending_answer */
 	bool look_back;           /* ask from an octet before the window's own */
 	struct mailbox_wait wait; /* for the list, which tells whether the message is there */
+	unsigned looks;           /* at the list of messages, for one that has no data */
 
 	/* The command under way. */
 	uint64_t start, wanted; /* octets of the window that are still to come */
@@ -276,7 +279,10 @@ static void unreadable(struct window *w, const char *why, struct span text)
 	window_finish(w, ERR_UNREADABLE);
 }
 
-/* The message had its turn in the list: it is gone, or there without octets. */
+static void look_at_list(struct window *w);
+
+/* The message had its turn in the list: it is gone, or there without octets. A check that had
+ * looked already when it was doubted does not count. */
 static void on_listed(struct mailbox_wait *wait, int err)
 {
 	struct window *w = list_entry(wait, struct window, wait);
@@ -285,6 +291,10 @@ static void on_listed(struct mailbox_wait *wait, int err)
 		window_finish(w, ERR_GONE);
 	else if (err < 0)
 		window_finish(w, err);
+	else if (!mailbox_find(w->body->mb, w->uid)) /* read on after it was expunged */
+		window_finish(w, ERR_GONE);
+	else if (w->body->mb->doubt && w->looks < LOOKS_MAX)
+		look_at_list(w);
 	else
 		unreadable(w, "the server lists the message but has no data for it", SPAN(""));
 }
@@ -293,7 +303,7 @@ static void look_at_list(struct window *w)
 {
 	struct mailbox *mb = w->body->mb;
 
-	pool_end(&w->task);
+	w->looks++;
 	mb->doubt = true;
 	w->wait = (struct mailbox_wait){.on_wake = on_listed};
 	mailbox_wait(mb, &w->wait);
@@ -368,6 +378,7 @@ static void on_nothing(struct window *w)
 		break;
 	case ENDING_NEXT_LOOK:
 		b->bound = UINT64_MAX;
+		pool_end(&w->task);
 		look_at_list(w);
 		break;
 	}
