@@ -55,7 +55,8 @@ def check(m, bodies=BODIES):
 
 def harmless(m):
     assert m.peak() < MEMORY
-    lines = m.said().splitlines()
+    # A line for each call of ours that waited in vain is not the server's.
+    lines = [line for line in m.said().splitlines() if "took longer than" not in line]
     assert len(lines) <= LINES, lines[:LINES]
 
 
