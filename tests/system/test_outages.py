@@ -211,7 +211,7 @@ def test_silent_after_login():
         assert set(errors) <= {"ENETDOWN", "ETIMEDOUT"}
         # One after the other would take 200 s. The first few find out; each time that a login and a NOOP work, with
         # growing pauses, one reader finds out anew.
-        assert errors.count("ENETDOWN") >= 60 and time.monotonic() - start < 60
+        assert errors.count("ENETDOWN") >= 80 and time.monotonic() - start < 60
         server.rules.clear()
         rule.release()
         wait_until(lambda: errno_of((m.root / "INBOX" / "5").read_bytes) is None, "it heals", 45)
