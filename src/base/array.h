@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Growth of arrays, for all of the program: doubled from 16 elements on, so that appending stays
  * linear, whatever capacity an array was born with. What does not fit into memory, or into a

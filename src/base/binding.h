@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What ties a login to the TLS connection that it runs in (RFC 5056): octets that both ends of the
  * connection know, and that differ when somebody in between has a TLS connection to each of them.

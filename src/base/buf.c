@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "base/buf.h"
 
 #include <stdint.h>
@@ -33,7 +34,7 @@ void buf_finish(struct buf *b)
 
 /* Doubling, so that appending stays linear; one octet more than asked for buf_cstr's NUL. No
  * realloc: it would leave a copy of a secret behind. */
-static int grow(struct buf *b, size_t need)
+static int grow_memory(struct buf *b, size_t need)
 {
 	size_t cap = need < SIZE_MAX ? array_room(b->cap, need + 1, 1) : 0;
 	char *memory = cap ? malloc(cap) : NULL;
@@ -48,7 +49,7 @@ static int grow(struct buf *b, size_t need)
 	return 0;
 }
 
-static int make_room(struct buf *b, size_t n)
+static int make_room_for(struct buf *b, size_t n)
 {
 	if (n > b->max - b->len)
 		return ERR_LIMIT;
@@ -61,12 +62,12 @@ static int make_room(struct buf *b, size_t n)
 		b->data = b->memory;
 		return 0;
 	}
-	return grow(b, b->len + n);
+	return grow_memory(b, b->len + n);
 }
 
 char *buf_reserve(struct buf *b, size_t n)
 {
-	if (make_room(b, n) < 0)
+	if (make_room_for(b, n) < 0)
 		return NULL;
 	return b->data + b->len;
 }
@@ -80,7 +81,7 @@ int buf_append(struct buf *b, const void *octets, size_t n)
 {
 	if (n == 0)
 		return 0;
-	int err = make_room(b, n);
+	int err = make_room_for(b, n);
 	if (err < 0)
 		return err;
 	memcpy(b->data + b->len, octets, n);
@@ -106,7 +107,7 @@ int buf_printf(struct buf *b, const char *format, ...)
 	va_copy(again, args);
 	int n = vsnprintf(NULL, 0, format, args);
 	va_end(args);
-	int err = n < 0 ? ERR_NOMEM : make_room(b, (size_t)n);
+	int err = n < 0 ? ERR_NOMEM : make_room_for(b, (size_t)n);
 	if (err == 0) {
 		/* make_room left one octet for the NUL that vsnprintf writes. */
 		vsnprintf(b->data + b->len, (size_t)n + 1, format, again);
@@ -139,7 +140,7 @@ void buf_clear(struct buf *b)
 
 const char *buf_cstr(struct buf *b)
 {
-	if (!b->memory && grow(b, 0) < 0)
+	if (!b->memory && grow_memory(b, 0) < 0)
 		return NULL;
 	b->data[b->len] = '\0';
 	return b->data;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A growing octet buffer that has a maximum from its birth, so that nothing a server says can make
  * it larger. Octets are appended at the end and consumed at the front.
@@ -44,8 +45,7 @@ void buf_consume(struct buf *b, size_t n);
 void buf_truncate(struct buf *b, size_t len);
 /* Drops all octets, keeps the memory. */
 void buf_clear(struct buf *b);
-/* The contents as a C string (a NUL stands behind data[len], not counted); NULL when out of memory.
- */
+/* The contents as a C string (a NUL stands behind data[len], not counted). NULL: out of memory. */
 const char *buf_cstr(struct buf *b);
 
 static inline struct span buf_span(const struct buf *b)

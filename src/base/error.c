@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "base/error.h"
 
 #include <errno.h>
@@ -18,6 +19,13 @@ static const struct {
 	{ERR_UNSAFE, EPERM, "not without danger to other mail"},
 	{ERR_REFUSED, EIO, "refused by the server"},
 	{ERR_PARTIAL, EIO, "done in part only"},
+	{ERR_QUOTA, EDQUOT, "over quota"},
+	{ERR_TOO_LARGE, EFBIG, "too large for the server"},
+	{ERR_UNSURE, EIO, "it is not known whether the server did it"},
+	{ERR_EXISTS, EEXIST, "exists"},
+	{ERR_NOT_EMPTY, ENOTEMPTY, "not empty"},
+	{ERR_BUSY, EBUSY, "in use"},
+	{ERR_TOO_LONG, ENAMETOOLONG, "the name is too long"},
 	{ERR_NET, ENETDOWN, "no connection"},
 	{ERR_TIMEOUT, ETIMEDOUT, "timed out"},
 	{ERR_PROTOCOL, EIO, "protocol error"},
@@ -32,6 +40,27 @@ static const struct {
 	{ERR_NOT_CACHED, ENETDOWN, "not cached"},
 	{ERR_CANCELED, EINTR, "interrupted"},
 };
+
+bool error_is_outage(int err)
+{
+	return err == ERR_NET || err == ERR_TIMEOUT;
+}
+
+bool error_is_connection(int err)
+{
+	switch (err) {
+	case ERR_NET:
+	case ERR_TIMEOUT:
+	case ERR_PROTOCOL:
+	case ERR_TLS:
+	case ERR_AUTH:
+	case ERR_THROTTLED:
+	case ERR_TOKEN:
+		return true;
+	default:
+		return false;
+	}
+}
 
 int error_errno(int err)
 {

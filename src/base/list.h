@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * An intrusive doubly linked list. A list head is a struct list that points at itself; an element
  * holds a struct list and is found back with list_entry. A node that was list_init'ed or removed

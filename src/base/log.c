@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "base/log.h"
 
 #include <pthread.h>
@@ -12,6 +13,7 @@
 
 static bool debugging;
 static bool use_syslog;
+static bool use_priorities;
 
 void log_set_debug(bool on)
 {
@@ -27,6 +29,11 @@ void log_to_syslog(void)
 {
 	openlog("imapfs", LOG_PID, LOG_DAEMON);
 	use_syslog = true;
+}
+
+void log_with_priorities(void)
+{
+	use_priorities = true;
 }
 
 static int syslog_priority(enum log_level level)
@@ -47,18 +54,22 @@ static int syslog_priority(enum log_level level)
 /* One write per line, so that lines of two threads never mix. */
 static void to_stderr(enum log_level level, const char *text)
 {
+	const char *warning = level == LOG_LEVEL_WARNING ? "warning: " : "";
 	struct timespec now;
 	struct tm tm;
 
+	if (use_priorities) {
+		fprintf(stderr, "<%d>%s%s\n", syslog_priority(level), warning, text);
+		return;
+	}
 	if (!debugging) {
-		fprintf(stderr, "imapfs: %s%s\n", level == LOG_LEVEL_WARNING ? "warning: " : "",
-			text);
+		fprintf(stderr, "imapfs: %s%s\n", warning, text);
 		return;
 	}
 	clock_gettime(CLOCK_REALTIME, &now);
 	localtime_r(&now.tv_sec, &tm);
 	fprintf(stderr, "%02d:%02d:%02d.%03ld imapfs: %s%s\n", tm.tm_hour, tm.tm_min, tm.tm_sec,
-		now.tv_nsec / 1000000, level == LOG_LEVEL_WARNING ? "warning: " : "", text);
+		now.tv_nsec / 1000000, warning, text);
 }
 
 /* The last warnings and errors, for the status; a ring. */
@@ -68,7 +79,7 @@ static struct {
 	unsigned count;
 } recent = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static void remember(const char *text)
+static void remember_line(const char *text)
 {
 	struct timespec now;
 	struct tm tm;
@@ -107,7 +118,7 @@ void log_line(enum log_level level, const char *format, ...)
 	va_end(args);
 	text_printable(span_of(line), text, sizeof(text));
 	if (level <= LOG_LEVEL_WARNING)
-		remember(text);
+		remember_line(text);
 	if (use_syslog)
 		syslog(syslog_priority(level), "%s", text);
 	else

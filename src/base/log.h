@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * One log for the process: lines to stderr while in the foreground, to syslog afterwards. Without
  * log_set_debug only what a user must know is said. Every function is safe from any thread.
@@ -19,6 +20,9 @@ void log_set_debug(bool on);
 bool log_debugging(void);
 /* From now on to syslog, under the program's name. */
 void log_to_syslog(void);
+
+/* Lines to stderr begin with "<3>" and the like, as the journal of systemd understands. */
+void log_with_priorities(void);
 
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

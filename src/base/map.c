@@ -1,35 +1,50 @@
+/* SPDX-License-Identifier: MIT */
 #include "base/map.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
 #include "base/array.h"
 
+/* One for all maps of the process, whose number is that of mailboxes; it never changes once it is not
+ * 0. Threads may come to it together. */
+static _Atomic uint64_t seed;
+
+static void make_seed(void)
+{
+	uint64_t none = 0, made = 0;
+
+	if (getrandom(&made, sizeof(made), GRND_NONBLOCK) != sizeof(made))
+		made = (uint64_t)(uintptr_t)&made;
+	atomic_compare_exchange_strong(&seed, &none, made | 1);
+}
+
 void map_init(struct map *m)
 {
+	if (seed == 0)
+		make_seed();
 	*m = (struct map){0};
-	if (getrandom(&m->seed, sizeof(m->seed), GRND_NONBLOCK) != sizeof(m->seed))
-		m->seed = (uint64_t)(uintptr_t)m;
 }
 
 void map_finish(struct map *m)
 {
 	free(m->slots);
-	*m = (struct map){.seed = m->seed};
+	*m = (struct map){0};
 }
 
 /* The finaliser of splitmix64. */
 static size_t home(const struct map *m, uint64_t key)
 {
-	uint64_t x = key ^ m->seed;
+	uint64_t x = key ^ seed;
 
 	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
 	x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
 	return (size_t)(x ^ (x >> 31)) & (m->cap - 1);
 }
 
-static struct map_slot *find(const struct map *m, uint64_t key)
+static struct map_slot *find_slot(const struct map *m, uint64_t key)
 {
 	size_t i = home(m, key);
 
@@ -40,10 +55,10 @@ static struct map_slot *find(const struct map *m, uint64_t key)
 
 void *map_get(const struct map *m, uint64_t key)
 {
-	return m->count ? find(m, key)->value : NULL;
+	return m->count ? find_slot(m, key)->value : NULL;
 }
 
-static void grow(struct map *m)
+static void grow_slots(struct map *m)
 {
 	struct map old = *m;
 
@@ -52,15 +67,15 @@ static void grow(struct map *m)
 	memset(m->slots, 0, m->cap * sizeof(*m->slots));
 	for (size_t i = 0; i < old.cap; i++)
 		if (old.slots[i].value)
-			*find(m, old.slots[i].key) = old.slots[i];
+			*find_slot(m, old.slots[i].key) = old.slots[i];
 	free(old.slots);
 }
 
 void map_put(struct map *m, uint64_t key, void *value)
 {
 	if ((m->count + 1) * 4 > m->cap * 3)
-		grow(m);
-	struct map_slot *slot = find(m, key);
+		grow_slots(m);
+	struct map_slot *slot = find_slot(m, key);
 	if (!slot->value)
 		m->count++;
 	*slot = (struct map_slot){key, value};
@@ -71,7 +86,7 @@ void *map_remove(struct map *m, uint64_t key)
 {
 	if (m->count == 0)
 		return NULL;
-	struct map_slot *slot = find(m, key);
+	struct map_slot *slot = find_slot(m, key);
 	void *value = slot->value;
 	if (!value)
 		return NULL;

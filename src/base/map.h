@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A hash map from 64-bit numbers (mailbox ids, inode numbers, UIDs) to pointers. Open addressing;
  * the hash is keyed at random so that nobody who chooses UIDs can make it slow.
@@ -18,7 +19,6 @@ struct map {
 	struct map_slot *slots;
 	size_t cap; /* a power of two, or 0 */
 	size_t count;
-	uint64_t seed;
 };
 
 void map_init(struct map *m);

@@ -1,5 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,4 +57,9 @@ char *mem_printf(const char *format, ...)
 	int n = vasprintf(&s, format, args);
 	va_end(args);
 	return mem_check(n < 0 ? NULL : s);
+}
+
+void mem_give_back(void)
+{
+	malloc_trim(0);
 }

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Allocation for the parts that hold the account's state together (mail, fs, main): when it fails
- * the process says so and ends, the cache is right at any moment. The pure IMAP core, which a
- * server feeds, reports ERR_NOMEM instead and never calls these.
+ * Allocation for the layers above the protocol: when it fails the process says so and ends, which
+ * loses nothing, since the cache is right at any moment. The pure IMAP core, which a server feeds,
+ * reports ERR_NOMEM instead and never calls these.
  */
 #ifndef BASE_MEM_H
 #define BASE_MEM_H
@@ -18,5 +19,8 @@ void *mem_resize(void *p, size_t count, size_t size);
 char *mem_copy(const void *p, size_t n);
 char *mem_strdup(const char *s);
 char *mem_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* After much was freed: returns it to the machine, which the allocator would keep for itself. Takes
+ * milliseconds. */
+void mem_give_back(void);
 
 #endif

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Octets somewhere else: a pointer and a length, never a C string, never owned. */
 #ifndef BASE_SPAN_H
 #define BASE_SPAN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "base/text.h"
 
 bool text_parse_number(struct span s, uint64_t max, uint64_t *value)

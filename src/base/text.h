@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Small things about text: numbers with overflow checks, server text made printable. */
 #ifndef BASE_TEXT_H
 #define BASE_TEXT_H

@@ -1,12 +1,16 @@
+/* SPDX-License-Identifier: MIT */
 #include "imap/command.h"
 
-#include <stdarg.h>
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/error.h"
+#include "imap/capability.h"
 
-void imap_command_init(struct imap_command *c, bool literal_plus,
-	void (*on_done)(struct imap_command *c, const struct imap_result *result))
+/* Octets of a literal with LITERAL- (RFC 7888 section 5). */
+#define LITERAL_MINUS_MAX 4096
+
+void imap_command_init(struct imap_command *c, bool literal_plus, imap_command_done *on_done)
 {
 	*c = (struct imap_command){.literal_plus = literal_plus, .on_done = on_done};
 	list_init(&c->link);
@@ -18,24 +22,36 @@ void imap_command_finish(struct imap_command *c)
 	buf_finish(&c->text);
 }
 
-static void note(struct imap_command *c, int err)
+void imap_command_begin(struct imap_command *c, bool literal_plus, imap_command_done *on_done)
+{
+	imap_command_finish(c);
+	imap_command_init(c, literal_plus, on_done);
+}
+
+static void note_build_error(struct imap_command *c, int err)
 {
 	if (err < 0 && c->build_error == 0)
 		c->build_error = err;
 }
 
-void imap_command_add(struct imap_command *c, const char *format, ...)
+void imap_command_add_args(struct imap_command *c, const char *format, va_list args)
 {
 	char text[2048]; /* what is formatted is short; names and literals go around it */
+
+	int n = vsnprintf(text, sizeof(text), format, args);
+	if (n < 0 || (size_t)n >= sizeof(text))
+		note_build_error(c, ERR_LIMIT);
+	else
+		note_build_error(c, buf_append(&c->text, text, (size_t)n));
+}
+
+void imap_command_add(struct imap_command *c, const char *format, ...)
+{
 	va_list args;
 
 	va_start(args, format);
-	int n = vsnprintf(text, sizeof(text), format, args);
+	imap_command_add_args(c, format, args);
 	va_end(args);
-	if (n < 0 || (size_t)n >= sizeof(text))
-		note(c, ERR_LIMIT);
-	else
-		note(c, buf_append(&c->text, text, (size_t)n));
 }
 
 /* Quoted strings hold 7-bit text without CR, LF and NUL. */
@@ -49,17 +65,38 @@ static bool quotable(struct span s)
 	return true;
 }
 
+static void begin_literal(struct imap_command *c, uint64_t size, bool plus)
+{
+	imap_command_add(c, "{%" PRIu64 "%s}\r\n", size, plus ? "+" : "");
+	if (plus)
+		return;
+	if (c->literal_count == IMAP_COMMAND_LITERALS)
+		note_build_error(c, ERR_LIMIT);
+	else
+		c->literals[c->literal_count++] = c->text.len;
+}
+
 static void add_literal(struct imap_command *c, struct span s)
 {
-	imap_command_add(c, "{%zu%s}\r\n", s.n, c->literal_plus ? "+" : "");
-	if (!c->literal_plus) {
-		if (c->literal_count == IMAP_COMMAND_LITERALS) {
-			note(c, ERR_LIMIT);
-			return;
-		}
-		c->literals[c->literal_count++] = c->text.len;
+	begin_literal(c, s.n, c->literal_plus);
+	note_build_error(c, buf_append_span(&c->text, s));
+}
+
+bool imap_literal_is_free(uint32_t capabilities, uint64_t size)
+{
+	return (capabilities & IMAP_CAP_LITERAL_PLUS) ||
+	       ((capabilities & IMAP_CAP_LITERAL_MINUS) && size <= LITERAL_MINUS_MAX);
+}
+
+void imap_command_add_source(struct imap_command *c, struct imap_source *source, bool plus)
+{
+	if (c->source) {
+		note_build_error(c, ERR_INVALID);
+		return;
 	}
-	note(c, buf_append_span(&c->text, s));
+	begin_literal(c, source->size, plus);
+	c->source = source;
+	c->source_at = c->text.len;
 }
 
 void imap_command_add_string(struct imap_command *c, struct span s)
@@ -68,13 +105,13 @@ void imap_command_add_string(struct imap_command *c, struct span s)
 		add_literal(c, s);
 		return;
 	}
-	note(c, buf_append_char(&c->text, '"'));
+	note_build_error(c, buf_append_char(&c->text, '"'));
 	for (size_t i = 0; i < s.n; i++) {
 		if (s.p[i] == '"' || s.p[i] == '\\')
-			note(c, buf_append_char(&c->text, '\\'));
-		note(c, buf_append_char(&c->text, s.p[i]));
+			note_build_error(c, buf_append_char(&c->text, '\\'));
+		note_build_error(c, buf_append_char(&c->text, s.p[i]));
 	}
-	note(c, buf_append_char(&c->text, '"'));
+	note_build_error(c, buf_append_char(&c->text, '"'));
 }
 
 /* Exchange throttles with a BAD that says nothing in a code. */
@@ -88,6 +125,23 @@ static bool sounds_throttled(struct span text)
 	return false;
 }
 
+/* What codes of NO and BAD mean. */
+static const struct {
+	enum imap_code code;
+	int err;
+} meanings[] = {
+	{IMAP_CODE_THROTTLED, ERR_THROTTLED},
+	{IMAP_CODE_LIMIT, ERR_THROTTLED},
+	{IMAP_CODE_UNAVAILABLE, ERR_THROTTLED},
+	{IMAP_CODE_INUSE, ERR_THROTTLED},
+	{IMAP_CODE_NOPERM, ERR_DENIED},
+	{IMAP_CODE_AUTHORIZATIONFAILED, ERR_DENIED},
+	{IMAP_CODE_READ_ONLY, ERR_READONLY},
+	{IMAP_CODE_NONEXISTENT, ERR_NO_MAILBOX},
+	{IMAP_CODE_OVERQUOTA, ERR_QUOTA},
+	{IMAP_CODE_TOOBIG, ERR_TOO_LARGE},
+};
+
 int imap_condition_error(const struct imap_response *r)
 {
 	/* Nobody may take it for all that was asked (RFC 9738 section 3.1). */
@@ -95,20 +149,8 @@ int imap_condition_error(const struct imap_response *r)
 		return ERR_PARTIAL;
 	if (r->condition == IMAP_OK || r->condition == IMAP_PREAUTH)
 		return 0;
-	switch ((int)r->code) {
-	case IMAP_CODE_THROTTLED:
-	case IMAP_CODE_LIMIT:
-	case IMAP_CODE_UNAVAILABLE:
-	case IMAP_CODE_INUSE:
-		return ERR_THROTTLED;
-	case IMAP_CODE_NOPERM:
-	case IMAP_CODE_AUTHORIZATIONFAILED:
-		return ERR_DENIED;
-	case IMAP_CODE_READ_ONLY:
-		return ERR_READONLY;
-	case IMAP_CODE_NONEXISTENT:
-		return ERR_NO_MAILBOX;
-	default:
-		return r->text.n && sounds_throttled(r->text) ? ERR_THROTTLED : ERR_REFUSED;
-	}
+	for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++)
+		if (meanings[i].code == r->code)
+			return meanings[i].err;
+	return r->text.n && sounds_throttled(r->text) ? ERR_THROTTLED : ERR_REFUSED;
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * OK, NO, BAD, BYE and PREAUTH: a response code in brackets, when there is one, and text for
  * people.
@@ -34,6 +35,7 @@ static const struct code codes[] = {
 	CODE("CLOSED", CLOSED),
 	CODE("COPYUID", COPYUID),
 	CODE("EXPIRED", EXPIRED),
+	CODE("EXPUNGEISSUED", EXPUNGEISSUED),
 	NUMBER("HIGHESTMODSEQ", HIGHESTMODSEQ, INT64_MAX),
 	CODE("INUSE", INUSE),
 	CODE("LIMIT", LIMIT),
@@ -49,6 +51,7 @@ static const struct code codes[] = {
 	CODE("READ-WRITE", READ_WRITE),
 	CODE("SERVERBUG", SERVERBUG),
 	CODE("THROTTLED", THROTTLED),
+	CODE("TOOBIG", TOOBIG),
 	CODE("TRYCREATE", TRYCREATE),
 	NUMBER("UIDNEXT", UIDNEXT, UINT32_MAX),
 	CODE("UIDNOTSTICKY", UIDNOTSTICKY),
@@ -56,22 +59,6 @@ static const struct code codes[] = {
 	CODE("UNAVAILABLE", UNAVAILABLE),
 	NUMBER("UNSEEN", UNSEEN, UINT32_MAX),
 };
-
-static const struct lexer_flag message_flags[] = {
-	{{"\\Seen", 5}, IMAP_FLAG_SEEN},
-	{{"\\Answered", 9}, IMAP_FLAG_ANSWERED},
-	{{"\\Flagged", 8}, IMAP_FLAG_FLAGGED},
-	{{"\\Deleted", 8}, IMAP_FLAG_DELETED},
-	{{"\\Draft", 6}, IMAP_FLAG_DRAFT},
-	{{"\\Recent", 7}, IMAP_FLAG_RECENT},
-	{{"\\*", 2}, IMAP_FLAG_ANY},
-};
-
-bool parse_message_flags(struct lexer *l, unsigned *flags)
-{
-	return lexer_take_flags(
-		l, message_flags, sizeof(message_flags) / sizeof(message_flags[0]), flags);
-}
 
 bool parse_flags(struct lexer *l, struct imap_response *r)
 {
@@ -123,6 +110,8 @@ static void take_code_args(const struct code *code, struct lexer *args, struct i
 		r->number = 0;
 	if (code->code == IMAP_CODE_PERMANENTFLAGS && !parse_message_flags(args, &r->flags))
 		r->flags = 0;
+	if (code->code == IMAP_CODE_APPENDUID || code->code == IMAP_CODE_COPYUID)
+		r->uids = imap_uids_parse(r->code_args, code->code == IMAP_CODE_COPYUID);
 }
 
 static void take_code(struct lexer *l, struct imap_response *r)

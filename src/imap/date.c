@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * One pass over the text with a cursor; calendar arithmetic of our own, because timegm is neither
  * quick nor bounded to what a date may be.
@@ -5,6 +6,8 @@
 #include "imap/date.h"
 
 #include <stddef.h>
+#include <stdio.h>
+#include <string.h>
 
 struct cursor {
 	const char *p, *end;
@@ -74,14 +77,14 @@ static bool take_char(struct cursor *c, char ch)
 	return true;
 }
 
+static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+
 static bool take_month(struct cursor *c, int *month)
 {
-	static const char names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-
 	if (c->end - c->p < 3)
 		return false;
 	for (int i = 0; i < 12; i++) {
-		if (strncasecmp(c->p, names + 3 * i, 3) == 0) {
+		if (strncasecmp(c->p, months + 3 * i, 3) == 0) {
 			*month = i + 1;
 			c->p += 3;
 			return true;
@@ -231,5 +234,39 @@ bool imap_date_parse(struct span text, int64_t *seconds)
 	if (!take_time(&c, &t, mail) || !take_zone(&c, &zone) || !is_real(&t))
 		return false;
 	*seconds = ((days_since_1970(&t) * 24 + t.hour) * 60 + t.minute - zone) * 60 + t.second;
+	return true;
+}
+
+/* The inverse of days_since_1970. */
+static void date_of_days(int64_t days, struct clock *t)
+{
+	int64_t z = days + 719468, era = (z >= 0 ? z : z - 146096) / 146097;
+	int64_t of_era = z - era * 146097;
+	int64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+	int64_t of_year = of_era - (365 * year + year / 4 - year / 100);
+	int64_t m = (5 * of_year + 2) / 153;
+
+	t->day = (int)(of_year - (153 * m + 2) / 5 + 1);
+	t->month = (int)(m < 10 ? m + 3 : m - 9);
+	t->year = (int)(year + era * 400 + (t->month <= 2));
+}
+
+bool imap_date_format(int64_t seconds, char out[IMAP_DATE_LENGTH + 1])
+{
+	/* 0001-01-01 and the end of 9999. */
+	const int64_t first = -62135596800, last = 253402300799;
+	struct clock t;
+	char text[80];
+
+	if (seconds < first || seconds > last)
+		return false;
+	int64_t days = (seconds - (seconds < 0 ? 86399 : 0)) / 86400;
+	int second = (int)(seconds - days * 86400);
+	date_of_days(days, &t);
+	/* The compiler does not see that none is longer. */
+	snprintf(text, sizeof(text), "%02d-%.3s-%04d %02d:%02d:%02d +0000", t.day,
+		months + 3 * (t.month - 1), t.year, second / 3600, second / 60 % 60, second % 60);
+	memcpy(out, text, IMAP_DATE_LENGTH);
+	out[IMAP_DATE_LENGTH] = '\0';
 	return true;
 }

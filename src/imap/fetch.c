@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * FETCH rows: items in any order, each read by the handler that the table names, unknown ones
  * skipped. What is wrong with one value costs that value; the cursor stays where the next item can
- * be found. Only a BODY[] that stands inline is given up when the rest of the row makes no sense,
+ * be found. Only a BODY[...] that stands inline is given up when the rest of the row makes no sense,
  * because then it is not sure where its octets ended.
  */
 #include "imap/parse.h"
@@ -18,18 +19,22 @@ struct item {
 
 static void take_uid(struct lexer *l, struct imap_fetch *f);
 static void take_size(struct lexer *l, struct imap_fetch *f);
-static void take_date(struct lexer *l, struct imap_fetch *f);
+static void take_internaldate(struct lexer *l, struct imap_fetch *f);
 static void take_flags(struct lexer *l, struct imap_fetch *f);
 static void take_modseq(struct lexer *l, struct imap_fetch *f);
+static void take_emailid(struct lexer *l, struct imap_fetch *f);
+static void take_structure(struct lexer *l, struct imap_fetch *f);
 static void skip_item(struct lexer *l, struct imap_fetch *f);
 
 /* In the order in which servers mostly send them. */
 static const struct item items[] = {
 	{{"UID", 3}, take_uid},
 	{{"RFC822.SIZE", 11}, take_size},
-	{{"INTERNALDATE", 12}, take_date},
+	{{"INTERNALDATE", 12}, take_internaldate},
 	{{"FLAGS", 5}, take_flags},
 	{{"MODSEQ", 6}, take_modseq},
+	{{"EMAILID", 7}, take_emailid},
+	{{"BODYSTRUCTURE", 13}, take_structure},
 	{{"BODY", 4}, skip_item},
 };
 #define ITEM_COUNT (sizeof(items) / sizeof(items[0]))
@@ -116,7 +121,7 @@ static void take_size(struct lexer *l, struct imap_fetch *f)
 		f->size = 0;
 }
 
-static void take_date(struct lexer *l, struct imap_fetch *f)
+static void take_internaldate(struct lexer *l, struct imap_fetch *f)
 {
 	struct span s;
 
@@ -128,10 +133,14 @@ static void take_date(struct lexer *l, struct imap_fetch *f)
 
 static void take_flags(struct lexer *l, struct imap_fetch *f)
 {
-	if (!lexer_at(l, '('))
+	if (!lexer_at(l, '(')) {
 		skip_bad(l);
-	else
-		f->has_flags = parse_message_flags(l, &f->flags);
+		return;
+	}
+	const char *start = l->p + 1;
+	f->has_flags = parse_message_flags(l, &f->flags);
+	f->flag_words = f->has_flags ? (struct span){start, (size_t)(l->p - 1 - start)}
+				     : (struct span){0};
 }
 
 static void take_modseq(struct lexer *l, struct imap_fetch *f)
@@ -151,6 +160,37 @@ static void take_modseq(struct lexer *l, struct imap_fetch *f)
 		f->modseq = lexer_at_close(&inner) ? value : 0;
 	}
 	lexer_skip_value(l);
+}
+
+static bool is_objectid(struct span s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (!is_key_char(s.p[i]) || s.p[i] == '.' || s.p[i] == '/')
+			return false;
+	return s.n > 0 && s.n <= IMAP_OBJECTID_MAX;
+}
+
+static void take_emailid(struct lexer *l, struct imap_fetch *f)
+{
+	struct lexer inner = *l;
+
+	if (!lexer_take_char(&inner, '(')) {
+		skip_bad(l);
+		return;
+	}
+	struct span id = lexer_take_atom(&inner);
+	f->emailid = is_objectid(id) && lexer_at(&inner, ')') ? id : (struct span){0};
+	lexer_skip_value(l);
+}
+
+static void take_structure(struct lexer *l, struct imap_fetch *f)
+{
+	const char *start = l->p;
+
+	if (!lexer_at(l, '('))
+		skip_bad(l);
+	else if (lexer_skip_nested(l))
+		f->structure = (struct span){start, (size_t)(l->p - start)};
 }
 
 static void skip_item(struct lexer *l, struct imap_fetch *f)
@@ -201,22 +241,43 @@ static void take_body(struct lexer *l, struct imap_fetch *f)
 		take_inline(l, f->body_kind == IMAP_BODY_STREAMED ? &other : f);
 }
 
+/* Of several the first is kept. Where the text ends, behind the name, it is the one whose literal
+ * begins. */
+static void take_section(struct lexer *l, struct imap_fetch *f, struct span name)
+{
+	struct imap_fetch it = {0};
+
+	take_body(l, &it);
+	if (f->section.name.n == 0 || l->p == l->end)
+		f->section = (struct imap_section){
+			name, it.body_kind, it.body, it.has_origin, it.origin};
+}
+
+static bool has_inline(const struct imap_fetch *f)
+{
+	return f->body_kind == IMAP_BODY_INLINE || f->section.kind == IMAP_BODY_INLINE;
+}
+
 /* An item's name and value. False when what is there is no item, or, behind an inline body, not one
  * that was asked for: it may as well be the body's text behind a quote that was not escaped. */
 static bool take_item(struct lexer *l, struct imap_fetch *f)
 {
-	struct span key = take_key(l);
-	bool section = lexer_at(l, '['), empty = false;
+	struct span key = take_key(l), name = {0};
+	bool section = lexer_at(l, '[');
 
 	if (key.n == 0) {
 		lexer_skip_value(l);
 		return false;
 	}
-	if (section && !lexer_skip_section(l, &empty))
+	if (section && !lexer_skip_section(l, &name))
 		return false;
-	if (section && empty && span_equal_nocase(key, SPAN("BODY"))) {
-		take_body(l, f);
-		return true;
+	if (section && span_equal_nocase(key, SPAN("BODY"))) {
+		bool clean = name.n == 0 || !has_inline(f);
+		if (name.n == 0)
+			take_body(l, f);
+		else
+			take_section(l, f, name);
+		return clean;
 	}
 	if (section && lexer_at(l, '<'))
 		lexer_take_atom(l);
@@ -225,7 +286,7 @@ static bool take_item(struct lexer *l, struct imap_fetch *f)
 	if (item)
 		item->take(l, f);
 	else if (!lexer_at_close(l))
-		return lexer_skip_value(l) && f->body_kind != IMAP_BODY_INLINE;
+		return lexer_skip_value(l) && !has_inline(f);
 	return true;
 }
 
@@ -260,7 +321,23 @@ static bool take_items(struct lexer *l, struct imap_fetch *f, enum row_end *end)
  * response in the same line: no value in it is sure to be of this message. */
 static bool is_broken(const struct imap_fetch *f, enum row_end end)
 {
-	return end == ROW_OPEN && f->body_kind == IMAP_BODY_ABSENT;
+	return end == ROW_OPEN && f->body_kind == IMAP_BODY_ABSENT &&
+	       f->section.kind != IMAP_BODY_STREAMED;
+}
+
+/* What cannot be told to be whole is not given. */
+static void drop_unsure(struct imap_fetch *f, bool clean, enum row_end end)
+{
+	if (end != ROW_CLOSED)
+		f->structure = (struct span){0};
+	if (clean && end == ROW_CLOSED)
+		return;
+	if (f->body_kind == IMAP_BODY_INLINE) {
+		f->body_kind = IMAP_BODY_ABSENT;
+		f->body = (struct span){0};
+	}
+	if (f->section.kind == IMAP_BODY_INLINE)
+		f->section = (struct imap_section){0};
 }
 
 static bool parse_row(struct lexer *l, struct imap_response *r)
@@ -272,12 +349,10 @@ static bool parse_row(struct lexer *l, struct imap_response *r)
 	if (!lexer_take_char(l, '('))
 		return false;
 	bool clean = take_items(l, f, &end);
+	bool streamed = f->body_kind == IMAP_BODY_STREAMED || f->section.kind == IMAP_BODY_STREAMED;
 	r->broken = is_broken(f, end);
-	if (f->body_kind == IMAP_BODY_INLINE && !(clean && end == ROW_CLOSED)) {
-		f->body_kind = IMAP_BODY_ABSENT;
-		f->body = (struct span){0};
-	}
-	if (f->body_kind == IMAP_BODY_STREAMED && end != ROW_CLOSED && l->err == 0)
+	drop_unsure(f, clean, end);
+	if (streamed && end != ROW_CLOSED && l->err == 0)
 		l->err = ERR_PROTOCOL;
 	return l->err == 0 && !r->broken;
 }
@@ -296,8 +371,17 @@ bool parse_uidfetch(struct lexer *l, struct imap_response *r)
 	return parse_row(l, r);
 }
 
+/* Whether what the text ends with is BODY[], not a section. */
+static bool ends_with_whole(struct span s)
+{
+	while (s.n > 0 && s.p[s.n - 1] != ']')
+		s.n--;
+	return s.n >= 2 && s.p[s.n - 2] == '[';
+}
+
 bool parse_fetch_prefix(struct lexer *l, struct imap_fetch *f)
 {
+	struct span text = {l->p, (size_t)(l->end - l->p)};
 	enum row_end end;
 
 	lexer_skip_spaces(l);
@@ -305,6 +389,10 @@ bool parse_fetch_prefix(struct lexer *l, struct imap_fetch *f)
 		return false;
 	take_items(l, f, &end);
 	f->body = (struct span){0};
-	f->body_kind = IMAP_BODY_STREAMED;
+	f->body_kind = ends_with_whole(text) ? IMAP_BODY_STREAMED : IMAP_BODY_ABSENT;
+	if (f->body_kind == IMAP_BODY_STREAMED)
+		f->section = (struct imap_section){0};
+	else
+		f->section.kind = IMAP_BODY_STREAMED;
 	return l->err == 0;
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Three states: in a line, in a literal that is gathered, in a literal that is streamed. A line
  * that arrived whole is handed out where it lies; anything else is gathered first. What a line is
@@ -73,7 +74,7 @@ static void start_response(struct imap_framer *f)
 	f->handed_out = false;
 }
 
-static int gather(struct imap_framer *f, const char *p, size_t n)
+static int gather_line(struct imap_framer *f, const char *p, size_t n)
 {
 	int err = buf_append(&f->text, p, n);
 
@@ -123,7 +124,7 @@ static enum nature classify(struct span line, struct span *rest)
 }
 
 /* Keeps depth true over s. False when a quoted string does not end: then nobody knows. */
-static bool walk(struct imap_framer *f, struct span s)
+static bool walk_segment(struct imap_framer *f, struct span s)
 {
 	const char *end = s.p + s.n;
 
@@ -148,8 +149,8 @@ static bool is_name_char(char c)
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '-' || c == '_';
 }
 
-/* Does s end with "BODY[]" or "BODY[]<...>" that is the whole name of an item? A digit before it is
- * the end of a value from a server that forgot the space. */
+/* Does s end with "BODY[...]" or "BODY[...]<...>" that is the whole name of an item? A digit before it
+ * is the end of a value from a server that forgot the space. */
 static bool ends_with_body(struct span s)
 {
 	while (s.n > 0 && s.p[s.n - 1] == ' ')
@@ -160,9 +161,13 @@ static bool ends_with_body(struct span s)
 		if (s.n > 0)
 			s.n--;
 	}
-	if (s.n < 6 || !span_equal_nocase((struct span){s.p + s.n - 6, 6}, SPAN("BODY[]")))
+	if (s.n == 0 || s.p[s.n - 1] != ']')
 		return false;
-	return s.n == 6 || !is_name_char(s.p[s.n - 7]);
+	while (s.n > 0 && s.p[s.n - 1] != '[')
+		s.n--;
+	if (s.n < 5 || !span_equal_nocase((struct span){s.p + s.n - 5, 5}, SPAN("BODY[")))
+		return false;
+	return s.n == 5 || !is_name_char(s.p[s.n - 6]);
 }
 
 struct literal {
@@ -206,7 +211,7 @@ static bool read_segment(struct imap_framer *f, struct span line, size_t n, bool
 		f->nature = PROSE;
 	if (f->nature == FETCH) {
 		f->depth += f->segment == 0;
-		*body = walk(f, part) && f->depth == 1 && ends_with_body(part);
+		*body = walk_segment(f, part) && f->depth == 1 && ends_with_body(part);
 	}
 	return f->nature != PROSE;
 }
@@ -232,7 +237,7 @@ static int start_literal(
 }
 
 /* Without the CR of its end and the spaces before it. */
-static struct span trim(struct span line, size_t segment)
+static struct span trim_segment(struct span line, size_t segment)
 {
 	if (line.n > segment && line.p[line.n - 1] == '\r')
 		line.n--;
@@ -256,7 +261,7 @@ static bool holds_mark(const struct imap_framer *f, struct span line)
  * LF; it lies in text or still in the input. */
 static int end_line(struct imap_framer *f, struct span raw, struct imap_frame *frame)
 {
-	struct span line = trim(raw, f->segment);
+	struct span line = trim_segment(raw, f->segment);
 	struct literal literal;
 	bool body;
 
@@ -267,9 +272,9 @@ static int end_line(struct imap_framer *f, struct span raw, struct imap_frame *f
 		if (found != 0 && read_segment(f, line, literal.at, &body)) {
 			if (found < 0)
 				return found;
-			if (f->text.len == 0 && (found = gather(f, raw.p, raw.n)) < 0)
+			if (f->text.len == 0 && (found = gather_line(f, raw.p, raw.n)) < 0)
 				return found;
-			if (!body && (found = gather(f, "\n", 1)) < 0)
+			if (!body && (found = gather_line(f, "\n", 1)) < 0)
 				return found;
 			return start_literal(f, &literal, body, frame);
 		}
@@ -288,14 +293,14 @@ static int feed_line(struct imap_framer *f, struct span in, size_t *used, struct
 
 	if (!lf) {
 		*used = in.n;
-		return gather(f, in.p, in.n);
+		return gather_line(f, in.p, in.n);
 	}
 	struct span line = {in.p, (size_t)(lf - in.p)};
 	*used = line.n + 1;
 	if (line.n > IMAP_LINE_MAX)
 		return ERR_PROTOCOL;
 	if (f->text.len > 0) {
-		int err = gather(f, line.p, line.n);
+		int err = gather_line(f, line.p, line.n);
 		if (err < 0)
 			return err;
 		line = buf_span(&f->text);
@@ -308,7 +313,7 @@ static int feed_literal(
 {
 	(void)frame;
 	*used = f->left < in.n ? (size_t)f->left : in.n;
-	int err = gather(f, in.p, *used);
+	int err = gather_line(f, in.p, *used);
 	f->left -= *used;
 	if (err == 0 && f->left == 0) {
 		f->segment = f->text.len;
@@ -328,7 +333,7 @@ static int feed_body(struct imap_framer *f, struct span in, size_t *used, struct
 		return 0;
 	}
 	const char mark = IMAP_STREAMED;
-	int err = gather(f, &mark, 1);
+	int err = gather_line(f, &mark, 1);
 	f->segment = f->text.len;
 	f->state = IN_LINE;
 	frame->kind = IMAP_FRAME_BODY_END;

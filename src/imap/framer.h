@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Finds the responses in the server's octets (RFC 3501 section 2.2.2): a response is a line, and a
  * line may hold literals, which may hold anything. It is pure: it is fed what arrived, however it
  * was cut, and hands out frames.
  *
  * A response is gathered in memory up to IMAP_LINE_MAX octets, literals included. The exception are
- * the literals of `BODY[]` in a FETCH response: their octets are handed out as they come and are
+ * the literals of `BODY[...]` in a FETCH response: their octets are handed out as they come and are
  * never gathered. In the line handed out at the end, IMAP_STREAMED stands in place of such a
  * literal.
  */

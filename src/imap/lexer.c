@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Every function walks forward over the text and none goes back by more than a token, so the cost
  * of a response is linear in its length, whatever the server sends.
@@ -34,7 +35,7 @@ static bool closes_name(const char *p, const char *end)
 	return p == end || *p == '(';
 }
 
-static bool is_escape(const char *p, const char *end)
+static bool is_quoted_escape(const char *p, const char *end)
 {
 	return *p == '\\' && p + 1 < end && (p[1] == '"' || p[1] == '\\');
 }
@@ -42,7 +43,7 @@ static bool is_escape(const char *p, const char *end)
 static const char *find_close(const char *p, const char *end, closes_fn *closes)
 {
 	for (; p < end; p++) {
-		if (is_escape(p, end))
+		if (is_quoted_escape(p, end))
 			p++;
 		else if (*p == '"' && closes(p + 1, end))
 			return p;
@@ -77,7 +78,7 @@ static char *scratch_take(struct lexer *l, size_t n)
 	return room;
 }
 
-static bool unescape(struct lexer *l, struct span raw, struct span *s)
+static bool unescape_quoted(struct lexer *l, struct span raw, struct span *s)
 {
 	char *out = scratch_take(l, raw.n);
 	size_t n = 0;
@@ -85,7 +86,7 @@ static bool unescape(struct lexer *l, struct span raw, struct span *s)
 	if (!out)
 		return false;
 	for (size_t i = 0; i < raw.n; i++) {
-		if (is_escape(raw.p + i, raw.p + raw.n))
+		if (is_quoted_escape(raw.p + i, raw.p + raw.n))
 			i++;
 		out[n++] = raw.p[i];
 	}
@@ -102,7 +103,7 @@ static bool take_quoted(struct lexer *l, closes_fn *closes, struct span *s)
 		return false;
 	}
 	*s = (struct span){l->p + 1, (size_t)(close - l->p) - 1};
-	if (s->n && memchr(s->p, '\\', s->n) && !unescape(l, *s, s))
+	if (s->n && memchr(s->p, '\\', s->n) && !unescape_quoted(l, *s, s))
 		return false;
 	l->p = close + 1;
 	return true;
@@ -289,14 +290,14 @@ static bool skip_token(struct lexer *l, bool in_list)
 	return s.n > 0;
 }
 
-bool lexer_skip_value(struct lexer *l)
+static bool skip_lists(struct lexer *l, size_t most)
 {
-	unsigned depth = 0;
+	size_t depth = 0;
 
 	do {
 		lexer_skip_spaces(l);
 		if (lexer_take_char(l, '(')) {
-			if (++depth > LEXER_NESTING_MAX) {
+			if (++depth > most) {
 				l->err = ERR_PROTOCOL;
 				return false;
 			}
@@ -309,16 +310,27 @@ bool lexer_skip_value(struct lexer *l)
 	return true;
 }
 
-bool lexer_skip_section(struct lexer *l, bool *empty)
+bool lexer_skip_value(struct lexer *l)
+{
+	return skip_lists(l, LEXER_NESTING_MAX);
+}
+
+bool lexer_skip_nested(struct lexer *l)
+{
+	return skip_lists(l, SIZE_MAX);
+}
+
+bool lexer_skip_section(struct lexer *l, struct span *section)
 {
 	struct span s;
 
 	if (!lexer_take_char(l, '['))
 		return false;
-	*empty = lexer_at(l, ']');
+	const char *start = l->p;
 	while (l->p < l->end && *l->p != ']') {
 		if (!lexer_take_string(l, &s))
 			l->p++;
 	}
+	*section = (struct span){start, (size_t)(l->p - start)};
 	return lexer_take_char(l, ']');
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A cursor over one response: spaces, atoms, quoted strings, literals (in place, as the framer left
  * them: "{5}\r\nhello"), and values of any shape, skipped without recursion. A function that
@@ -90,7 +91,9 @@ bool lexer_take_flags(
 	struct lexer *l, const struct lexer_flag *table, size_t count, unsigned *flags);
 /* An atom, a string or a list of such; false when there is none or it does not end. */
 bool lexer_skip_value(struct lexer *l);
-/* "[" section "]"; *empty when nothing stands between. */
-bool lexer_skip_section(struct lexer *l, bool *empty);
+/* The same of a list that may be nested as deeply as it likes. */
+bool lexer_skip_nested(struct lexer *l);
+/* "[" section "]"; *section is what stands between. */
+bool lexer_skip_section(struct lexer *l, struct span *section);
 
 #endif

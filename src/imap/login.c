@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Greeting -> [CAPABILITY -> STARTTLS -> TLS] -> [CAPABILITY] -> AUTHENTICATE or LOGIN ->
  * [CAPABILITY] -> ID and ENABLE in one turn -> READY, and COMPRESS when its owner wants. What was
@@ -18,7 +19,7 @@
 /* A token in base64, and some challenges' answers. */
 #define WIRE_MAX (128u << 10)
 
-static void next(struct imap_session *s);
+static void next_step(struct imap_session *s);
 static void log_in(struct imap_session *s);
 
 void imap_login_init(struct imap_session *s)
@@ -46,11 +47,10 @@ void imap_login_finish(struct imap_session *s)
 	imap_command_finish(&s->login.enable);
 }
 
-static void renew(struct imap_session *s, struct imap_command *c,
-	void (*on_done)(struct imap_command *, const struct imap_result *))
+static void begin_command(
+	struct imap_session *s, struct imap_command *c, imap_command_done *on_done)
 {
-	imap_command_finish(c);
-	imap_command_init(c, s->capabilities & IMAP_CAP_LITERAL_PLUS, on_done);
+	imap_command_begin(c, s->capabilities & IMAP_CAP_LITERAL_PLUS, on_done);
 }
 
 static struct imap_session *owner(struct imap_command *c)
@@ -59,9 +59,9 @@ static struct imap_session *owner(struct imap_command *c)
 }
 
 /* Whether it is over: the session ended, or the command could not be built. */
-static bool is_over(struct imap_session *s, const struct imap_result *result)
+static bool has_ended(struct imap_session *s, const struct imap_result *result)
 {
-	if (!imap_session_over(s) && !result->response)
+	if (!imap_session_over(s) && result->outcome == IMAP_LOST)
 		imap_session_fail(s, result->err, error_text(result->err));
 	return imap_session_over(s);
 }
@@ -92,34 +92,34 @@ static void forget_capabilities(struct imap_session *s)
 
 /* --- CAPABILITY --- */
 
-static void on_capability_done(struct imap_command *c, const struct imap_result *result)
+static void login_on_capabilities(struct imap_command *c, const struct imap_result *result)
 {
 	struct imap_session *s = owner(c);
 
-	if (is_over(s, result))
+	if (has_ended(s, result))
 		return;
 	if (result->err < 0 || !s->has_capabilities)
 		imap_session_fail_with(
 			s, ERR_PROTOCOL, "no answer to CAPABILITY", server_text(result));
 	else
-		next(s);
+		next_step(s);
 }
 
 static void ask_capabilities(struct imap_session *s)
 {
 	s->login.asked = true;
-	renew(s, &s->login.command, on_capability_done);
+	begin_command(s, &s->login.command, login_on_capabilities);
 	imap_command_add(&s->login.command, "CAPABILITY\r\n");
 	imap_session_submit(s, &s->login.command, s->now);
 }
 
 /* --- STARTTLS --- */
 
-static void on_starttls_done(struct imap_command *c, const struct imap_result *result)
+static void login_on_starttls(struct imap_command *c, const struct imap_result *result)
 {
 	struct imap_session *s = owner(c);
 
-	if (is_over(s, result))
+	if (has_ended(s, result))
 		return;
 	if (result->err < 0) {
 		imap_session_fail_with(
@@ -144,7 +144,7 @@ static void start_tls(struct imap_session *s)
 		return;
 	}
 	imap_session_set_state(s, IMAP_STARTTLS);
-	renew(s, &s->login.command, on_starttls_done);
+	begin_command(s, &s->login.command, login_on_starttls);
 	imap_command_add(&s->login.command, "STARTTLS\r\n");
 	imap_session_submit(s, &s->login.command, s->now);
 }
@@ -156,7 +156,7 @@ void imap_login_on_tls(struct imap_session *s)
 		return;
 	s->options.starttls = false;
 	imap_session_set_state(s, IMAP_CAPABILITIES);
-	next(s);
+	next_step(s);
 }
 
 /* --- AUTHENTICATE and LOGIN --- */
@@ -213,7 +213,7 @@ static void describe_way(const struct imap_session *s, char *out, size_t size)
 			imap_mechanism_name(s->login.mechanism), other);
 }
 
-static void on_refused(struct imap_session *s, const struct imap_result *result)
+static void login_on_refused(struct imap_session *s, const struct imap_result *result)
 {
 	const char *reason = s->login.sasl ? imap_sasl_reason(s->login.sasl) : "";
 	bool failed = result->response->code == IMAP_CODE_AUTHENTICATIONFAILED;
@@ -237,15 +237,15 @@ static void on_refused(struct imap_session *s, const struct imap_result *result)
 	imap_session_fail_with(s, err, text, server_text(result));
 }
 
-static void on_login_done(struct imap_command *c, const struct imap_result *result)
+static void login_on_done(struct imap_command *c, const struct imap_result *result)
 {
 	struct imap_session *s = owner(c);
 	bool proved = !s->login.sasl || imap_sasl_complete(s->login.sasl);
 
-	if (is_over(s, result))
+	if (has_ended(s, result))
 		return;
 	if (result->err < 0) {
-		on_refused(s, result);
+		login_on_refused(s, result);
 		return;
 	}
 	if (!proved) {
@@ -260,7 +260,7 @@ static void on_login_done(struct imap_command *c, const struct imap_result *resu
 	else
 		imap_login_on_capability(s, result->response->code_args);
 	imap_session_set_state(s, IMAP_INTRODUCTION);
-	next(s);
+	next_step(s);
 }
 
 /* Remembers what the command has of secrets, from an offset on: a server may repeat it. */
@@ -277,7 +277,7 @@ static void send_login(struct imap_session *s)
 {
 	struct imap_command *c = &s->login.command;
 
-	renew(s, c, on_login_done);
+	begin_command(s, c, login_on_done);
 	c->text.secret = true;
 	snprintf(s->login.shown, sizeof(s->login.shown), "LOGIN ...");
 	imap_command_add(c, "LOGIN ");
@@ -388,7 +388,7 @@ static void authenticate(struct imap_session *s)
 		.port = s->options.port,
 	};
 
-	renew(s, &s->login.command, on_login_done);
+	begin_command(s, &s->login.command, login_on_done);
 	s->login.command.text.secret = true;
 	int err = imap_sasl_create(&s->login.sasl, &options);
 	if (err == 0)
@@ -455,16 +455,16 @@ void imap_login_on_challenge(struct imap_session *s, struct span challenge)
 
 static void introduced(struct imap_session *s, const struct imap_result *result)
 {
-	if (!is_over(s, result) && --s->login.pending == 0)
-		next(s);
+	if (!has_ended(s, result) && --s->login.pending == 0)
+		next_step(s);
 }
 
-static void on_id_done(struct imap_command *c, const struct imap_result *result)
+static void login_on_id(struct imap_command *c, const struct imap_result *result)
 {
 	introduced(list_entry(c, struct imap_session, login.id), result);
 }
 
-static void on_enable_done(struct imap_command *c, const struct imap_result *result)
+static void login_on_enable(struct imap_command *c, const struct imap_result *result)
 {
 	introduced(list_entry(c, struct imap_session, login.enable), result);
 }
@@ -484,12 +484,12 @@ static bool introduce(struct imap_session *s)
 	s->login.introduced = true;
 	s->login.pending = (unsigned)id + (unsigned)enable;
 	if (id) {
-		renew(s, &s->login.id, on_id_done);
+		begin_command(s, &s->login.id, login_on_id);
 		imap_command_add(&s->login.id, "ID (\"name\" \"imapfs\")\r\n");
 		imap_session_submit(s, &s->login.id, s->now);
 	}
 	if (enable) {
-		renew(s, &s->login.enable, on_enable_done);
+		begin_command(s, &s->login.enable, login_on_enable);
 		imap_command_add(&s->login.enable, "ENABLE%s%s%s\r\n",
 			s->capabilities & IMAP_CAP_QRESYNC ? " QRESYNC" : "",
 			s->capabilities & IMAP_CAP_UTF8_ONLY ? " UTF8=ACCEPT" : "",
@@ -513,7 +513,7 @@ static void next_introduction(struct imap_session *s)
 	s->events.on_ready(s->ctx);
 }
 
-static void next(struct imap_session *s)
+static void next_step(struct imap_session *s)
 {
 	if (s->state == IMAP_INTRODUCTION)
 		next_introduction(s);
@@ -546,16 +546,16 @@ void imap_login_on_greeting(struct imap_session *s, const struct imap_response *
 	}
 	imap_session_set_state(
 		s, r->condition == IMAP_PREAUTH ? IMAP_INTRODUCTION : IMAP_CAPABILITIES);
-	next(s);
+	next_step(s);
 }
 
 /* --- COMPRESS, any time later --- */
 
-static void on_compress_done(struct imap_command *c, const struct imap_result *result)
+static void login_on_compress(struct imap_command *c, const struct imap_result *result)
 {
 	struct imap_session *s = owner(c);
 
-	if (is_over(s, result))
+	if (has_ended(s, result))
 		return;
 	bool agreed = result->err == 0;
 	struct span rest = agreed ? s->rest : SPAN("");
@@ -566,7 +566,7 @@ static void on_compress_done(struct imap_command *c, const struct imap_result *r
 
 void imap_session_compress(struct imap_session *s, uint64_t now)
 {
-	renew(s, &s->login.command, on_compress_done);
+	begin_command(s, &s->login.command, login_on_compress);
 	imap_command_add(&s->login.command, "COMPRESS DEFLATE\r\n");
 	imap_session_submit(s, &s->login.command, now);
 }

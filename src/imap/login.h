@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The part of a session between the greeting and READY (capabilities, STARTTLS, login,
  * introduction) and COMPRESS, which has its command from here. */
 #ifndef IMAP_LOGIN_H

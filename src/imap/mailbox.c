@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What servers say about mailboxes: LIST, STATUS, NAMESPACE, quotas and rights.
  */
@@ -66,6 +67,8 @@ static bool take_status_item(struct lexer *l, struct span name, struct imap_stat
 		s->has_highestmodseq = lexer_take_whole(l, INT64_MAX, &s->highestmodseq);
 	else if (span_equal_nocase(name, SPAN("SIZE")))
 		s->has_size = lexer_take_whole(l, INT64_MAX, &s->size);
+	else if (span_equal_nocase(name, SPAN("APPENDLIMIT")))
+		s->has_append_limit = lexer_take_whole(l, INT64_MAX, &s->append_limit);
 	return lexer_at(l, ' ') || lexer_at_close(l) || lexer_skip_value(l);
 }
 

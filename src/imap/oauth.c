@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "imap/oauth.h"
 
 #include <gsasl.h>
@@ -62,7 +63,7 @@ static void skip_space(struct json *j)
 		j->p++;
 }
 
-static bool take(struct json *j, char c)
+static bool skip_char(struct json *j, char c)
 {
 	skip_space(j);
 	if (j->p == j->end || *j->p != c)
@@ -77,7 +78,7 @@ static bool take_value(struct json *j, char *out, size_t size)
 {
 	char text[256];
 	size_t n = 0;
-	bool quoted = take(j, '"');
+	bool quoted = skip_char(j, '"');
 
 	skip_space(j);
 	while (j->p < j->end && (quoted ? *j->p != '"' : !strchr(",}{[ \t\r\n", *j->p))) {
@@ -88,7 +89,7 @@ static bool take_value(struct json *j, char *out, size_t size)
 		j->p++;
 	}
 	text_printable((struct span){text, n}, out, size);
-	return quoted ? take(j, '"') : n > 0;
+	return quoted ? skip_char(j, '"') : n > 0;
 }
 
 static bool is_telling(const char *name)
@@ -104,16 +105,16 @@ static void explain(struct json *j, char *out, size_t size)
 	size_t n = 0;
 
 	out[0] = '\0';
-	if (!take(j, '{'))
+	if (!skip_char(j, '{'))
 		return;
 	do {
-		if (!take_value(j, name, sizeof(name)) || !take(j, ':') ||
+		if (!take_value(j, name, sizeof(name)) || !skip_char(j, ':') ||
 			!take_value(j, value, sizeof(value)))
 			return;
 		if (is_telling(name) && *value && n < size)
 			n += (size_t)snprintf(
 				out + n, size - n, "%s%s %s", n ? ", " : "", name, value);
-	} while (take(j, ','));
+	} while (skip_char(j, ','));
 }
 
 int imap_oauth_explain(struct span challenge, char *out, size_t size)

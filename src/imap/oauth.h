@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * OAuth 2.0 tokens as SASL carries them: OAUTHBEARER (RFC 7628), and XOAUTH2, which Google and
  * Microsoft had before it. GNU SASL has neither; each is one message, and an answer to bad news.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The parts of the response parser, for response.c alone. Each gets the cursor behind the
  * response's name and fills its fields of r; false means that nothing could be made of it (or
@@ -27,10 +28,10 @@ parse_fn parse_myrights;
 /* fetch.c */
 parse_fn parse_fetch;
 parse_fn parse_uidfetch;
-/* The same for a text that ends where the literal of a BODY[] begins. */
+/* The same for a text that ends where the literal of a BODY[...] begins. */
 bool parse_fetch_prefix(struct lexer *l, struct imap_fetch *f);
 
-/* The flags of messages; condition.c has the table. */
+/* The flags of messages; flags.c has the table. */
 bool parse_message_flags(struct lexer *l, unsigned *flags);
 
 #endif

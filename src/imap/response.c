@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Dispatch: what kind of response it is, by tables of names; the parts that read each kind are in
  * condition.c, fetch.c and mailbox.c. Also the two small readers of what stands in `words`.
@@ -81,7 +82,7 @@ void imap_parser_destroy(struct imap_parser *p)
 	free(p);
 }
 
-static void start(struct imap_parser *p, struct lexer *l, struct span text)
+static void begin_lexer(struct imap_parser *p, struct lexer *l, struct span text)
 {
 	if (p->scratch.cap > SCRATCH_KEEP) {
 		free(p->scratch.memory);
@@ -224,7 +225,7 @@ int imap_response_parse(struct imap_parser *p, struct span text, struct imap_res
 	struct lexer l;
 
 	*r = (struct imap_response){.kind = IMAP_UNKNOWN};
-	start(p, &l, text);
+	begin_lexer(p, &l, text);
 	if (lexer_take_char(&l, '*'))
 		return parse_untagged(&l, r);
 	if (!lexer_take_char(&l, '+'))
@@ -239,7 +240,7 @@ int imap_response_parse_prefix(struct imap_parser *p, struct span text, struct i
 	struct lexer l;
 
 	*f = (struct imap_fetch){0};
-	start(p, &l, text);
+	begin_lexer(p, &l, text);
 	if (!lexer_take_char(&l, '*'))
 		return ERR_PROTOCOL;
 	lexer_skip_spaces(&l);

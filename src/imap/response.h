@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What a server says, one response at a time, after the framer cut it out (RFC 3501 section 7, RFC
  * 9051 section 7, and the extensions named below). Parsing is lenient where the meaning is clear
@@ -13,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/span.h"
+#include "imap/uids.h"
 
 enum imap_kind {
 	IMAP_UNKNOWN, /* untagged data that is of no interest or makes no sense: ignore */
@@ -54,6 +56,7 @@ enum imap_code {
 	IMAP_CODE_COPYUID,
 	IMAP_CODE_EXPIRED,
 	IMAP_CODE_HIGHESTMODSEQ, /* number */
+	IMAP_CODE_EXPUNGEISSUED,
 	IMAP_CODE_INUSE,
 	IMAP_CODE_LIMIT,
 	IMAP_CODE_MESSAGELIMIT, /* RFC 9738; number: the lowest UID that was done, 0: not said */
@@ -67,6 +70,7 @@ enum imap_code {
 	IMAP_CODE_READ_ONLY,
 	IMAP_CODE_READ_WRITE,
 	IMAP_CODE_SERVERBUG,
+	IMAP_CODE_TOOBIG,    /* RFC 4469, RFC 7889 */
 	IMAP_CODE_THROTTLED, /* also when it stands anywhere else in the text (Gmail) */
 	IMAP_CODE_TRYCREATE,
 	IMAP_CODE_UIDNEXT, /* number */
@@ -107,11 +111,23 @@ enum imap_list_flag {
 	IMAP_LIST_UTF8 = 1 << 14,
 };
 
+/* Octets of an id of RFC 8474. */
+#define IMAP_OBJECTID_MAX 255
+
 enum imap_body {
 	IMAP_BODY_ABSENT,
 	IMAP_BODY_NIL,      /* no data, which is not an empty message */
 	IMAP_BODY_INLINE,   /* a quoted string or an atom: `body` has its octets */
 	IMAP_BODY_STREAMED, /* was handed out by the framer */
+};
+
+/* A part of a message: BODY[section], BODY[section]<n>. */
+struct imap_section {
+	struct span name; /* what stands in the brackets: "2.1", "HEADER"; empty: none was given */
+	enum imap_body kind;
+	struct span body;
+	bool has_origin;
+	uint64_t origin;
 };
 
 struct imap_fetch {
@@ -122,12 +138,17 @@ struct imap_fetch {
 	bool has_date; /* false when INTERNALDATE is missing or beyond understanding */
 	int64_t date;  /* INTERNALDATE, seconds since 1970 UTC */
 	bool has_flags;
-	unsigned flags;           /* enum imap_flag */
-	uint64_t modseq;          /* 0: not given */
-	enum imap_body body_kind; /* of BODY[], BODY[]<n>, any other section is skipped */
+	unsigned flags;         /* enum imap_flag */
+	struct span flag_words; /* all of them as they came, see imap/flags.h */
+	struct span emailid;    /* EMAILID (RFC 8474); empty: not given, or none */
+	uint64_t modseq;        /* 0: not given */
+	struct span
+		structure; /* BODYSTRUCTURE as it stands there: see bodystructure.h; empty: none */
+	enum imap_body body_kind; /* of BODY[], BODY[]<n> */
 	struct span body;
 	bool has_origin;
-	uint64_t origin; /* of BODY[]<origin> */
+	uint64_t origin;             /* of BODY[]<origin> */
+	struct imap_section section; /* the first that is not BODY[] */
 };
 
 struct imap_list {
@@ -141,8 +162,9 @@ struct imap_list {
 struct imap_status_data {
 	struct span name;
 	bool has_messages, has_uidnext, has_uidvalidity, has_highestmodseq, has_size, has_unseen;
+	bool has_append_limit; /* RFC 7889; NIL is none */
 	uint32_t messages, uidnext, uidvalidity, unseen;
-	uint64_t highestmodseq, size;
+	uint64_t highestmodseq, size, append_limit;
 };
 
 struct imap_quota {
@@ -170,6 +192,7 @@ struct imap_response {
 	enum imap_code code;
 	struct span code_args; /* what stands behind the code's name inside the brackets, trimmed */
 	uint64_t number;       /* of codes that have one; 0 when nonsense */
+	struct imap_uids uids; /* APPENDUID, COPYUID */
 	unsigned flags;        /* PERMANENTFLAGS, IMAP_FLAGS */
 	struct span text;      /* for people, without the code */
 
@@ -206,8 +229,9 @@ void imap_parser_destroy(struct imap_parser *p);
 int imap_response_parse(struct imap_parser *p, struct span text, struct imap_response *r);
 
 /*
- * What is known of a FETCH response when its BODY[] literal begins (IMAP_FRAME_BODY_BEGIN): the
- * sequence number, the UID if it came first, the origin. body_kind is IMAP_BODY_STREAMED.
+ * What is known of a FETCH response when the literal of a BODY[...] begins (IMAP_FRAME_BODY_BEGIN):
+ * the sequence number, the UID if it came first, the origin. Either section.name is empty and
+ * body_kind IMAP_BODY_STREAMED, or section is the one that begins, and body_kind IMAP_BODY_ABSENT.
  */
 int imap_response_parse_prefix(struct imap_parser *p, struct span text, struct imap_fetch *f);
 

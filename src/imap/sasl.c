@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "imap/sasl.h"
 
 #include <gsasl.h>
@@ -130,7 +131,7 @@ static int set_binding(struct imap_sasl *s, const struct binding *binding)
 	return err;
 }
 
-static int start(struct imap_sasl *s, const struct imap_sasl_options *o)
+static int start_mechanism(struct imap_sasl *s, const struct imap_sasl_options *o)
 {
 	const char *name = mechanisms[s->mechanism].name;
 
@@ -171,7 +172,7 @@ int imap_sasl_create(struct imap_sasl **out, const struct imap_sasl_options *opt
 	s->mechanism = options->mechanism;
 	buf_init_secret(&s->bearer, BEARER_MAX);
 	bool oauth = mechanisms[s->mechanism].uses & IMAP_USES_TOKEN;
-	int err = oauth ? start_oauth(s, options) : start(s, options);
+	int err = oauth ? start_oauth(s, options) : start_mechanism(s, options);
 	if (err < 0) {
 		imap_sasl_destroy(s);
 		return err;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * SASL (RFC 4422) as AUTHENTICATE carries it: which mechanism to take, and one exchange. GNU SASL
  * does the mechanisms.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Whether what a server says repeats what we logged in with, in any of the forms that it was given.
  */
 #ifndef IMAP_SECRET_H
@@ -10,6 +11,9 @@
 /* The shortest piece of what was sent that counts as a repetition: servers cut what they repeat. Of
  * base64 it is six octets. */
 #define SECRET_PIECE 8
+
+/* What is shown in the place of a text that repeats it. */
+#define SECRET_MASK "(its words repeat the password, and are not shown)"
 
 /* Whether text has the password (or token) as a word of its own, or a piece of wire, which is what
  * was sent: the octets in base64, or with quotes escaped. A password that is part of a word in a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Blocks of up to BLOCK_SIZE consecutive numbers, each with the UIDs it knows (0: unknown); what no
  * block covers is unknown. They are the nodes of a treap, in the order of numbers, and each knows
@@ -79,7 +80,7 @@ static uint32_t before(const struct block *b)
 }
 
 /* What lies below the block has changed. */
-static void update(struct imap_seqmap *m, struct block *b)
+static void update_block(struct imap_seqmap *m, struct block *b)
 {
 	m->steps++;
 	b->total = before(b) + b->count + total(b->right);
@@ -88,7 +89,7 @@ static void update(struct imap_seqmap *m, struct block *b)
 }
 
 /* Blocks that begin at or below seq, and those that do not. */
-static void split(struct imap_seqmap *m, struct block *b, uint32_t seq, struct block **low,
+static void split_blocks(struct imap_seqmap *m, struct block *b, uint32_t seq, struct block **low,
 	struct block **high)
 {
 	if (!b) {
@@ -98,59 +99,59 @@ static void split(struct imap_seqmap *m, struct block *b, uint32_t seq, struct b
 	if (before(b) < seq) {
 		uint32_t end = before(b) + b->count;
 		*low = b;
-		split(m, b->right, seq > end ? seq - end : 0, &b->right, high);
+		split_blocks(m, b->right, seq > end ? seq - end : 0, &b->right, high);
 	} else {
 		*high = b;
-		split(m, b->left, seq, low, &b->left);
+		split_blocks(m, b->left, seq, low, &b->left);
 	}
-	update(m, b);
+	update_block(m, b);
 }
 
-static struct block *join(struct imap_seqmap *m, struct block *low, struct block *high)
+static struct block *join_blocks(struct imap_seqmap *m, struct block *low, struct block *high)
 {
 	if (!low || !high)
 		return low ? low : high;
 	struct block *top = low->rank >= high->rank ? low : high;
 	if (top == low)
-		low->right = join(m, low->right, high);
+		low->right = join_blocks(m, low->right, high);
 	else
-		high->left = join(m, low, high->left);
-	update(m, top);
+		high->left = join_blocks(m, low, high->left);
+	update_block(m, top);
 	return top;
 }
 
 /* So many numbers more lie before the first block. */
-static void push(struct imap_seqmap *m, struct block *b, int64_t n)
+static void push_down(struct imap_seqmap *m, struct block *b, int64_t n)
 {
 	if (!b)
 		return;
 	if (b->left)
-		push(m, b->left, n);
+		push_down(m, b->left, n);
 	else
 		b->gap = (uint32_t)(b->gap + n);
-	update(m, b);
+	update_block(m, b);
 }
 
-static void drop(struct imap_seqmap *m, struct block *b)
+static void drop_block(struct imap_seqmap *m, struct block *b)
 {
 	if (!b)
 		return;
-	drop(m, b->left);
-	drop(m, b->right);
+	drop_block(m, b->left);
+	drop_block(m, b->right);
 	m->count--;
 	m->known -= b->known;
 	free(b);
 }
 
-static void drop_all(struct imap_seqmap *m)
+static void drop_blocks(struct imap_seqmap *m)
 {
-	drop(m, m->root);
+	drop_block(m, m->root);
 	m->root = NULL;
 }
 
 void imap_seqmap_clear(struct imap_seqmap *m)
 {
-	drop_all(m);
+	drop_blocks(m);
 	m->exists = 0;
 }
 
@@ -192,13 +193,13 @@ static void remove_block(struct imap_seqmap *m, uint32_t first)
 {
 	struct block *low, *b, *high;
 
-	split(m, m->root, first - 1, &low, &high);
-	split(m, high, first - total(low), &b, &high);
+	split_blocks(m, m->root, first - 1, &low, &high);
+	split_blocks(m, high, first - total(low), &b, &high);
 	if (b) {
-		push(m, high, b->total);
-		drop(m, b);
+		push_down(m, high, b->total);
+		drop_block(m, b);
 	}
-	m->root = join(m, low, high);
+	m->root = join_blocks(m, low, high);
 }
 
 /* Counts anew what the block knows. */
@@ -220,15 +221,15 @@ static void look_through(struct imap_seqmap *m, struct block *b)
 /* --- EXISTS --- */
 
 /* Takes so many numbers off the end of the last block. */
-static void cut(struct imap_seqmap *m, struct block *b, uint32_t n)
+static void cut_block(struct imap_seqmap *m, struct block *b, uint32_t n)
 {
 	if (b->right) {
-		cut(m, b->right, n);
+		cut_block(m, b->right, n);
 	} else {
 		b->count -= n;
 		look_through(m, b);
 	}
-	update(m, b);
+	update_block(m, b);
 }
 
 static struct block *last_block(struct block *b)
@@ -245,10 +246,10 @@ static void forget_above(struct imap_seqmap *m, uint32_t seq)
 
 	if (total(m->root) <= seq)
 		return;
-	split(m, m->root, seq, &m->root, &high);
-	drop(m, high);
+	split_blocks(m, m->root, seq, &m->root, &high);
+	drop_block(m, high);
 	if (total(m->root) > seq)
-		cut(m, m->root, total(m->root) - seq);
+		cut_block(m, m->root, total(m->root) - seq);
 	const struct block *last = last_block(m->root);
 	if (last && last->known == 0)
 		remove_block(m, total(m->root) - last->count + 1);
@@ -295,7 +296,7 @@ static uint32_t lowest_above(const struct block *b, uint32_t at)
 }
 
 /* Whether the UID lies between those that are known of lower and of higher numbers. */
-static bool fits(struct imap_seqmap *m, uint32_t seq, uint32_t uid)
+static bool uid_fits(struct imap_seqmap *m, uint32_t seq, uint32_t uid)
 {
 	const struct block *b = m->root;
 	uint32_t below = 0, above = 0;
@@ -327,31 +328,31 @@ static bool fits(struct imap_seqmap *m, uint32_t seq, uint32_t uid)
 }
 
 /* Puts the UID into the block that covers seq, which is there. */
-static void put(struct imap_seqmap *m, struct block *b, uint32_t seq, uint32_t uid)
+static void put_uid(struct imap_seqmap *m, struct block *b, uint32_t seq, uint32_t uid)
 {
 	uint32_t start = before(b) + 1;
 
 	if (seq < start) {
-		put(m, b->left, seq, uid);
+		put_uid(m, b->left, seq, uid);
 	} else if (seq - start >= b->count) {
-		put(m, b->right, seq - (start - 1 + b->count), uid);
+		put_uid(m, b->right, seq - (start - 1 + b->count), uid);
 	} else {
 		b->uids[seq - start] = uid;
 		look_through(m, b);
 	}
-	update(m, b);
+	update_block(m, b);
 }
 
 /* The last block comes to cover so many numbers more. */
-static void extend(struct imap_seqmap *m, struct block *b, uint32_t n)
+static void extend_block(struct imap_seqmap *m, struct block *b, uint32_t n)
 {
 	if (b->right) {
-		extend(m, b->right, n);
+		extend_block(m, b->right, n);
 	} else {
 		memset(b->uids + b->count, 0, n * sizeof(*b->uids));
 		b->count += n;
 	}
-	update(m, b);
+	update_block(m, b);
 }
 
 static struct block *make_block(struct imap_seqmap *m, uint32_t gap, uint32_t count)
@@ -364,30 +365,30 @@ static struct block *make_block(struct imap_seqmap *m, uint32_t gap, uint32_t co
 	b->gap = gap;
 	b->count = count;
 	m->count++;
-	update(m, b);
+	update_block(m, b);
 	return b;
 }
 
 /* Has a block cover seq, where none does. What lies between it and the block before is below seq,
  * so it is not the next block's. */
-static int cover(struct imap_seqmap *m, uint32_t seq)
+static int cover_seq(struct imap_seqmap *m, uint32_t seq)
 {
 	struct block *low, *high, *b = NULL;
 	int err = 0;
 
-	split(m, m->root, seq, &low, &high);
+	split_blocks(m, m->root, seq, &low, &high);
 	uint32_t end = total(low), aligned = seq - seq % BLOCK_SIZE;
 	const struct block *last = last_block(low);
 	if (last && seq - (end - last->count + 1) < BLOCK_SIZE) {
-		extend(m, low, seq - end);
+		extend_block(m, low, seq - end);
 	} else {
 		uint32_t first = aligned > end ? aligned : end + 1;
 		b = make_block(m, first - end - 1, seq - first + 1);
 		err = b ? 0 : ERR_NOMEM;
 	}
 	if (err == 0)
-		push(m, high, -(int64_t)(seq - end));
-	m->root = join(m, join(m, low, b), high);
+		push_down(m, high, -(int64_t)(seq - end));
+	m->root = join_blocks(m, join_blocks(m, low, b), high);
 	return err;
 }
 
@@ -397,16 +398,16 @@ int imap_seqmap_learn(struct imap_seqmap *m, uint32_t seq, uint32_t uid)
 
 	if (seq == 0 || seq > m->exists || uid == 0)
 		return 0;
-	if (!fits(m, seq, uid))
-		drop_all(m);
+	if (!uid_fits(m, seq, uid))
+		drop_blocks(m);
 	if (!find_block(m, seq, &first)) {
 		if (is_too_much(m))
-			drop_all(m);
-		int err = cover(m, seq);
+			drop_blocks(m);
+		int err = cover_seq(m, seq);
 		if (err < 0)
 			return err;
 	}
-	put(m, m->root, seq, uid);
+	put_uid(m, m->root, seq, uid);
 	return 0;
 }
 
@@ -428,19 +429,19 @@ static void take_from_block(struct imap_seqmap *m, struct block *b, uint32_t at)
 }
 
 /* Takes the number out, so that all above move down by one. */
-static void take(struct imap_seqmap *m, struct block *b, uint32_t seq)
+static void take_seq_out(struct imap_seqmap *m, struct block *b, uint32_t seq)
 {
 	uint32_t start = before(b) + 1;
 
 	if (seq <= total(b->left))
-		take(m, b->left, seq);
+		take_seq_out(m, b->left, seq);
 	else if (seq < start)
 		b->gap--;
 	else if (seq - start < b->count)
 		take_from_block(m, b, seq - start);
 	else
-		take(m, b->right, seq - (start - 1 + b->count));
-	update(m, b);
+		take_seq_out(m, b->right, seq - (start - 1 + b->count));
+	update_block(m, b);
 }
 
 uint32_t imap_seqmap_expunge(struct imap_seqmap *m, uint32_t seq, bool *valid)
@@ -455,7 +456,7 @@ uint32_t imap_seqmap_expunge(struct imap_seqmap *m, uint32_t seq, bool *valid)
 	if (uid && b->known == 1)
 		remove_block(m, first);
 	if (seq <= total(m->root))
-		take(m, m->root, seq);
+		take_seq_out(m, m->root, seq);
 	m->exists--;
 	return uid;
 }

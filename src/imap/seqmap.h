@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Which UID each message sequence number of a selected mailbox has, as far as the server said.
  * EXPUNGE renumbers (RFC 3501 section 7.4.1): responses must be applied strictly in their order.

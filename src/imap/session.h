@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The client's side of one IMAP connection as a state machine, pure: octets and the time go in,
  * octets and events come out. It greets, asks for TLS, logs in, introduces itself and then carries
  * commands, pipelined, matching tagged responses to them and mapping sequence numbers to UIDs in
  * the strict order of responses.
  *
- * Events are made from imap_session_feed, _tls_done, _token, _tick and _fail only, never from
+ * Events are made from imap_session_feed, _tls_done, _token, _tick, _go_on and _fail only, never from
  * _submit. The session must not be destroyed from an event.
  */
 #ifndef IMAP_SESSION_H
@@ -59,6 +60,9 @@ struct imap_session_options {
 struct imap_session_events {
 	/* These octets go to the server (copy them). */
 	void (*send)(void *ctx, struct span octets);
+	/* Optional. How many octets of a source may be given to send now; imap_session_go_on is
+	 * called when it is more. */
+	size_t (*room)(void *ctx);
 	/* The OK to STARTTLS was read: start TLS; `buffered` octets came behind it (must be none);
 	 * then call imap_session_tls_done. */
 	void (*on_starttls)(void *ctx, size_t buffered);
@@ -73,7 +77,11 @@ struct imap_session_events {
 	/* Untagged data and conditions, once ready. uid is that of an EXPUNGE or FETCH, as said or
 	 * as mapped; 0: unknown. */
 	void (*on_untagged)(void *ctx, const struct imap_response *r, uint32_t uid);
-	/* A BODY[] literal: begin (uid may be 0), data as it comes, end. The FETCH row follows by
+	/* Optional. A SELECT or EXAMINE that was sent behind other commands, or had to wait until it
+	 * could be sent, is now the first that is not answered: what comes from now on is of the
+	 * mailbox that it names, or still of the one before. */
+	void (*on_selecting)(void *ctx, struct imap_command *c);
+	/* A BODY[...] literal: begin (uid may be 0), data as it comes, end. The FETCH row follows by
 	 * on_untagged. */
 	void (*on_body_begin)(
 		void *ctx, const struct imap_fetch *prefix, uint32_t uid, uint64_t size);
@@ -111,9 +119,18 @@ bool imap_session_owes(const struct imap_session *s);
 /* The stream ended or the owner gives up: completes all commands with err, then on_closed. */
 void imap_session_fail(struct imap_session *s, int err, const char *text);
 
-/* Queues a command; it is sent at once unless a literal is being waited for, or the "+" of an IDLE.
+/* Queues a command; it is sent at once unless a literal is being waited for, or is being sent, or the
+ * "+" of an IDLE.
  * It ends the IDLE that is under way. on_done comes later, once. In the state READY only. */
 void imap_session_submit(struct imap_session *s, struct imap_command *c, uint64_t now);
+/* There is room again for the octets of a source, or the source has more: goes on with a command
+ * that stopped over it. May make events. */
+void imap_session_go_on(struct imap_session *s, uint64_t now);
+/* A command stopped over its source. */
+bool imap_session_is_sending(const struct imap_session *s);
+/* The server's machine has taken octets of ours: it cannot have answered yet, and its silence counts
+ * from now. */
+void imap_session_note_taken(struct imap_session *s, uint64_t now);
 /* The server has answered what was sent behind this command, but not it, and will not: on_done is
  * not called any more. Should an answer come all the same it is ignored. */
 void imap_session_abandon(struct imap_session *s, struct imap_command *c);
@@ -128,9 +145,10 @@ bool imap_session_tells(const struct imap_session *s);
 void imap_session_compress(struct imap_session *s, uint64_t now);
 /* Sends LOGOUT. */
 void imap_session_logout(struct imap_session *s);
-/* A SELECT or EXAMINE is about to be submitted, with no other command under way: sequence numbers
- * start afresh. */
-void imap_session_forget_mailbox(struct imap_session *s);
+/* A command takes the place of one with the same text that was submitted before and is not answered
+ * yet, whose on_done is not called any more. */
+void imap_session_adopt(
+	struct imap_session *s, struct imap_command *foreseen, struct imap_command *c);
 
 enum imap_session_state imap_session_state(const struct imap_session *s);
 uint32_t imap_session_capabilities(const struct imap_session *s);
@@ -154,7 +172,5 @@ bool imap_session_is_next(const struct imap_session *s, const struct imap_comman
 unsigned imap_session_take_borne(struct imap_session *s);
 /* After the timeout: what was not answered was sent behind that; 0: behind nothing. */
 unsigned imap_session_stalled(const struct imap_session *s);
-/* Commands submitted and not completed. */
-unsigned imap_session_pending(const struct imap_session *s);
 
 #endif

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Modified UTF-7: printable ASCII stands for itself, "&-" for "&", and everything else is UTF-16 in
  * base64 without padding and with "," for "/", between "&" and "-". Names come as runs of one or

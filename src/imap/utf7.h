@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Modified UTF-7 of mailbox names (RFC 3501 section 5.1.3), both ways. Strict: what decoding
  * accepts, encoding gives back octet by octet; anything else is refused and the caller keeps the

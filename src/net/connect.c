@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Everything lies in one struct that lives until all handles are done with it (`references`),
  * whether or not the caller still waits (`done`).
@@ -15,6 +16,7 @@
 
 #include "base/mem.h"
 #include "net/lookup.h"
+#include "net/question.h"
 
 enum {
 	ATTEMPT_DELAY = 250, /* ms, RFC 8305 section 5 */
@@ -33,7 +35,7 @@ struct attempt {
 
 struct net_connect {
 	uv_loop_t *loop;
-	struct net_lookup *lookup; /* while it is under way */
+	struct net_question *lookup; /* while it is under way */
 	uv_timer_t timer;
 	unsigned references; /* handles that are not closed */
 	bool done;
@@ -50,7 +52,7 @@ struct net_connect {
 	struct net_failure failure;
 };
 
-static void release(struct net_connect *c)
+static void connect_release(struct net_connect *c)
 {
 	if (--c->references > 0 || !c->done)
 		return;
@@ -60,16 +62,16 @@ static void release(struct net_connect *c)
 	free(c);
 }
 
-static void on_timer_closed(uv_handle_t *handle)
+static void connect_on_timer_closed(uv_handle_t *handle)
 {
-	release(handle->data);
+	connect_release(handle->data);
 }
 
-static void on_poll_closed(uv_handle_t *handle)
+static void connect_on_poll_closed(uv_handle_t *handle)
 {
 	struct attempt *a = handle->data;
 
-	release(a->c);
+	connect_release(a->c);
 }
 
 /* The poll handle leaves the loop before the descriptor's number can be given to anyone else. */
@@ -77,32 +79,32 @@ static int end_attempt(struct attempt *a)
 {
 	int fd = a->fd;
 
-	uv_close((uv_handle_t *)&a->poll, on_poll_closed);
+	uv_close((uv_handle_t *)&a->poll, connect_on_poll_closed);
 	a->fd = -1;
 	a->c->running--;
 	return fd;
 }
 
-static void finish(struct net_connect *c)
+static void connect_finish(struct net_connect *c)
 {
 	c->done = true;
-	net_lookup_cancel(c->lookup);
+	net_question_cancel(c->lookup);
 	c->lookup = NULL;
 	for (size_t i = 0; i < c->started; i++) {
 		if (c->attempts[i].fd >= 0)
 			close(end_attempt(&c->attempts[i]));
 	}
-	uv_close((uv_handle_t *)&c->timer, on_timer_closed);
+	uv_close((uv_handle_t *)&c->timer, connect_on_timer_closed);
 }
 
-static void fail(struct net_connect *c)
+static void connect_fail(struct net_connect *c)
 {
-	finish(c);
+	connect_finish(c);
 	c->on_done(c->ctx, -1, &c->failure);
 }
 
 /* That there is no IPv6 here says nothing about the server, so it never hides another reason. */
-static void note_error(struct net_connect *c, int error)
+static void note_attempt_error(struct net_connect *c, int error)
 {
 	bool local = error == ENETUNREACH || error == EADDRNOTAVAIL || error == EAFNOSUPPORT;
 
@@ -140,7 +142,7 @@ static int open_socket(const struct addrinfo *address)
 
 static void start_next(struct net_connect *c);
 
-static void on_attempt(uv_poll_t *poll, int status, int events)
+static void connect_on_attempt(uv_poll_t *poll, int status, int events)
 {
 	struct attempt *a = poll->data;
 	struct net_connect *c = a->c;
@@ -153,12 +155,12 @@ static void on_attempt(uv_poll_t *poll, int status, int events)
 		error = -status;
 	int fd = end_attempt(a);
 	if (error == 0) {
-		finish(c);
+		connect_finish(c);
 		c->on_done(c->ctx, fd, NULL);
 		return;
 	}
 	close(fd);
-	note_error(c, error);
+	note_attempt_error(c, error);
 	start_next(c);
 }
 
@@ -167,14 +169,14 @@ static bool start_attempt(struct net_connect *c, const struct addrinfo *address)
 	int fd = open_socket(address);
 
 	if (fd < 0) {
-		note_error(c, errno);
+		note_attempt_error(c, errno);
 		return false;
 	}
 	struct attempt *a = &c->attempts[c->started];
 	int err = uv_poll_init(c->loop, &a->poll, fd);
 	if (err < 0) {
 		close(fd);
-		note_error(c, -err);
+		note_attempt_error(c, -err);
 		return false;
 	}
 	a->poll.data = a;
@@ -183,11 +185,11 @@ static bool start_attempt(struct net_connect *c, const struct addrinfo *address)
 	c->started++;
 	c->running++;
 	c->references++;
-	uv_poll_start(&a->poll, UV_WRITABLE, on_attempt);
+	uv_poll_start(&a->poll, UV_WRITABLE, connect_on_attempt);
 	return true;
 }
 
-static void on_timer(uv_timer_t *timer)
+static void connect_on_timer(uv_timer_t *timer)
 {
 	start_next(timer->data);
 }
@@ -198,7 +200,7 @@ static void start_next(struct net_connect *c)
 		const struct addrinfo *address = c->next;
 		c->next = address->ai_next;
 		if (start_attempt(c, address)) {
-			uv_timer_start(&c->timer, on_timer, ATTEMPT_DELAY, 0);
+			uv_timer_start(&c->timer, connect_on_timer, ATTEMPT_DELAY, 0);
 			return;
 		}
 	}
@@ -206,10 +208,10 @@ static void start_next(struct net_connect *c)
 		return;
 	net_failure_set(&c->failure, c->error == ETIMEDOUT ? ERR_TIMEOUT : ERR_NET,
 		"cannot connect to %s port %u: %s", c->host, c->port, strerror(c->error));
-	fail(c);
+	connect_fail(c);
 }
 
-static void on_resolved(void *ctx, int status, struct addrinfo *addresses)
+static void connect_on_resolved(void *ctx, int status, struct addrinfo *addresses)
 {
 	struct net_connect *c = ctx;
 
@@ -220,7 +222,7 @@ static void on_resolved(void *ctx, int status, struct addrinfo *addresses)
 	} else {
 		net_failure_set(&c->failure, status == UV_ENOMEM ? ERR_NOMEM : ERR_NET,
 			"cannot resolve the host name %s: %s", c->host, uv_strerror(status));
-		fail(c);
+		connect_fail(c);
 	}
 }
 
@@ -231,7 +233,7 @@ struct net_connect *net_connect_start(uv_loop_t *loop, const char *host, uint16_
 	char service[8];
 
 	snprintf(service, sizeof(service), "%u", port);
-	int err = net_lookup_start(&c->lookup, loop, host, service, on_resolved, c);
+	int err = net_lookup_start(&c->lookup, loop, host, service, connect_on_resolved, c);
 	if (err < 0) {
 		net_failure_set(failure, err == UV_ENOMEM ? ERR_NOMEM : ERR_NET,
 			"cannot resolve the host name %s: %s", host, uv_strerror(err));
@@ -253,7 +255,7 @@ void net_connect_cancel(struct net_connect *c)
 {
 	if (!c)
 		return;
-	finish(c);
+	connect_finish(c);
 }
 
 bool net_connect_resolved(const struct net_connect *c)

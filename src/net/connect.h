@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * From a host name to a connected socket: resolves, then tries the addresses in the resolver's
  * order, the next one 250 ms after the one before (RFC 8305) or as soon as that one fails; the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "net/deflate.h"
 
 #define ZLIB_CONST /* next_in points to const */

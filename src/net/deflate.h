@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * RFC 4978: both directions of a connection as raw deflate streams. What comes out of one step is
  * bounded by the caller, whatever the server's octets would expand to.

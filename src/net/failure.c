@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "net/failure.h"
 
 #include <stdarg.h>

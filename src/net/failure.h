@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Why a stream ends: the code and the line for people that on_closed will be given. */
 #ifndef NET_FAILURE_H
 #define NET_FAILURE_H

@@ -1,12 +1,13 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A pipeline of layers around one socket, each of which may be absent:
  *
  *   socket -> wire.in -> TLS -> inflate -> on_data
  *   net_stream_write -> out -> deflate (packed) -> TLS -> wire.out -> socket
  *
- * Input is pulled from the right: pump_in asks for data until the socket has none, the reader
- * pauses, or this wake-up did its share. What is left inside the layers then, no poll would
- * announce: the idle handle `again` does. Output is pushed once a turn by the prepare handle, which
+ * Input is pulled from the right: pump_in asks for data until the socket has none or this wake-up
+ * did its share. What is left inside the layers then, no poll would announce: the idle handle
+ * `again` does. Output is pushed once a turn by the prepare handle, which
  * runs just before the loop goes to sleep.
  *
  * Callbacks are made from handle callbacks only, and never from the prepare handle: what they
@@ -19,8 +20,10 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -68,7 +71,6 @@ struct net_stream {
 	struct net_connect *connect; /* while CONNECTING */
 	int fd;                      /* -1: none */
 
-	bool paused;
 	bool blocked;   /* the kernel took less than we had */
 	bool broken;    /* nothing can be sent any more; reading will tell why */
 	bool undrained; /* something was written since the last on_drain */
@@ -104,7 +106,7 @@ static bool alive(const struct net_stream *s)
 
 static bool wants_input(const struct net_stream *s)
 {
-	return alive(s) && (s->state == HANDSHAKE || (s->state == OPEN && !s->paused));
+	return alive(s) && (s->state == HANDSHAKE || s->state == OPEN);
 }
 
 /* ---- the end ---- */
@@ -120,7 +122,7 @@ static void free_stream(struct net_stream *s)
 	free(s);
 }
 
-static void on_handle_closed(uv_handle_t *handle)
+static void stream_on_handle_closed(uv_handle_t *handle)
 {
 	struct net_stream *s = handle->data;
 
@@ -142,16 +144,16 @@ static void say_bye(struct net_stream *s)
 }
 
 /* The poll handle leaves the loop before the descriptor's number can be given to anyone else. */
-static void close_all(struct net_stream *s)
+static void stream_close(struct net_stream *s)
 {
 	net_connect_cancel(s->connect);
 	s->connect = NULL;
-	uv_close((uv_handle_t *)&s->deadline, on_handle_closed);
-	uv_close((uv_handle_t *)&s->flush, on_handle_closed);
-	uv_close((uv_handle_t *)&s->again, on_handle_closed);
+	uv_close((uv_handle_t *)&s->deadline, stream_on_handle_closed);
+	uv_close((uv_handle_t *)&s->flush, stream_on_handle_closed);
+	uv_close((uv_handle_t *)&s->again, stream_on_handle_closed);
 	if (s->fd >= 0) {
 		say_bye(s);
-		uv_close((uv_handle_t *)&s->poll, on_handle_closed);
+		uv_close((uv_handle_t *)&s->poll, stream_on_handle_closed);
 		close(s->fd);
 		s->fd = -1;
 	}
@@ -159,18 +161,18 @@ static void close_all(struct net_stream *s)
 }
 
 /* Reports s->failure. Nothing may be done with s after it. */
-static void end(struct net_stream *s)
+static void stream_end(struct net_stream *s)
 {
-	close_all(s);
+	stream_close(s);
 	s->events.on_closed(s->ctx, s->failure.err, s->failure.text);
 }
 
 /* For functions that must not call back. */
-static void on_again(uv_idle_t *again);
+static void stream_on_again(uv_idle_t *again);
 
 static void run_again(struct net_stream *s)
 {
-	uv_idle_start(&s->again, on_again);
+	uv_idle_start(&s->again, stream_on_again);
 }
 
 static void read_again(struct net_stream *s)
@@ -185,14 +187,14 @@ void net_stream_destroy(struct net_stream *s)
 		return;
 	s->destroyed = true;
 	if (s->state != CLOSED)
-		close_all(s);
+		stream_close(s);
 	else if (s->handles == 0)
 		free_stream(s);
 }
 
 /* ---- waiting for the socket ---- */
 
-static void on_poll(uv_poll_t *poll, int status, int events);
+static void stream_on_poll(uv_poll_t *poll, int status, int events);
 
 static void update_poll(struct net_stream *s)
 {
@@ -204,7 +206,7 @@ static void update_poll(struct net_stream *s)
 	if (events == 0)
 		uv_poll_stop(&s->poll);
 	else
-		uv_poll_start(&s->poll, events, on_poll);
+		uv_poll_start(&s->poll, events, stream_on_poll);
 }
 
 static int socket_failed(struct net_stream *s, int error)
@@ -317,7 +319,7 @@ static void flush_out(struct net_stream *s)
 		drained(s);
 }
 
-static void on_flush(uv_prepare_t *flush)
+static void stream_on_flush(uv_prepare_t *flush)
 {
 	struct net_stream *s = flush->data;
 
@@ -328,7 +330,7 @@ static void on_flush(uv_prepare_t *flush)
 
 static void flush_later(struct net_stream *s)
 {
-	uv_prepare_start(&s->flush, on_flush);
+	uv_prepare_start(&s->flush, stream_on_flush);
 }
 
 void net_stream_write(struct net_stream *s, struct span data)
@@ -350,6 +352,15 @@ void net_stream_write(struct net_stream *s, struct span data)
 size_t net_stream_unsent(const struct net_stream *s)
 {
 	return s->out.len + s->packed.len + s->wire.out.len;
+}
+
+size_t net_stream_untaken(const struct net_stream *s)
+{
+	int queued = 0;
+
+	if (s->fd < 0 || ioctl(s->fd, SIOCOUTQ, &queued) < 0 || queued < 0)
+		queued = 0;
+	return net_stream_unsent(s) + (size_t)queued;
 }
 
 /* ---- input ---- */
@@ -462,7 +473,7 @@ static void pump_in(struct net_stream *s)
 			emptied = n < (ssize_t)sizeof(s->wire.in);
 		}
 		if (r < 0) {
-			end(s);
+			stream_end(s);
 			return;
 		}
 	}
@@ -474,7 +485,7 @@ static void pump_in(struct net_stream *s)
 		flush_later(s);
 }
 
-static void on_poll(uv_poll_t *poll, int status, int events)
+static void stream_on_poll(uv_poll_t *poll, int status, int events)
 {
 	struct net_stream *s = poll->data;
 
@@ -489,13 +500,13 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 		pump_in(s);
 }
 
-static void on_again(uv_idle_t *again)
+static void stream_on_again(uv_idle_t *again)
 {
 	struct net_stream *s = again->data;
 
 	uv_idle_stop(again);
 	if (s->failure.err != 0) {
-		end(s);
+		stream_end(s);
 		return;
 	}
 	if (s->drained && net_stream_unsent(s) == 0) {
@@ -506,18 +517,6 @@ static void on_again(uv_idle_t *again)
 		s->more = false;
 		pump_in(s);
 	}
-}
-
-void net_stream_pause(struct net_stream *s, bool paused)
-{
-	if (s->paused == paused)
-		return;
-	s->paused = paused;
-	if (!alive(s) || s->state == CONNECTING)
-		return;
-	if (!paused)
-		read_again(s);
-	update_poll(s);
 }
 
 /* ---- the beginning ---- */
@@ -534,21 +533,21 @@ static void timed_out(struct net_stream *s)
 		s->host, s->port, (double)s->connect_timeout / 1000);
 }
 
-static void on_deadline(uv_timer_t *timer)
+static void stream_on_deadline(uv_timer_t *timer)
 {
 	struct net_stream *s = timer->data;
 
 	/* A failure of net_stream_create may still be waiting to be reported. */
 	if (s->failure.err == 0)
 		timed_out(s);
-	end(s);
+	stream_end(s);
 }
 
 static void start_deadline(struct net_stream *s)
 {
 	/* The loop's clock may be old when it has not run for a while. */
 	uv_update_time(s->loop);
-	uv_timer_start(&s->deadline, on_deadline, s->connect_timeout, 0);
+	uv_timer_start(&s->deadline, stream_on_deadline, s->connect_timeout, 0);
 }
 
 /* Goes on in pump_in. */
@@ -575,7 +574,7 @@ static int adopt_socket(struct net_stream *s, int fd)
 	return s->implicit_tls ? begin_tls(s) : 0;
 }
 
-static void on_connected(void *ctx, int fd, const struct net_failure *failure)
+static void stream_on_connected(void *ctx, int fd, const struct net_failure *failure)
 {
 	struct net_stream *s = ctx;
 
@@ -583,7 +582,7 @@ static void on_connected(void *ctx, int fd, const struct net_failure *failure)
 	if (failure)
 		s->failure = *failure;
 	if (failure || adopt_socket(s, fd) < 0) {
-		end(s);
+		stream_end(s);
 		return;
 	}
 	if (s->state == CONNECTING)
@@ -621,7 +620,7 @@ struct net_stream *net_stream_create(uv_loop_t *loop, const struct net_stream_op
 	buf_init(&s->wire.out, OUT_MAX);
 	init_handles(s);
 	start_deadline(s);
-	s->connect = net_connect_start(loop, s->host, s->port, on_connected, s, &s->failure);
+	s->connect = net_connect_start(loop, s->host, s->port, stream_on_connected, s, &s->failure);
 	if (!s->connect)
 		run_again(s);
 	return s;

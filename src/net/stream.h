@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * One octet stream to a server: name resolution, TCP to the first address that answers, TLS by
  * GnuTLS, deflate (RFC 4978). It runs on the libuv loop that it was given, in that loop's thread;
@@ -82,6 +83,8 @@ void net_stream_binding(const struct net_stream *s, struct binding *binding);
 void net_stream_write(struct net_stream *s, struct span data);
 /* Octets queued and not yet taken by the kernel. */
 size_t net_stream_unsent(const struct net_stream *s);
+/* The same, and what the kernel has and the server's has not acknowledged. */
+size_t net_stream_untaken(const struct net_stream *s);
 
 /* STARTTLS: the server's OK was read. Any octet of the server that was received beyond that OK and
  * not yet handed out is fatal (ERR_TLS): the caller says in `buffered` how many it still holds.
@@ -90,10 +93,6 @@ void net_stream_start_tls(struct net_stream *s, size_t buffered);
 /* RFC 4978: everything after the server's OK is deflated, both ways. rest: octets that came behind
  * that OK, already handed out, still compressed: they are inflated and given to on_data later. */
 void net_stream_start_deflate(struct net_stream *s, struct span rest);
-
-/* Stops and resumes reading from the socket (back-pressure); on_data may still be called for what
- * was decrypted already. */
-void net_stream_pause(struct net_stream *s, bool paused);
 
 /* For status and benches. */
 struct net_stream_counts {

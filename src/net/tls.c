@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "net/tls.h"
 
 #include <errno.h>
@@ -8,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "net/tls_facts.h"
 
 /* Behind whatever was asked for: TLS 1.2 is the least (RFC 8996). */
 #define VERSION_FLOOR ":-VERS-SSL3.0:-VERS-TLS1.0:-VERS-TLS1.1"
@@ -24,7 +26,8 @@ struct net_tls {
 	unsigned char fingerprint[NET_FINGERPRINT];
 
 	bool no_resumption; /* there was a handshake that it made fail */
-	char *last_server;  /* "host:port" of the session to resume, or NULL */
+	struct net_tls_facts facts;
+	char *last_server; /* "host:port" of the session to resume, or NULL */
 	gnutls_datum_t last_session;
 };
 
@@ -177,7 +180,7 @@ void net_tls_destroy(struct net_tls *tls)
 	free(tls);
 }
 
-static ssize_t pull(gnutls_transport_ptr_t ctx, void *p, size_t size)
+static ssize_t tls_pull(gnutls_transport_ptr_t ctx, void *p, size_t size)
 {
 	struct tls_session *t = ctx;
 	struct net_wire *w = t->wire;
@@ -195,7 +198,7 @@ static ssize_t pull(gnutls_transport_ptr_t ctx, void *p, size_t size)
 }
 
 /* GnuTLS asks before it would block; the wire is never waited for. */
-static int pull_timeout(gnutls_transport_ptr_t ctx, unsigned ms)
+static int tls_pull_timeout(gnutls_transport_ptr_t ctx, unsigned ms)
 {
 	struct tls_session *t = ctx;
 
@@ -203,7 +206,7 @@ static int pull_timeout(gnutls_transport_ptr_t ctx, unsigned ms)
 }
 
 /* Takes all or nothing, so that GnuTLS never has to repeat a record. */
-static ssize_t push(gnutls_transport_ptr_t ctx, const giovec_t *parts, int count)
+static ssize_t tls_push(gnutls_transport_ptr_t ctx, const giovec_t *parts, int count)
 {
 	struct tls_session *t = ctx;
 	struct buf *out = &t->wire->out;
@@ -267,9 +270,9 @@ static int set_up(struct tls_session *t)
 	else
 		gnutls_session_set_verify_cert(t->session, t->name, 0);
 	gnutls_transport_set_ptr(t->session, t);
-	gnutls_transport_set_pull_function(t->session, pull);
-	gnutls_transport_set_pull_timeout_function(t->session, pull_timeout);
-	gnutls_transport_set_vec_push_function(t->session, push);
+	gnutls_transport_set_pull_function(t->session, tls_pull);
+	gnutls_transport_set_pull_timeout_function(t->session, tls_pull_timeout);
+	gnutls_transport_set_vec_push_function(t->session, tls_push);
 	resume(t);
 	return 0;
 }
@@ -330,6 +333,11 @@ static void remember(struct tls_session *t)
 	forget_session(tls);
 	tls->last_server = mem_strdup(t->server);
 	tls->last_session = data;
+}
+
+const struct net_tls_facts *net_tls_facts(const struct net_tls *tls)
+{
+	return &tls->facts;
 }
 
 static int certificate_failed(struct tls_session *t, struct net_failure *f)
@@ -413,6 +421,7 @@ int tls_session_handshake(struct tls_session *t, struct net_failure *f)
 	}
 	t->resuming = false;
 	log_session(t);
+	net_tls_facts_take(t->session, &t->tls->facts);
 	remember(t);
 	return 1;
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * TLS by GnuTLS between a struct net_wire and the plain octets; it never waits. struct net_tls
  * holds what the streams of an account share: credentials, priorities and the last session, so that

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Turns what GnuTLS says about a certificate into one line for people. */
 #include "net/tls.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The octets between the socket and the layer above it. TLS reads and writes here and never sees
  * the socket, so it cannot block, and what was received is in one place.
