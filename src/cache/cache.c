@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Opening and closing: the directory, the two connections, and what happens when one of them cannot
  * be used. Without a directory of its own the cache is the same database in a private directory in
@@ -12,9 +13,9 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "cache/internal.h"
+#include "cache/private.h"
 
-/* A cache in memory is for the moment. */
+/* Octets of bodies in a cache that is in memory. */
 #define MEMORY_MAX ((uint64_t)64 << 20)
 
 static void close_connections(struct cache *c)
@@ -24,6 +25,17 @@ static void close_connections(struct cache *c)
 	cache_db_close(&c->loader);
 	cache_db_close(&c->reader_db);
 	cache_db_close(&c->writer.db);
+	cache_bodies_close(c);
+}
+
+/* A private directory has no names for long, so its files have none from the start. */
+static struct cache_segments *open_segments(struct cache *c)
+{
+	int dir = -1;
+
+	if (c->dir.lock >= 0 && (dir = cache_dir_segments(&c->dir)) < 0)
+		return NULL;
+	return cache_segments_create(dir);
 }
 
 /* Opens the connections and reads the small tables. 0 or SQLite's code. */
@@ -32,13 +44,17 @@ static int open_connections(struct cache *c, const char *path, const char *accou
 	int64_t id;
 	int rc;
 
+	c->writer.name = c->dir.path;
+	c->writer.files = open_segments(c);
+	if (!c->writer.files)
+		return SQLITE_CANTOPEN;
 	if ((rc = cache_db_open_writer(&c->writer.db, path, account)) != 0 ||
 		(rc = cache_db_open_reader(&c->reader_db, path)) != 0 ||
 		(rc = cache_db_open_reader(&c->loader, path)) != 0 ||
 		(rc = cache_db_account(&c->reader_db, &c->account)) != 0 ||
 		(rc = cache_rows_verify(&c->reader_db)) != 0 ||
 		(rc = cache_rows_doomed(&c->reader_db, &c->dropped)) != 0 ||
-		(rc = cache_bodies_open(c)) != 0 ||
+		(rc = cache_bodies_open(c)) != 0 || (rc = cache_facts_open(&c->writer)) != 0 ||
 		(rc = cache_db_number(c->writer.db.stmts[STMT_HIGHEST_ID], &id)) != 0)
 		return rc;
 	cache_dir_raise_id(&c->dir, (uint32_t)id + 1);
@@ -65,12 +81,25 @@ static bool set_aside(struct cache *c, const char *why)
 	return cache_dir_set_aside(&c->dir);
 }
 
-/* It is a copy, and up to cache_size large: not kept. */
-static bool remove_old(struct cache *c)
+/* Mail itself is fetched again: it is a copy, and may be large. */
+static bool carry_over(struct cache *c)
 {
-	log_notice("cache: %s: an older version of imapfs made the database; a new one is begun",
-		c->dir.path);
-	return cache_dir_remove_db(&c->dir);
+	char *path = mem_printf("%s/cache.db", c->dir.path);
+	char *new = mem_printf("%s/cache.db.new", c->dir.path);
+	bool ok = cache_dir_prepare_new(&c->dir) && cache_db_carry_over(new, path) == 0 &&
+		  cache_dir_replace_db(&c->dir);
+
+	free(new);
+	free(path);
+	if (ok)
+		log_notice("cache: %s: an older version of imapfs made the database; what it knows "
+			   "of mailboxes is carried over, mail is fetched again",
+			c->dir.path);
+	else
+		log_notice("cache: %s: an older version of imapfs made the database; a new one is "
+			   "begun",
+			c->dir.path);
+	return ok || cache_dir_remove_db(&c->dir);
 }
 
 static const char *reason(int code)
@@ -96,7 +125,7 @@ static int open_database(struct cache *c, const char *account)
 			break;
 		close_connections(c);
 		fresh = true;
-		if (!(rc == CACHE_DB_OLD ? remove_old(c) : set_aside(c, reason(rc))))
+		if (!(rc == CACHE_DB_OLD ? carry_over(c) : set_aside(c, reason(rc))))
 			break;
 	}
 	free(path);
@@ -167,6 +196,7 @@ struct cache *cache_open(
 
 	c->loop = loop;
 	c->writer.max_bytes = options->max_bytes;
+	c->gather_time = options->gather;
 	map_init(&c->dropped);
 	list_init(&c->loads);
 	bool ok = options->dir ? open_in_dir(c, options->dir, account, error, size)
@@ -176,9 +206,8 @@ struct cache *cache_open(
 		free(c);
 		return NULL;
 	}
-	c->writer.name = c->dir.path;
 	cache_jobs_init(c);
-	c->reader = cache_reader_start(&c->reader_db);
+	c->reader = cache_reader_start(&c->reader_db, c->writer.files);
 	return c;
 }
 

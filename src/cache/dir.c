@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The cache's directory: made and checked so that nobody else can put anything into it, locked for
  * one process, and the counter of mailbox ids, which outlives the database: an id that was given
@@ -15,141 +16,33 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/own.h"
 #include "base/text.h"
-#include "cache/internal.h"
+#include "cache/private.h"
 
 #define DB_NAME "cache.db"
 #define WAL_NAME DB_NAME "-wal"
 #define SHM_NAME DB_NAME "-shm"
+#define NEW_NAME DB_NAME ".new"
 #define DAMAGED_NAME DB_NAME ".damaged"
 #define MARK_NAME DB_NAME ".is-damaged"
 #define LOCK_NAME "cache.lock"
 #define IDS_NAME "cache.ids"
+#define SEGMENTS_NAME "bodies"
 /* Nanoseconds between looks at the lock of another process, and how many: 5 s. */
 #define LOCK_STEP 20000000
 #define LOCK_STEPS 250
 
-/* A counter that cannot be read (next_id 0) goes on this far above the ids that are known. */
+/* How far above the ids that are known the counter goes on, when its file cannot be read (next_id
+ * is 0). */
 #define ID_LEAP (1u << 16)
 /* No counter gets here by counting. */
 #define ID_MAX (UINT32_MAX - (1u << 20))
+/* Octets that a directory for a cache in memory must have free. */
 #define PRIVATE_ROOM ((uint64_t)160 << 20)
+/* How many ids are reserved at a time: the first time, and at most. */
 #define BLOCK_MIN 64u
 #define BLOCK_MAX 4096u
-
-/* *made: path itself was not there. */
-static bool make_with_parents(const char *path, bool *made)
-{
-	char *copy = mem_strdup(path);
-	bool ok = true;
-
-	for (char *slash = strchr(copy + 1, '/'); ok && slash; slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		ok = mkdir(copy, 0700) == 0 || errno == EEXIST;
-		*slash = '/';
-	}
-	*made = ok && mkdir(copy, 0700) == 0;
-	ok = ok && (*made || errno == EEXIST);
-	free(copy);
-	return ok;
-}
-
-/* Whether others may rename what is in a directory. Who owns the root directory is root, also in a
- * user namespace. A group that is our own is taken for ours alone, as many systems have it. */
-static bool is_foreign(const struct stat *st, uid_t root)
-{
-	if (st->st_uid != geteuid() && st->st_uid != root)
-		return true;
-	if (st->st_mode & S_ISVTX)
-		return false;
-	return (st->st_mode & S_IWOTH) || ((st->st_mode & S_IWGRP) && st->st_gid != getegid());
-}
-
-/* Steps up from *fd, which is closed. False when it cannot. */
-static bool step_up(int *fd, struct stat *st)
-{
-	int up = openat(*fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-	close(*fd);
-	*fd = up;
-	return up >= 0 && fstat(up, st) == 0;
-}
-
-/* Who can rename a directory above could put another cache in the place of ours. */
-static bool check_parents(int dir, const char *path, char *error, size_t size)
-{
-	struct stat root, above, below = {0};
-	int fd = openat(dir, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	bool ok = fd >= 0 && stat("/", &root) == 0;
-
-	while (ok && (ok = step_up(&fd, &above)) && !is_foreign(&above, root.st_uid)) {
-		if (above.st_dev == below.st_dev && above.st_ino == below.st_ino)
-			break;
-		below = above;
-	}
-	if (!ok)
-		snprintf(error, size, "cache directory %s: %s", path, strerror(errno));
-	else if ((ok = !is_foreign(&above, root.st_uid)) == false)
-		snprintf(error, size,
-			"cache directory %s could be replaced by another user, who owns or can "
-			"write a directory above it: choose another directory",
-			path);
-	if (fd >= 0)
-		close(fd);
-	return ok;
-}
-
-static bool check_owner(int fd, const char *path, char *error, size_t size)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) != 0) {
-		snprintf(error, size, "cache directory %s: %s", path, strerror(errno));
-		return false;
-	}
-	if (st.st_uid != geteuid()) {
-		snprintf(error, size,
-			"cache directory %s belongs to another user (uid %u): change its owner or "
-			"choose another directory",
-			path, (unsigned)st.st_uid);
-		return false;
-	}
-	if (st.st_mode & (S_IWGRP | S_IWOTH)) {
-		snprintf(error, size,
-			"cache directory %s is writable by others: run 'chmod go-w' on it or "
-			"choose another directory",
-			path);
-		return false;
-	}
-	if ((st.st_mode & 07777) != 0700 && fchmod(fd, 0700) != 0) {
-		snprintf(error, size, "cache directory %s: %s", path, strerror(errno));
-		return false;
-	}
-	return true;
-}
-
-/* Opens a file of ours, 0600 whatever the umask is; errno says why when -1. */
-static int open_own(int dir, const char *name)
-{
-	int fd = openat(dir, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
-	struct stat st;
-
-	if (fd < 0)
-		return -1;
-	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid()) {
-		close(fd);
-		errno = EPERM;
-		return -1;
-	}
-	if ((st.st_mode & 07777) != 0600 && fchmod(fd, 0600) != 0) {
-		int saved = errno;
-
-		close(fd);
-		errno = saved;
-		return -1;
-	}
-	return fd;
-}
 
 /* Who holds the lock has written its number there; 0: not yet. */
 static unsigned read_owner(int fd)
@@ -163,7 +56,7 @@ static unsigned read_owner(int fd)
 	return (unsigned)number;
 }
 
-/* Only for people: nothing is lost where it cannot be written. */
+/* The number is only for people: nothing is lost where it cannot be written. */
 static void write_owner(int fd)
 {
 	char text[16];
@@ -173,8 +66,8 @@ static void write_owner(int fd)
 		log_debug("cache: %s: %s", LOCK_NAME, strerror(errno));
 }
 
-/* A mount that was just taken away takes leave of its server and closes its cache first, and the
- * next one would be without for as long as it lasts. */
+/* The daemon of a mount that was just taken away still logs out and closes its cache. Without
+ * patience the next mount would have no cache for as long as it lasts. */
 static bool lock_patiently(int fd)
 {
 	const struct timespec step = {.tv_nsec = LOCK_STEP};
@@ -191,7 +84,7 @@ static bool lock_patiently(int fd)
 
 static enum cache_dir_result lock(struct cache_dir *d, char *error, size_t size)
 {
-	d->lock = open_own(d->fd, LOCK_NAME);
+	d->lock = own_file_open(d->fd, LOCK_NAME);
 	if (d->lock < 0) {
 		snprintf(error, size, "%s/%s: %s", d->path, LOCK_NAME, strerror(errno));
 		return CACHE_DIR_UNUSABLE;
@@ -216,7 +109,7 @@ static bool read_ids(struct cache_dir *d, char *error, size_t size)
 	char text[16];
 	uint64_t value;
 
-	d->ids = open_own(d->fd, IDS_NAME);
+	d->ids = own_file_open(d->fd, IDS_NAME);
 	ssize_t n = d->ids < 0 ? -1 : pread(d->ids, text, sizeof(text), 0);
 	if (n < 0) {
 		snprintf(error, size, "%s/%s: %s", d->path, IDS_NAME, strerror(errno));
@@ -245,13 +138,15 @@ enum cache_dir_result cache_dir_open(
 {
 	enum cache_dir_result result = CACHE_DIR_UNUSABLE;
 
+	struct own_dir own;
+
 	init(d);
-	if (!make_with_parents(path, &d->made) ||
-		(d->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 ||
-		!(d->path = realpath(path, NULL)))
-		snprintf(error, size, "cache directory %s: %s", path, strerror(errno));
-	else if (check_owner(d->fd, path, error, size) && check_parents(d->fd, path, error, size))
-		result = lock(d, error, size);
+	if (own_dir_open("cache", path, &own, error, size) < 0)
+		return result;
+	d->path = own.path;
+	d->fd = own.fd;
+	d->made = own.made;
+	result = lock(d, error, size);
 	if (result == CACHE_DIR_OK && !read_ids(d, error, size))
 		result = CACHE_DIR_UNUSABLE;
 	if (result != CACHE_DIR_OK)
@@ -312,6 +207,7 @@ void cache_dir_close(struct cache_dir *d)
 	if (d->unwanted) {
 		unlinkat(d->fd, IDS_NAME, 0);
 		unlinkat(d->fd, LOCK_NAME, 0);
+		unlinkat(d->fd, SEGMENTS_NAME, AT_REMOVEDIR);
 		cache_dir_hide(d);
 	}
 	close_fd(&d->ids);
@@ -324,7 +220,7 @@ void cache_dir_close(struct cache_dir *d)
 bool cache_dir_prepare_db(struct cache_dir *d)
 {
 	struct stat st;
-	int fd = open_own(d->fd, DB_NAME);
+	int fd = own_file_open(d->fd, DB_NAME);
 
 	if (fd < 0)
 		return false;
@@ -340,7 +236,7 @@ bool cache_dir_prepare_db(struct cache_dir *d)
 
 void cache_dir_mark_damaged(struct cache_dir *d)
 {
-	int fd = open_own(d->fd, MARK_NAME);
+	int fd = own_file_open(d->fd, MARK_NAME);
 
 	if (fd >= 0)
 		close(fd);
@@ -372,6 +268,52 @@ bool cache_dir_remove_db(struct cache_dir *d)
 	unlinkat(d->fd, WAL_NAME, 0);
 	unlinkat(d->fd, SHM_NAME, 0);
 	return true;
+}
+
+static void remove_new(struct cache_dir *d)
+{
+	unlinkat(d->fd, NEW_NAME, 0);
+	unlinkat(d->fd, NEW_NAME "-wal", 0);
+}
+
+bool cache_dir_prepare_new(struct cache_dir *d)
+{
+	remove_new(d);
+	int fd = own_file_open(d->fd, NEW_NAME);
+	if (fd < 0)
+		return false;
+	close(fd);
+	return true;
+}
+
+/* Killed half-way, the old one is there still, or the new one without a log, which it has none of.
+ */
+bool cache_dir_replace_db(struct cache_dir *d)
+{
+	if (faccessat(d->fd, NEW_NAME "-wal", F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+		errno = EBUSY;
+		return false;
+	}
+	unlinkat(d->fd, WAL_NAME, 0);
+	unlinkat(d->fd, SHM_NAME, 0);
+	return renameat(d->fd, NEW_NAME, d->fd, DB_NAME) == 0;
+}
+
+int cache_dir_segments(struct cache_dir *d)
+{
+	struct stat st;
+
+	if (mkdirat(d->fd, SEGMENTS_NAME, 0700) != 0 && errno != EEXIST)
+		return -1;
+	int fd = openat(d->fd, SEGMENTS_NAME, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st) == 0 && st.st_uid == geteuid() &&
+		((st.st_mode & 07777) == 0700 || fchmod(fd, 0700) == 0))
+		return fd;
+	close(fd);
+	errno = EPERM;
+	return -1;
 }
 
 void cache_dir_raise_id(struct cache_dir *d, uint32_t at_least)

@@ -1,6 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The queue of writes. One run at a time is in libuv's thread pool; what is queued meanwhile is
  * taken together by the next run, in one transaction, so the busier it gets the less a write costs.
+ * A transaction writes whole pages, some 64 KiB for a single row of each table: so jobs that nobody
+ * waits for are gathered for a moment first. Behind 50 ms the rows of 200 mailboxes (0.3 MB) took
+ * 5.4 MB of log without that, and 1.0 with it; with their bodies 8.0 and 2.4.
  * A run is bounded to stay short. When nothing is queued, runs without jobs do the house-keeping
  * that can wait, a little each.
  */
@@ -9,10 +13,15 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "cache/internal.h"
+#include "cache/private.h"
 
+/* What one run writes, in octets and in jobs, about. */
 #define RUN_COST ((size_t)8 << 20)
 #define RUN_JOBS 1024
+/* Jobs that hold so many octets are not gathered any more. */
+#define GATHER_OCTETS ((size_t)1 << 20)
+/* The log is brought into the database when it has so many pages, or a quarter of what bodies may
+ * take if that is between the two. */
 #define WAL_MIN_PAGES 64   /* 1 MiB */
 #define WAL_MAX_PAGES 1024 /* 16 MiB */
 
@@ -66,39 +75,38 @@ static int apply_jobs(struct cache_run *run, uint64_t *put)
 static int apply_all(struct cache_run *run)
 {
 	struct cache_writer *w = run->w;
-	uint64_t bytes = w->bytes, put = 0;
+	uint64_t put = 0;
 	int rc;
 
-	if ((rc = cache_bodies_use(w, run->uses, run->n_uses)) != 0 ||
-		(rc = apply_jobs(run, &put)) != 0 || (rc = cache_bodies_evict(w, put)) != 0)
+	cache_bodies_use(w, run->uses, run->n_uses);
+	if ((rc = apply_jobs(run, &put)) != 0 || (rc = cache_bodies_evict(w, put)) != 0)
 		return rc;
 	if (run->idle && !w->evicting && (rc = cache_bodies_tidy(w)) != 0)
 		return rc;
-	if (w->bytes == bytes)
-		return 0;
-	return cache_db_run(cache_db_bind(&w->db, STMT_TOTAL_PUT, (int64_t)w->bytes));
+	return cache_bodies_save(w);
 }
 
 static int transact(struct cache_run *run)
 {
 	struct cache_writer *w = run->w;
-	uint64_t bytes = w->bytes;
 	int rc = cache_db_run(w->db.stmts[STMT_BEGIN]);
 
 	if (rc == 0)
 		rc = apply_all(run);
 	if (rc == 0)
 		rc = cache_db_run(w->db.stmts[STMT_COMMIT]);
-	if (rc == 0)
+	if (rc == 0) {
+		cache_bodies_committed(w);
 		return 0;
+	}
 	/* Some failures have rolled back already. */
 	if (!sqlite3_get_autocommit(w->db.handle))
 		cache_db_run(w->db.stmts[STMT_ROLLBACK]);
-	w->bytes = bytes;
+	cache_bodies_rolled_back(w);
 	return rc;
 }
 
-/* Up to a quarter of what the bodies may be, so that a small cache has not a large log. */
+/* A small cache must not have a large log. */
 static bool checkpoint_is_due(const struct cache_writer *w)
 {
 	uint64_t pages = w->max_bytes / 4 / CACHE_PAGE_SIZE;
@@ -141,7 +149,7 @@ static void set_synchronous(struct cache_writer *w, bool full)
 		NULL, NULL, NULL);
 }
 
-static void execute(struct cache_run *run)
+static void execute_run(struct cache_run *run)
 {
 	struct cache_writer *w = run->w;
 
@@ -156,7 +164,9 @@ static void execute(struct cache_run *run)
 		set_synchronous(w, false);
 	w->more = w->evicting || w->untidy;
 	if (run->rc != 0) {
-		report(w, run->rc);
+		/* Without jobs it was about the order of eviction only. */
+		if (!run->idle)
+			report(w, run->rc);
 		fail_jobs(run);
 		/* Without jobs there may be room for what makes room. */
 		w->more = !run->idle && cache_bodies_over(w);
@@ -164,20 +174,20 @@ static void execute(struct cache_run *run)
 	if (checkpoint_is_due(w) || (run->rc & 0xff) == SQLITE_FULL) {
 		int rc = checkpoint(w);
 
-		if (rc != 0 && (rc & 0xff) != SQLITE_BUSY)
+		if (rc != 0 && (rc & 0xff) != SQLITE_BUSY && !run->idle)
 			report(w, rc);
 	}
 }
 
-static void work(uv_work_t *req)
+static void jobs_on_work(uv_work_t *req)
 {
 	struct cache_run *run = req->data;
 
-	execute(run);
+	execute_run(run);
 	uv_sem_post(&run->done);
 }
 
-static int on_wal(void *ctx, sqlite3 *handle, const char *name, int pages)
+static int jobs_on_wal(void *ctx, sqlite3 *handle, const char *name, int pages)
 {
 	struct cache_writer *w = ctx;
 
@@ -207,13 +217,23 @@ static void run_free(struct cache_run *run)
 	free(run);
 }
 
+static void jobs_on_timer_closed(uv_handle_t *handle)
+{
+	free(handle);
+}
+
 void cache_jobs_init(struct cache *c)
 {
 	list_init(&c->queue);
+	if (c->gather_time > 0) {
+		c->gather = mem_zalloc(sizeof(*c->gather));
+		c->gather->data = c;
+		uv_timer_init(c->loop, c->gather);
+	}
 	map_init(&c->writer.frozen);
 	c->uses = mem_alloc(CACHE_USES_MAX * sizeof(*c->uses));
 	c->run = run_new(c);
-	sqlite3_wal_hook(c->writer.db.handle, on_wal, &c->writer);
+	sqlite3_wal_hook(c->writer.db.handle, jobs_on_wal, &c->writer);
 }
 
 static void take_uses(struct cache *c, struct cache_run *run)
@@ -246,7 +266,7 @@ static void take_jobs(struct cache *c, struct cache_run *run)
 	}
 }
 
-static void prepare(struct cache *c)
+static void prepare_run(struct cache *c)
 {
 	struct cache_run *run = c->run;
 
@@ -258,11 +278,12 @@ static void prepare(struct cache *c)
 	run->idle = list_empty(&run->jobs);
 }
 
-/* The last that is done with a job: frees it, having called back. */
+/* Calls back, then frees the job. */
 static void finish_job(struct cache *c, struct cache_job *job)
 {
 	list_remove(&job->node);
 	c->queued -= job->octets;
+	c->awaited -= job->kind->load || job->kind->durable;
 	if (c->closing && job->kind->load)
 		job->err = ERR_CANCELED;
 	if (job->kind->finish)
@@ -272,7 +293,7 @@ static void finish_job(struct cache *c, struct cache_job *job)
 }
 
 /* What the worker has done becomes visible. The callbacks may queue more. */
-static void deliver(struct cache *c, struct cache_run *run)
+static void deliver_run(struct cache *c, struct cache_run *run)
 {
 	struct list jobs;
 
@@ -286,7 +307,28 @@ static void deliver(struct cache *c, struct cache_run *run)
 		finish_job(c, list_entry(jobs.next, struct cache_job, node));
 }
 
-static void after_work(uv_work_t *req, int status)
+/* Somebody waits for a job, or they are many. */
+static bool are_urgent(const struct cache *c)
+{
+	return c->awaited > 0 || c->queued >= GATHER_OCTETS;
+}
+
+static void jobs_on_gathered(uv_timer_t *timer)
+{
+	cache_jobs_start(timer->data);
+}
+
+static void gather(struct cache *c)
+{
+	if (list_empty(&c->queue) || c->running || c->closing)
+		return;
+	if (!c->gather || are_urgent(c))
+		cache_jobs_start(c);
+	else if (!uv_is_active((uv_handle_t *)c->gather))
+		uv_timer_start(c->gather, jobs_on_gathered, c->gather_time, 0);
+}
+
+static void jobs_on_worked(uv_work_t *req, int status)
 {
 	struct cache_run *run = req->data;
 	struct cache *c = run->c;
@@ -297,18 +339,22 @@ static void after_work(uv_work_t *req, int status)
 	}
 	uv_sem_wait(&run->done);
 	bool more = c->writer.more && !c->ceased;
-	deliver(c, run);
-	if (more || !list_empty(&c->queue))
+	deliver_run(c, run);
+	if (more)
 		cache_jobs_start(c);
+	else
+		gather(c);
 }
 
 void cache_jobs_start(struct cache *c)
 {
 	if (c->running || c->closing)
 		return;
-	prepare(c);
+	if (c->gather)
+		uv_timer_stop(c->gather);
+	prepare_run(c);
 	c->running = true;
-	uv_queue_work(c->loop, &c->run->req, work, after_work);
+	uv_queue_work(c->loop, &c->run->req, jobs_on_work, jobs_on_worked);
 }
 
 struct cache_job *cache_jobs_new(const struct cache_job_kind *kind, uint32_t mailbox)
@@ -325,7 +371,8 @@ void cache_jobs_add(struct cache *c, struct cache_job *job)
 {
 	list_append(&c->queue, &job->node);
 	c->queued += job->octets;
-	cache_jobs_start(c);
+	c->awaited += job->kind->load || job->kind->durable;
+	gather(c);
 }
 
 /* Takes the run back from libuv, which goes on to hold its request and frees it in its time. */
@@ -336,22 +383,24 @@ static void recall(struct cache *c)
 	if (!c->running)
 		return;
 	if (uv_cancel((uv_req_t *)&run->req) == 0)
-		execute(run);
+		execute_run(run);
 	else
 		uv_sem_wait(&run->done);
 	c->run = run_new(c);
-	deliver(c, run);
+	deliver_run(c, run);
 	run->c = NULL;
 }
 
 void cache_jobs_finish(struct cache *c)
 {
 	c->closing = true;
+	if (c->gather)
+		uv_close((uv_handle_t *)c->gather, jobs_on_timer_closed);
 	recall(c);
 	while (!list_empty(&c->queue) || c->n_uses > 0) {
-		prepare(c);
-		execute(c->run);
-		deliver(c, c->run);
+		prepare_run(c);
+		execute_run(c->run);
+		deliver_run(c, c->run);
 	}
 	if (!c->ceased)
 		checkpoint(&c->writer);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Loading chunks, many at once for read-ahead, or what a slow disk has not given in time: in a
  * thread of libuv's pool, one load at a time because they share a connection, and each in one
@@ -7,7 +8,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "cache/internal.h"
+#include "cache/private.h"
 
 struct cache_load {
 	uv_work_t req;
@@ -15,23 +16,24 @@ struct cache_load {
 	struct list node;
 	struct cache *c;     /* NULL: the cache was closed */
 	struct cache_db *db; /* NULL: nothing is to be read */
+	struct cache_segments *files;
 	uint32_t mailbox;
 	bool urgent;
 	struct cache_want *wants;
 	size_t n;
 	int rc; /* SQLite's */
-	void (*on_done)(void *ctx, int err, struct cache_want *wants, size_t n);
+	cache_chunks_done *on_done;
 	void *ctx;
 };
 
 /* --- in the worker --- */
 
-static int read_all(struct cache_load *l)
+static int read_wants(struct cache_load *l)
 {
 	int rc = sqlite3_exec(l->db->handle, "BEGIN", NULL, NULL, NULL);
 
 	for (size_t i = 0; i < l->n && rc == 0; i++) {
-		rc = cache_bodies_read(l->db, l->mailbox, &l->wants[i], &l->wants[i].used);
+		rc = cache_bodies_read(l->db, l->files, l->mailbox, &l->wants[i]);
 		if (rc == SQLITE_DONE)
 			rc = 0;
 	}
@@ -40,12 +42,12 @@ static int read_all(struct cache_load *l)
 	return rc;
 }
 
-static void work(uv_work_t *req)
+static void load_on_work(uv_work_t *req)
 {
 	struct cache_load *l = req->data;
 
 	if (l->db)
-		l->rc = read_all(l);
+		l->rc = read_wants(l);
 	uv_sem_post(&l->done);
 }
 
@@ -57,24 +59,17 @@ static void load_free(struct cache_load *l)
 	free(l);
 }
 
-static void deliver(struct cache *c, struct cache_load *l, int err)
+static void deliver_load(struct cache *c, struct cache_load *l, int err)
 {
-	for (size_t i = 0; i < l->n; i++) {
-		const struct cache_want *w = &l->wants[i];
-		if (w->data) {
-			c->hits++;
-			cache_bodies_note_use(c, l->mailbox, w->uid, w->chunk, w->used);
-		} else {
-			c->misses++;
-		}
-	}
+	for (size_t i = 0; i < l->n; i++)
+		cache_bodies_note_read(c, l->mailbox, &l->wants[i]);
 	cache_bodies_note_failure(c, l->rc ? l->rc : SQLITE_DONE);
 	l->on_done(l->ctx, err, l->wants, l->n);
 }
 
-static void start_next(struct cache *c);
+static void start_next_load(struct cache *c);
 
-static void after_work(uv_work_t *req, int status)
+static void load_on_worked(uv_work_t *req, int status)
 {
 	struct cache_load *l = req->data;
 	struct cache *c = l->c;
@@ -82,13 +77,13 @@ static void after_work(uv_work_t *req, int status)
 	if (c) {
 		uv_sem_wait(&l->done);
 		c->load = NULL;
-		start_next(c);
-		deliver(c, l, 0);
+		start_next_load(c);
+		deliver_load(c, l, 0);
 	}
 	load_free(l);
 }
 
-static void start_next(struct cache *c)
+static void start_next_load(struct cache *c)
 {
 	if (c->load || list_empty(&c->loads))
 		return;
@@ -97,7 +92,8 @@ static void start_next(struct cache *c)
 	c->load = l;
 	if (!c->ceased && !map_get(&c->dropped, l->mailbox))
 		l->db = &c->loader;
-	uv_queue_work(c->loop, &l->req, work, after_work);
+	l->files = c->writer.files;
+	uv_queue_work(c->loop, &l->req, load_on_work, load_on_worked);
 }
 
 /* What a new load comes right before: urgent ones go before all others, in their order. */
@@ -110,8 +106,7 @@ static struct list *last_before(struct cache *c, bool urgent)
 }
 
 void cache_load_chunks(struct cache *c, uint32_t mailbox, struct cache_want *wants, size_t n,
-	bool urgent, void (*on_done)(void *ctx, int err, struct cache_want *wants, size_t n),
-	void *ctx)
+	bool urgent, cache_chunks_done *on_done, void *ctx)
 {
 	struct cache_load *l = mem_zalloc(sizeof(*l));
 
@@ -125,7 +120,7 @@ void cache_load_chunks(struct cache *c, uint32_t mailbox, struct cache_want *wan
 	uv_sem_init(&l->done, 0);
 	l->urgent = urgent;
 	list_append(last_before(c, urgent), &l->node);
-	start_next(c);
+	start_next_load(c);
 }
 
 /* The one that runs stays libuv's, which frees it in its time. */
@@ -137,13 +132,13 @@ void cache_loads_finish(struct cache *c)
 		if (uv_cancel((uv_req_t *)&l->req) != 0)
 			uv_sem_wait(&l->done);
 		c->load = NULL;
-		deliver(c, l, ERR_CANCELED);
+		deliver_load(c, l, ERR_CANCELED);
 		l->c = NULL;
 	}
 	while (!list_empty(&c->loads)) {
 		l = list_entry(c->loads.next, struct cache_load, node);
 		list_remove(&l->node);
-		deliver(c, l, ERR_CANCELED);
+		deliver_load(c, l, ERR_CANCELED);
 		load_free(l);
 	}
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The thread that reads single chunks, so that the loop never waits long for a disk: it asks, and
  * waits for a few milliseconds, in which all that the kernel has in memory is there. What takes
@@ -7,7 +8,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "cache/internal.h"
+#include "cache/private.h"
 
 /* Nanoseconds that the loop waits. */
 #define PATIENCE 5000000
@@ -16,6 +17,7 @@ enum reader_state { READER_IDLE, READER_ASKED, READER_DONE };
 
 struct cache_reader {
 	struct cache_db *db;
+	struct cache_segments *files;
 	uv_thread_t thread;
 	uv_mutex_t lock; /* of all that follows */
 	uv_cond_t asked, done;
@@ -28,7 +30,7 @@ struct cache_reader {
 
 /* --- in the thread --- */
 
-static void answer(struct cache_reader *r, const struct cache_want *want, int rc)
+static void give_answer(struct cache_reader *r, const struct cache_want *want, int rc)
 {
 	if (r->abandoned) {
 		free(want->data);
@@ -42,7 +44,7 @@ static void answer(struct cache_reader *r, const struct cache_want *want, int rc
 	uv_cond_signal(&r->done);
 }
 
-static void serve(void *arg)
+static void serve_reads(void *arg)
 {
 	struct cache_reader *r = arg;
 
@@ -55,24 +57,25 @@ static void serve(void *arg)
 		struct cache_want want = r->want;
 		uint32_t mailbox = r->mailbox;
 		uv_mutex_unlock(&r->lock);
-		int rc = cache_bodies_read(r->db, mailbox, &want, &want.used);
+		int rc = cache_bodies_read(r->db, r->files, mailbox, &want);
 		uv_mutex_lock(&r->lock);
-		answer(r, &want, rc);
+		give_answer(r, &want, rc);
 	}
 	uv_mutex_unlock(&r->lock);
 }
 
 /* --- in the loop --- */
 
-struct cache_reader *cache_reader_start(struct cache_db *db)
+struct cache_reader *cache_reader_start(struct cache_db *db, struct cache_segments *files)
 {
 	struct cache_reader *r = mem_zalloc(sizeof(*r));
 
 	r->db = db;
+	r->files = files;
 	uv_mutex_init(&r->lock);
 	uv_cond_init(&r->asked);
 	uv_cond_init(&r->done);
-	if (uv_thread_create(&r->thread, serve, r) == 0)
+	if (uv_thread_create(&r->thread, serve_reads, r) == 0)
 		return r;
 	/* Without it all is loaded. */
 	r->stopping = true;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The small tables: mailboxes, packed messages, the journal. Each write is a job with an apply
  * function for the worker; the reading functions at the end run before the loop does.
@@ -7,7 +8,7 @@
 #include "base/error.h"
 #include "base/array.h"
 #include "base/mem.h"
-#include "cache/internal.h"
+#include "cache/private.h"
 
 /* --- mailboxes --- */
 
@@ -187,6 +188,8 @@ static int apply_drop_messages(struct cache_writer *w, struct cache_job *job)
 		b.at[uids[i] % BLOCK].uid = 0;
 		if (rc == 0)
 			rc = cache_bodies_drop_message(w, job->mailbox, uids[i]);
+		if (rc == 0)
+			rc = cache_facts_drop_message(w, job->mailbox, uids[i]);
 	}
 	return rc == 0 ? block_write(w, &b) : rc;
 }
@@ -290,21 +293,91 @@ static void finish_load(struct cache_job *job)
 	job->data = NULL;
 	if (job->err) {
 		free(messages);
-		job->on_done.load(job->ctx, job->err, NULL, 0);
+		job->on_done.messages(job->ctx, job->err, NULL, 0);
 	} else {
-		job->on_done.load(job->ctx, 0, messages, job->n);
+		job->on_done.messages(job->ctx, 0, messages, job->n);
 	}
 }
 
 static const struct cache_job_kind load_messages = {
 	.apply = apply_load, .finish = finish_load, .load = true};
 
-void cache_load_messages(struct cache *c, uint32_t mailbox,
-	void (*on_done)(void *ctx, int err, struct cache_message *messages, size_t n), void *ctx)
+void cache_load_messages(struct cache *c, uint32_t mailbox, cache_messages_done *on_done, void *ctx)
 {
 	struct cache_job *job = cache_jobs_new(&load_messages, mailbox);
 
-	job->on_done.load = on_done;
+	job->on_done.messages = on_done;
+	job->ctx = ctx;
+	cache_jobs_add(c, job);
+}
+
+/* --- flags --- */
+
+static uint64_t flags_check(uint32_t mailbox, const struct cache_flags *flags)
+{
+	return cache_db_check(
+		mailbox ^ flags->modseq << 32 ^ flags->modseq >> 32, flags->sets.p, flags->sets.n);
+}
+
+static int apply_put_flags(struct cache_writer *w, struct cache_job *job)
+{
+	const struct cache_flags flags = {job->used, {job->data, job->n}};
+
+	if (cache_jobs_frozen(w, job->mailbox))
+		return 0;
+	sqlite3_stmt *s = cache_db_bind(&w->db, STMT_FLAGS_PUT, job->mailbox, (int64_t)flags.modseq,
+		(int64_t)flags_check(job->mailbox, &flags));
+	sqlite3_bind_blob64(s, 4, flags.sets.p, flags.sets.n, SQLITE_STATIC);
+	return cache_db_run(s);
+}
+
+static const struct cache_job_kind put_flags = {.apply = apply_put_flags, .metadata = true};
+
+void cache_put_flags(struct cache *c, uint32_t mailbox, const struct cache_flags *flags)
+{
+	if (map_get(&c->dropped, mailbox))
+		return;
+	struct cache_job *job = cache_jobs_new(&put_flags, mailbox);
+	job->used = flags->modseq;
+	job->octets = job->n = flags->sets.n;
+	job->data = mem_copy(flags->sets.p, flags->sets.n);
+	cache_jobs_add(c, job);
+}
+
+static int apply_load_flags(struct cache_writer *w, struct cache_job *job)
+{
+	sqlite3_stmt *s = cache_db_bind(&w->db, STMT_FLAGS_GET, job->mailbox);
+	int rc = cache_jobs_frozen(w, job->mailbox) ? SQLITE_DONE : sqlite3_step(s);
+
+	if (rc == SQLITE_ROW) {
+		job->used = (uint64_t)sqlite3_column_int64(s, 0);
+		job->n = (size_t)sqlite3_column_bytes(s, 1);
+		job->data = mem_copy(sqlite3_column_blob(s, 1), job->n);
+		job->found = true;
+		const struct cache_flags flags = {job->used, {job->data, job->n}};
+		rc = (uint64_t)sqlite3_column_int64(s, 2) == flags_check(job->mailbox, &flags)
+			     ? 0
+			     : SQLITE_CORRUPT;
+	}
+	sqlite3_reset(s);
+	return rc == SQLITE_DONE ? 0 : rc;
+}
+
+static void finish_load_flags(struct cache_job *job)
+{
+	const struct cache_flags flags = {job->used, {job->data, job->n}};
+
+	job->on_done.flags(job->ctx, job->found && job->err == 0 ? &flags : NULL);
+}
+
+static const struct cache_job_kind load_flags = {
+	.apply = apply_load_flags, .finish = finish_load_flags};
+
+void cache_load_flags(struct cache *c, uint32_t mailbox, cache_flags_done *on_done, void *ctx)
+{
+	struct cache_job *job = cache_jobs_new(&load_flags, mailbox);
+
+	job->on_done.flags = on_done;
 	job->ctx = ctx;
 	cache_jobs_add(c, job);
 }
@@ -319,6 +392,14 @@ static int apply_drop_mailbox(struct cache_writer *w, struct cache_job *job)
 	if (rc == 0)
 		rc = cache_db_run(cache_db_bind(
 			&w->db, STMT_MESSAGES_DROP, block_id(id, 0), last_block_id(id)));
+	if (rc == 0)
+		rc = cache_db_run(cache_db_bind(&w->db, STMT_FLAGS_DROP, id));
+	if (rc == 0)
+		rc = cache_db_run(cache_db_bind(&w->db, STMT_GIVEN_DROP_ALL, id));
+	if (rc == 0)
+		rc = cache_db_run(cache_db_bind(&w->db, STMT_VIEW_DROP_ALL, id));
+	if (rc == 0)
+		rc = cache_facts_drop_mailbox(w, id);
 	if (rc == 0)
 		rc = cache_db_run(cache_db_bind(&w->db, STMT_DOOMED_PUT, id));
 	w->untidy = true;
@@ -374,7 +455,7 @@ static const struct cache_job_kind put_journal = {
 	.apply = apply_put_journal, .finish = finish_put_journal, .durable = true};
 
 void cache_put_journal(struct cache *c, uint32_t mailbox, const uint32_t *uids, size_t n,
-	void (*on_done)(void *ctx, int err), void *ctx)
+	cache_journal_done *on_done, void *ctx)
 {
 	struct cache_job *job = cache_jobs_new(&put_journal, mailbox);
 
@@ -436,8 +517,7 @@ static int read_mailbox(sqlite3_stmt *s, struct cache_mailbox *m)
 }
 
 /* f NULL only checks. 0 or SQLite's code. */
-static int each_mailbox(
-	struct cache_db *db, void (*f)(void *ctx, const struct cache_mailbox *m), void *ctx)
+static int each_mailbox(struct cache_db *db, cache_mailbox_fn *f, void *ctx)
 {
 	sqlite3_stmt *s = db->stmts[STMT_MAILBOX_ALL];
 	int rc;
@@ -454,8 +534,7 @@ static int each_mailbox(
 	return rc == SQLITE_DONE ? 0 : rc;
 }
 
-static int each_journal(struct cache_db *db,
-	void (*f)(void *ctx, uint32_t mailbox, const uint32_t *uids, size_t n), void *ctx)
+static int each_journal(struct cache_db *db, cache_journal_fn *f, void *ctx)
 {
 	sqlite3_stmt *s = db->stmts[STMT_JOURNAL_ALL];
 	int rc;
@@ -485,8 +564,7 @@ int cache_rows_verify(struct cache_db *db)
 }
 
 /* What was opened was verified: a failure here is a disk that broke since. */
-void cache_each_mailbox(
-	struct cache *c, void (*f)(void *ctx, const struct cache_mailbox *m), void *ctx)
+void cache_each_mailbox(struct cache *c, cache_mailbox_fn *f, void *ctx)
 {
 	int rc = c->ceased ? 0 : each_mailbox(&c->reader_db, f, ctx);
 
@@ -494,8 +572,7 @@ void cache_each_mailbox(
 		cache_cease(c, rc);
 }
 
-void cache_each_journal(struct cache *c,
-	void (*f)(void *ctx, uint32_t mailbox, const uint32_t *uids, size_t n), void *ctx)
+void cache_each_journal(struct cache *c, cache_journal_fn *f, void *ctx)
 {
 	int rc = c->ceased ? 0 : each_journal(&c->reader_db, f, ctx);
 

@@ -1,16 +1,21 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * What the parts of the cache know of each other. The threads: everything in struct cache_writer
- * belongs to the worker while a run is in progress and to the loop otherwise; the rest of struct
- * cache belongs to the loop's thread. libuv's work queue orders the two, so nothing is locked.
+ * What the files of cache/ know of each other.
+ *
+ * Who may touch what: struct cache_writer belongs to the thread of a run (jobs.c) while one is in
+ * progress, and to the loop otherwise; reader_db to the reader's thread (read.c), once it is
+ * started; loader to the thread of a load (load.c) while one is in progress. All else of struct
+ * cache belongs to the loop. libuv's work queue orders these, and the reader has a lock of its own.
  */
-#ifndef CACHE_INTERNAL_H
-#define CACHE_INTERNAL_H
+#ifndef CACHE_PRIVATE_H
+#define CACHE_PRIVATE_H
 
 #include <sqlite3.h>
 
 #include "base/list.h"
 #include "base/map.h"
 #include "cache/cache.h"
+#include "cache/segments.h"
 
 /* --- files (dir.c) --- */
 
@@ -46,6 +51,12 @@ void cache_dir_mark_damaged(struct cache_dir *d);
 bool cache_dir_is_marked(struct cache_dir *d);
 /* Renames cache.db to cache.db.damaged. False with errno set. */
 bool cache_dir_set_aside(struct cache_dir *d);
+/* An empty cache.db.new. False with errno set. */
+bool cache_dir_prepare_new(struct cache_dir *d);
+/* Puts what was made as cache.db.new in the place of cache.db. False with errno set. */
+bool cache_dir_replace_db(struct cache_dir *d);
+/* The directory of the segments, made when it is not there; -1 with errno set. */
+int cache_dir_segments(struct cache_dir *d);
 /* Removes cache.db. False with errno set. */
 bool cache_dir_remove_db(struct cache_dir *d);
 
@@ -67,6 +78,26 @@ enum cache_stmt {
 	STMT_MESSAGES_DELETE,
 	STMT_MESSAGES_DROP,
 	STMT_MESSAGES_LOAD,
+	STMT_FLAGS_GET,
+	STMT_FLAGS_PUT,
+	STMT_FLAGS_DROP,
+	STMT_FACTS_LENGTH,
+	STMT_FACTS_PUT,
+	STMT_FACTS_DROP,
+	STMT_FACTS_DROP_KIND,
+	STMT_FACTS_LOAD,
+	STMT_FACTS_SUM,
+	STMT_FACTS_OLDEST,
+	STMT_FACTS_TOTAL_ADD,
+	STMT_FACTS_TOTAL_USE,
+	STMT_FACTS_TOTAL_DROP,
+	STMT_GIVEN_ALL,
+	STMT_GIVEN_PUT,
+	STMT_GIVEN_DROP,
+	STMT_GIVEN_DROP_ALL,
+	STMT_VIEW_ALL,
+	STMT_VIEW_PUT,
+	STMT_VIEW_DROP_ALL,
 	STMT_JOURNAL_ALL,
 	STMT_JOURNAL_PUT,
 	STMT_JOURNAL_DROP,
@@ -76,18 +107,17 @@ enum cache_stmt {
 	STMT_BODY_GET,
 	STMT_BODY_PUT,
 	STMT_BODY_DELETE,
-	STMT_BODY_USE,
 	STMT_BODY_FIND,
-	STMT_BODY_OLDEST,
 	STMT_BODY_OF_MAILBOX,
 	STMT_BODY_OF_MESSAGE,
-	STMT_DATA_PUT,
-	STMT_DATA_DELETE,
-	STMT_TOTAL_GET,
-	STMT_TOTAL_PUT,
+	STMT_BODY_OF_SECTIONS,
+	STMT_BODY_DROP_SEGMENT,
+	STMT_BODY_DROP_LOST,
+	STMT_SEGMENT_ALL,
+	STMT_SEGMENT_PUT,
+	STMT_SEGMENT_DROP,
 	STMT_NOTE_GET,
 	STMT_NOTE_PUT,
-	STMT_NEWEST,
 	STMT_HIGHEST_ID,
 	STMT_PAGES,
 	STMT_FREE_PAGES,
@@ -109,6 +139,9 @@ struct cache_db {
  * CACHE_DB_OLD. After a failure cache_db_close is still due. A new database is given the account's
  * name. */
 int cache_db_open_writer(struct cache_db *db, const char *path, const char *account);
+/* Makes a new database at `path` that knows what the older one at `old` knows, except bodies. 0 or
+ * SQLite's code; nothing is open afterwards. */
+int cache_db_carry_over(const char *path, const char *old);
 int cache_db_open_reader(struct cache_db *db, const char *path);
 /* Whose mail it holds, malloc'ed; NULL unless 0 is returned. */
 int cache_db_account(struct cache_db *db, char **account);
@@ -131,13 +164,40 @@ uint64_t cache_db_check(uint64_t seed, const void *octets, size_t n);
 
 /* --- the writer and its jobs (jobs.c) --- */
 
+/* A file of bodies, see segments.h. */
+struct cache_segment {
+	uint32_t id;
+	uint64_t size; /* octets appended so far */
+	uint64_t held; /* of the disk */
+	uint64_t live; /* of chunks that the database knows */
+	uint64_t used; /* position on the tape of its last use, see struct cache */
+	bool changed;  /* to be written by the end of the run */
+};
+
+/* What to do with segments when the transaction is committed. */
+struct cache_waste {
+	uint32_t segment;
+	uint64_t offset, n; /* n 0: the whole file */
+};
+
 struct cache_writer {
 	struct cache_db db;
 	const char *name; /* for messages */
-	uint64_t bytes;   /* of all bodies */
+	struct cache_segments *files;
+	struct cache_segment *segments; /* by id */
+	size_t n_segments, segments_room;
+	uint32_t current; /* that is appended to; 0: the next chunk begins one */
+	uint32_t next_segment;
+	uint32_t first_new; /* ids from here on were made by this run */
+	struct cache_waste *waste;
+	size_t n_waste, waste_room;
+	uint64_t bytes; /* of all bodies */
+	uint64_t held;  /* by all segments */
+	uint64_t facts; /* octets of all facts */
 	uint64_t max_bytes;
 	int wal_pages;     /* in the log after the last commit */
-	bool evicting;     /* bytes was over max_bytes and is not yet well below */
+	bool evicting;     /* held was over max_bytes and is not yet well below */
+	bool spoilt_told;  /* the log has it that a chunk was damaged */
 	bool untidy;       /* there may be something to do for cache_bodies_tidy */
 	bool vacuuming;    /* giving space back, until little is left to give */
 	bool more;         /* a run without jobs has something to do */
@@ -154,7 +214,7 @@ struct cache_job_kind {
 	void (*finish)(struct cache_job *job);
 	bool metadata; /* changes what is known of a mailbox */
 	bool load;     /* somebody waits for its answer: it ends a run; canceled by closing */
-	bool durable;  /* alone in a run, and on the disk when it ends */
+	bool durable;  /* alone in a run, and on the disk when it ends; somebody waits for that */
 };
 
 struct cache_job {
@@ -169,17 +229,20 @@ struct cache_job {
 	void *data;               /* owned: messages, UIDs, the chunk's octets, the name */
 	size_t n;                 /* elements of data */
 	size_t room;              /* for so many, where more may be added */
+	bool found;               /* of a load: there was a row */
 	union {
-		void (*chunk)(void *ctx);
-		void (*journal)(void *ctx, int err);
-		void (*load)(void *ctx, int err, struct cache_message *messages, size_t n);
+		cache_flags_done *flags;
+		cache_chunk_done *chunk;
+		cache_facts_done *facts;
+		cache_journal_done *journal;
+		cache_messages_done *messages;
 	} on_done;
 	void *ctx;
 };
 
-/* A use of a chunk that the database does not know of yet. */
+/* A use of a segment that the writer does not know of yet. */
 struct cache_use {
-	uint32_t mailbox, uid, chunk;
+	uint32_t segment;
 	uint64_t used;
 };
 
@@ -198,18 +261,22 @@ struct cache {
 	bool reader_logged;
 	uint64_t hits, misses;
 	struct map dropped; /* mailboxes; nothing is kept for them any more */
-	/* How recently a chunk was used is a position on the tape of all octets ever put: reading
+	/* How recently a segment was used is a position on the tape of all octets ever put: reading
 	 * moves it to the end. Time would not do, it says nothing about what has to go. */
 	uint64_t tape;
-	struct cache_use *uses; /* USES_MAX, to be written by the next run */
+	struct cache_use *uses; /* CACHE_USES_MAX, one a segment, to be noted by the next run */
 	size_t n_uses;
 
 	struct cache_writer writer;
 	struct list queue;
 	size_t queued;  /* octets of the jobs in the queue and in the run */
+	size_t awaited; /* jobs there that somebody waits for */
 	uint64_t bytes; /* as of the last run */
 	bool running;   /* run is in libuv's hands */
 	bool closing;
+	uv_timer_t *
+		gather; /* when what is queued is begun, unless somebody waits for it; NULL: at once */
+	uint64_t gather_time; /* milliseconds */
 	struct cache_run *run;
 
 	struct cache_db loader; /* the connection of the load that runs */
@@ -219,7 +286,7 @@ struct cache {
 
 /* --- reading single chunks (read.c) --- */
 
-struct cache_reader *cache_reader_start(struct cache_db *db);
+struct cache_reader *cache_reader_start(struct cache_db *db, struct cache_segments *files);
 /* Waits for the read that is under way. NULL is fine. */
 void cache_reader_stop(struct cache_reader *r);
 /* Reads a chunk as cache_bodies_read does; false when that would take long. */
@@ -229,6 +296,8 @@ bool cache_reader_try(struct cache_reader *r, uint32_t mailbox, struct cache_wan
 
 /* Ends all loads; before cache_jobs_finish. */
 void cache_loads_finish(struct cache *c);
+
+/* --- the queue of jobs (jobs.c) --- */
 
 void cache_jobs_init(struct cache *c);
 /* Runs what is queued in this thread, and calls back. */
@@ -244,6 +313,9 @@ void cache_jobs_start(struct cache *c);
  * it), so for the rest of the process they stay as they are.
  */
 bool cache_jobs_frozen(const struct cache_writer *w, uint32_t mailbox);
+
+/* --- the cache itself (cache.c) --- */
+
 /* Damage: no use of the database from now on. */
 void cache_cease(struct cache *c, int code);
 
@@ -254,22 +326,38 @@ int cache_rows_verify(struct cache_db *db);
 /* Puts the mailboxes that are being dropped into m. */
 int cache_rows_doomed(struct cache_db *db, struct map *m);
 
+/* --- facts (facts.c) --- */
+
+/* Counts them. 0 or SQLite's code. */
+int cache_facts_open(struct cache_writer *w);
+int cache_facts_drop_message(struct cache_writer *w, uint32_t mailbox, uint32_t uid);
+int cache_facts_drop_mailbox(struct cache_writer *w, uint32_t mailbox);
+
 /* --- bodies (bodies.c) --- */
 
-#define CACHE_USES_MAX 8192u
+#define CACHE_USES_MAX 256u
 
+/* Opens the files, and forgets what is lost. 0 or SQLite's code. */
 int cache_bodies_open(struct cache *c);
-/* Fills want->data and n; 0, SQLITE_DONE when it is not there, or SQLite's code. In any thread. */
-int cache_bodies_read(
-	struct cache_db *db, uint32_t mailbox, struct cache_want *want, uint64_t *used);
-/* In the loop. */
-void cache_bodies_note_use(
-	struct cache *c, uint32_t mailbox, uint32_t uid, uint32_t chunk, uint64_t used);
+void cache_bodies_close(struct cache *c);
+/* Fills want but for uid and chunk; 0, SQLITE_DONE when it is not there, or SQLite's code. In any
+ * thread. */
+int cache_bodies_read(struct cache_db *db, struct cache_segments *files, uint32_t mailbox,
+	struct cache_want *want);
+/* In the loop: what a read found, or did not find where it should be. */
+void cache_bodies_note_read(struct cache *c, uint32_t mailbox, const struct cache_want *want);
 /* rc: of a read; SQLITE_DONE is none. */
 void cache_bodies_note_failure(struct cache *c, int rc);
 /* Steps of a run, inside the transaction. */
-int cache_bodies_use(struct cache_writer *w, const struct cache_use *uses, size_t n);
+void cache_bodies_use(struct cache_writer *w, const struct cache_use *uses, size_t n);
+/* Writes what is known of the segments; the last step. */
+int cache_bodies_save(struct cache_writer *w);
+/* The transaction was committed, or rolled back. */
+void cache_bodies_committed(struct cache_writer *w);
+void cache_bodies_rolled_back(struct cache_writer *w);
 int cache_bodies_drop_message(struct cache_writer *w, uint32_t mailbox, uint32_t uid);
+/* Chunks of all its sections but the first. */
+int cache_bodies_drop_sections(struct cache_writer *w, uint32_t mailbox, uint32_t uid);
 /* Evicts when over the bound; put is what this run wrote. */
 int cache_bodies_evict(struct cache_writer *w, uint64_t put);
 /* A little of what can wait: bodies of dropped mailboxes, space to be given back. Clears untidy
