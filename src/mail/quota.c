@@ -1,40 +1,42 @@
+/* SPDX-License-Identifier: MIT */
 #include "mail/quota.h"
 
 #include <stdlib.h>
 
 #include "base/mem.h"
 
+/* Milliseconds. */
 #define QUOTA_FRESH 60000
 
-struct asker {
+struct question {
 	struct pool_task task;
 	struct account *account;
 	struct imap_command command;
 };
 
-static void finish(struct asker *q)
+static void end_question(struct question *q)
 {
 	q->account->quota->asking = false;
 	imap_command_finish(&q->command);
 	free(q);
 }
 
-static void on_fail(struct pool_task *t, int err)
+static void quota_on_fail(struct pool_task *t, int err)
 {
-	finish(list_entry(t, struct asker, task));
+	end_question(list_entry(t, struct question, task));
 }
 
-static void on_done(struct imap_command *c, const struct imap_result *result)
+static void quota_on_done(struct imap_command *c, const struct imap_result *result)
 {
-	struct asker *q = list_entry(c, struct asker, command);
+	struct question *q = list_entry(c, struct question, command);
 
 	pool_end(&q->task);
-	finish(q);
+	end_question(q);
 }
 
-static void on_untagged(struct pool_task *t, const struct imap_response *r, uint32_t uid)
+static void quota_on_untagged(struct pool_task *t, const struct imap_response *r, uint32_t uid)
 {
-	struct quota *quota = list_entry(t, struct asker, task)->account->quota;
+	struct quota *quota = list_entry(t, struct question, task)->account->quota;
 
 	if (r->kind != IMAP_QUOTA)
 		return;
@@ -49,13 +51,11 @@ static void on_untagged(struct pool_task *t, const struct imap_response *r, uint
 	}
 }
 
-static void on_conn(struct pool_task *t)
+static void quota_on_conn(struct pool_task *t)
 {
-	struct asker *q = list_entry(t, struct asker, task);
+	struct question *q = list_entry(t, struct question, task);
 
-	imap_command_init(&q->command, false, on_done);
-	imap_command_add(&q->command, "GETQUOTAROOT INBOX\r\n");
-	pool_submit(t, &q->command);
+	pool_send(t, &q->command, quota_on_done, "GETQUOTAROOT INBOX");
 }
 
 void quota_start(struct account *a)
@@ -66,14 +66,14 @@ void quota_start(struct account *a)
 	if (!(pool_capabilities(a->pool) & IMAP_CAP_QUOTA) || quota->asking ||
 		(quota->asked && now < quota->asked + QUOTA_FRESH))
 		return;
-	struct asker *q = mem_zalloc(sizeof(*q));
+	struct question *q = mem_zalloc(sizeof(*q));
 	q->account = a;
 	q->task = (struct pool_task){
 		.access = POOL_NO_MAILBOX,
 		.deadline = account_deadline(a),
-		.on_conn = on_conn,
-		.on_fail = on_fail,
-		.on_untagged = on_untagged,
+		.on_conn = quota_on_conn,
+		.on_fail = quota_on_fail,
+		.on_untagged = quota_on_untagged,
 	};
 	quota->asking = true;
 	quota->asked = now;

@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /* The quota of the account's INBOX (RFC 9208), asked at the start and again in the background, for
  * statfs. */
 #ifndef MAIL_QUOTA_H
 #define MAIL_QUOTA_H
 
-#include "mail/account.h"
+#include "mail/model/account.h"
 
 struct quota {
 	bool asking;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The end of dead mailboxes. One that vanished, or whose UIDVALIDITY changed, leaves the tree at
  * once; but operations, tasks, connections and answers of the cache may still point at it. It is
@@ -7,12 +8,14 @@
 #ifndef MAIL_REAP_H
 #define MAIL_REAP_H
 
-#include "mail/account.h"
+#include "mail/model/account.h"
 
-void reap_init(struct account *a);
+struct reaper *reaper_create(struct account *a);
 /* The mailbox was killed, and is in the tree no more. */
-void reap_later(struct account *a, struct mailbox *mb);
-/* Frees none from now on: account_free_tree does. */
-void reap_stop(struct account *a);
+void reaper_add(struct reaper *r, struct mailbox *mb);
+/* Frees none from now on: tree_finish does. */
+void reaper_stop(struct reaper *r);
+/* After the loop has closed what reaper_stop left. */
+void reaper_destroy(struct reaper *r);
 
 #endif
