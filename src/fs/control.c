@@ -1,11 +1,14 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The hidden directory .imapfs at the root, reachable by name and never listed there, so that grep
  * -r and rsync do not walk into it. Its inodes have the mailbox id 0, which no mailbox has:
  *
  *   2          the directory
- *   16 and up  its file `status`: each lookup is an inode of its own with the text of that moment,
- * since what is under one inode never changes. The last few are kept.
+ *   16 and up  its files, `status` and `sync`: each lookup makes an inode of its own with the text of that
+ *              moment, since what is under one inode never changes; the last few are kept
  */
+#include "fs/control.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +16,12 @@
 #include <time.h>
 
 #include "base/mem.h"
-#include "fs/private.h"
-#include "mail/status.h"
+#include "fs/draft.h"
+#include "fs/file.h"
+#include "fs/filesystem.h"
+#include "fs/op.h"
+#include "fs/push.h"
+#include "mail/report.h"
 
 #define DIRECTORY 2
 #define FIRST_SNAPSHOT 16
@@ -26,6 +33,7 @@ struct control {
 		fuse_ino_t ino; /* 0: unused */
 		struct buf text;
 		int64_t taken;
+		unsigned told; /* of `sync`: for intents_note_told */
 	} snapshots[SNAPSHOTS];
 	uint32_t next;
 };
@@ -46,22 +54,25 @@ void control_destroy(struct control *c)
 	free(c);
 }
 
-bool control_owns(fuse_ino_t ino)
-{
-	return ino >> 32 == 0 && ino != FUSE_ROOT_ID;
-}
-
-static struct snapshot *take_snapshot(struct fs *fs)
+static struct snapshot *new_snapshot(struct fs *fs)
 {
 	struct control *c = fs->control;
 	struct snapshot *s = &c->snapshots[c->next % SNAPSHOTS];
 
-	s->ino = FIRST_SNAPSHOT + c->next++ % (UINT32_MAX - FIRST_SNAPSHOT);
+	s->ino = FIRST_SNAPSHOT + c->next++ % (DRAFT_INODES - FIRST_SNAPSHOT);
 	s->taken = time(NULL);
+	s->told = 0;
 	buf_clear(&s->text);
-	int err = account_status(fs->account, &s->text);
+	return s;
+}
+
+static struct snapshot *take_status(struct fs *fs)
+{
+	struct snapshot *s = new_snapshot(fs);
+	int err = report_print(fs->account, &s->text);
+	err |= draft_report(fs, &s->text);
 	err |= buf_printf(&s->text, "kernel: %llu reads, %llu stores ahead of them\n",
-		(unsigned long long)fs->reads, (unsigned long long)pusher_stored(fs->pusher));
+		(unsigned long long)fs->reads, (unsigned long long)push_count(fs->pusher));
 	return err < 0 ? NULL : s;
 }
 
@@ -88,7 +99,7 @@ static void stat_control(
 	st->st_mtim.tv_sec = st->st_ctim.tv_sec = st->st_atim.tv_sec = s ? s->taken : fs->mounted;
 }
 
-static void reply_entry(
+static void control_reply_entry(
 	const struct fs *fs, fuse_req_t req, fuse_ino_t ino, const struct snapshot *s)
 {
 	struct fuse_entry_param e = {.ino = ino, .generation = 1};
@@ -97,28 +108,61 @@ static void reply_entry(
 	fuse_reply_entry(req, &e);
 }
 
-bool control_lookup(struct fs *fs, fuse_req_t req, fuse_ino_t parent, const char *name)
+bool control_find(struct fs *fs, fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	if (parent == FUSE_ROOT_ID && strcmp(name, ".imapfs") == 0) {
-		reply_entry(fs, req, DIRECTORY, NULL);
-		return true;
-	}
-	if (!control_owns(parent))
+	if (parent != FUSE_ROOT_ID || strcmp(name, ".imapfs") != 0)
 		return false;
-	if (strcmp(name, "status") != 0) {
-		fuse_reply_err(req, ENOENT);
-		return true;
-	}
-	struct snapshot *s = take_snapshot(fs);
-	if (s)
-		reply_entry(fs, req, s->ino, s);
-	else
-		fuse_reply_err(req, ENOMEM);
+	control_reply_entry(fs, req, DIRECTORY, NULL);
 	return true;
 }
 
-void control_getattr(struct fs *fs, fuse_req_t req, fuse_ino_t ino)
+/* --- sync: its name is found when all that was promised is done or refused; its text says what was
+ * not done --- */
+
+static void sync_drained(struct fs_op *op, int err)
 {
+	struct snapshot *s = new_snapshot(op->fs);
+
+	if (intents_print_news(op->fs->account, &s->text, &s->told) < 0) {
+		op_reply_errno(op, ENOMEM);
+		return;
+	}
+	control_reply_entry(op->fs, op->req, s->ino, s);
+	op_end(op);
+}
+
+static void look_up_sync(struct fs *fs, fuse_req_t req, fuse_ino_t parent)
+{
+	struct fs_op *op = op_create(fs, req, "sync", parent, NULL);
+	int err;
+
+	op->expire = sync_drained;
+	if (op_wait_drain(op, DRAIN_ALL, sync_drained, &err))
+		sync_drained(op, err);
+}
+
+static void control_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct fs *fs = fuse_req_userdata(req);
+
+	if (strcmp(name, "sync") == 0) {
+		look_up_sync(fs, req, parent);
+		return;
+	}
+	if (strcmp(name, "status") != 0) {
+		fuse_reply_err(req, ENOENT);
+		return;
+	}
+	struct snapshot *s = take_status(fs);
+	if (s)
+		control_reply_entry(fs, req, s->ino, s);
+	else
+		fuse_reply_err(req, ENOMEM);
+}
+
+static void control_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs *fs = fuse_req_userdata(req);
 	struct snapshot *s = find_snapshot(fs, ino);
 	struct stat st;
 
@@ -130,9 +174,21 @@ void control_getattr(struct fs *fs, fuse_req_t req, fuse_ino_t ino)
 	fuse_reply_attr(req, &st, 0);
 }
 
-void control_read(struct fs *fs, fuse_req_t req, fuse_ino_t ino, size_t size, off_t off)
+/* A lookup alone tells nobody: where the name was looked up before, the kernel does it twice. */
+static void control_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	struct fs *fs = fuse_req_userdata(req);
 	const struct snapshot *s = find_snapshot(fs, ino);
+
+	if (s)
+		intents_note_told(fs->account, s->told);
+	file_open(req, ino, fi);
+}
+
+static void control_read(
+	fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	const struct snapshot *s = find_snapshot(fuse_req_userdata(req), ino);
 
 	if (!s) {
 		fuse_reply_err(req, ino == DIRECTORY ? EISDIR : ESTALE);
@@ -143,7 +199,12 @@ void control_read(struct fs *fs, fuse_req_t req, fuse_ino_t ino, size_t size, of
 	fuse_reply_buf(req, n ? s->text.data + from : NULL, n);
 }
 
-void control_readdir(struct fs *fs, fuse_req_t req, size_t size, off_t off, bool plus)
+static void control_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	fuse_reply_open(req, fi);
+}
+
+static void put_names(fuse_req_t req, size_t size, off_t off, bool plus)
 {
 	static const char *const names[] = {".", "..", "status"};
 	char data[1024];
@@ -162,3 +223,25 @@ void control_readdir(struct fs *fs, fuse_req_t req, size_t size, off_t off, bool
 	}
 	fuse_reply_buf(req, data, used);
 }
+
+static void control_readdir(
+	fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	put_names(req, size, off, false);
+}
+
+static void control_readdirplus(
+	fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	put_names(req, size, off, true);
+}
+
+const struct fuse_lowlevel_ops control_operations = {
+	.lookup = control_lookup,
+	.getattr = control_getattr,
+	.open = control_open,
+	.read = control_read,
+	.opendir = control_opendir,
+	.readdir = control_readdir,
+	.readdirplus = control_readdirplus,
+};

@@ -1,261 +1,257 @@
-/* Directories: opendir, readdir, lookup. Answered from memory once the mailbox is known. */
+/* SPDX-License-Identifier: MIT */
+/* Directories: getattr, opendir, readdir, lookup. Answered from memory once the mailbox is known. */
+#include "fs/dir.h"
+
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
-#include "base/mem.h"
-#include "fs/private.h"
-#include "mail/sizes.h"
-#include "mail/sync.h"
-#include "mail/watch.h"
+#include "fs/control.h"
+#include "fs/draft.h"
+#include "fs/entry.h"
+#include "fs/file.h"
+#include "fs/filesystem.h"
+#include "fs/find_size.h"
+#include "fs/folder.h"
+#include "fs/fresh.h"
+#include "fs/inode.h"
+#include "fs/listing.h"
+#include "fs/move.h"
+#include "fs/op.h"
+#include "fs/rename.h"
+#include "fs/views.h"
+#include "fs/xattr.h"
+#include "mail/model/given.h"
+#include "mail/size/sizes.h"
+#include "mail/sync/sync.h"
+#include "mail/sync/walk.h"
+#include "mail/sync/watch.h"
 
-/*
- * A position in a listing is that of the entry before it, so listings stay right when entries come
- * and go: 1 after ".", 2 after "..", then KIND_CHILD | id of a child mailbox, then KIND_MESSAGE |
- * UID.
- */
-#define KIND_CHILD ((uint64_t)1 << 32)
-#define KIND_MESSAGE ((uint64_t)2 << 32)
-#define KIND(off) ((uint64_t)(off) & ~(uint64_t)UINT32_MAX)
+/* --- getattr --- */
 
-#define REPLY_MAX (256u << 10)
-
-/* The server could not be asked: what is remembered is better than an error. */
-static bool remembered(const struct mailbox *mb, int err)
+static void dir_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	return !mb->dead && mb->complete && mb->loaded &&
-	       (err == ERR_NET || err == ERR_TIMEOUT || err == ERR_THROTTLED || err == ERR_AUTH ||
-		       err == ERR_TOKEN || err == ERR_TLS || err == ERR_PROTOCOL);
+	struct fs *fs = fuse_req_userdata(req);
+	uint64_t started = uv_hrtime();
+	uint32_t uid;
+	const struct mailbox *mb = inode_resolve(fs, ino, &uid);
+	struct stat st;
+
+	if (!mb) {
+		fuse_reply_err(req, ESTALE);
+		return;
+	}
+	entry_stat_directory(fs, mb, &st);
+	fuse_reply_attr(req, &st, ATTR_TIMEOUT);
+	op_log("getattr", ino, started, 0);
+}
+
+/* Modes, owners and times are the server's or the mount's: nothing comes of it, and programs that
+ * copy directories do not complain. */
+static void dir_setattr(
+	fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *fi)
+{
+	dir_getattr(req, ino, fi);
 }
 
 /* --- opendir --- */
 
-static void opendir_reply(struct fs_op *op)
+static void opendir_reply(struct fs_op *op, int err)
 {
 	struct mailbox *mb = op->mb;
-	bool whole = !mailbox_selectable(mb) || (mb->complete && (!mb->sync || mb->verifying));
+	bool whole = !mailbox_selectable(mb) || (mb->messages.complete && !sync_is_awaited(mb));
 
 	if (whole) {
 		op->fi.cache_readdir = 1;
-		op->fi.keep_cache = mb->version == mb->listed_version;
-		mb->listed_version = mb->version;
+		op->fi.keep_cache = mb->names.version == mb->names.cached_version;
+		mb->names.cached_version = mb->names.version;
 	}
-	mb->unseen = false;
-	/* What the reader's handle tells readdir: see readdir_go. */
-	op->fi.fh = mb->late;
+	mb->removal.barred = false;
+	moves_on_listed(op->fs, mb);
+	given_drop_passing(mb);
+	views_on_listed(op->fs, mb);
+	/* The handle tells readdir, later, whether names came late meanwhile: see readdir_go. */
+	op->fi.fh = mb->messages.late;
 	fuse_reply_open(op->req, &op->fi);
 	watch_verify(op->fs->account->watch, mb);
 	op_end(op);
 }
 
-static void opendir_synced(struct fs_op *op, int err)
+static void opendir_expired(struct fs_op *op, int err)
 {
-	if (op->mb->dead)
-		op_fail(op, ERR_STALE);
-	else if (err < 0 && mailbox_selectable(op->mb) && !remembered(op->mb, err))
-		op_fail(op, err);
-	else
-		opendir_reply(op);
-}
-
-static void opendir_sync(struct fs_op *op)
-{
-	struct mailbox *mb = op->mb;
-
-	if (sync_is_fresh(mb)) {
-		opendir_reply(op);
-		return;
-	}
-	sync_start(mb);
-	op_wait_mailbox(op, mb, !mb->complete, opendir_synced);
-}
-
-/* What is remembered does not need the server, however slow it is. */
-static void opendir_expired(struct fs_op *op)
-{
-	opendir_synced(op, ERR_TIMEOUT);
+	op->known = opendir_reply;
+	fresh_expire_listing(op, err);
 }
 
 static void opendir_listed(struct fs_op *op, int err)
 {
-	/* The tree that is known stays. */
+	/* Where LIST failed, the tree that is known stays. */
 	if (op->mb->dead)
 		op_fail(op, ERR_STALE);
 	else
-		opendir_sync(op);
+		fresh_listing(op, opendir_reply);
 }
 
-void dir_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+static void dir_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = fuse_req_userdata(req);
 	uint32_t uid;
 	struct mailbox *mb = inode_resolve(fs, ino, &uid);
 
-	if (control_owns(ino)) {
-		fuse_reply_open(req, fi);
-		return;
-	}
-	if (!mb || uid) {
-		fuse_reply_err(req, mb ? ENOTDIR : ESTALE);
+	if (!mb) {
+		fuse_reply_err(req, ESTALE);
 		return;
 	}
 	struct fs_op *op = op_create(fs, req, "opendir", ino, mb);
 	op->fi = *fi;
 	op->expire = opendir_expired;
 	watch_use(fs->account->watch, mb);
-	/* Mailboxes that others made show where they would be looked for first. */
-	bool tree = mb == fs->account->top || mb->child_count > 0;
-	if (!tree || op_wait_account(op, opendir_listed))
-		opendir_sync(op);
+	walk_note(fs->account->walk, mb);
+	/* A mailbox that somebody else has made must show here, where it is looked for first. */
+	bool tree = mb == fs->account->tree.top || mb->place.child_count > 0;
+	if (!tree || op_wait_names(op, opendir_listed))
+		fresh_listing(op, opendir_reply);
+}
+
+/* --- fsync --- */
+
+static void fsyncdir_done(struct fs_op *op, int err)
+{
+	op_reply_errno(op, err < 0 ? error_errno(err) : 0);
+}
+
+static void dir_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	struct fs *fs = fuse_req_userdata(req);
+	uint32_t uid;
+	struct mailbox *mb = inode_resolve(fs, ino, &uid);
+	int err;
+
+	if (!mb || uid) {
+		fuse_reply_err(req, ESTALE);
+		return;
+	}
+	struct fs_op *op = op_create(fs, req, "fsyncdir", ino, mb);
+	if (op_wait_drain(op, DRAIN_REST, fsyncdir_done, &err))
+		fsyncdir_done(op, err);
 }
 
 /* --- readdir --- */
 
-/* How long the kernel may keep the name of a mailbox. */
-static double name_timeout(const struct fs *fs)
+/* Seconds that the kernel may keep the name of a mailbox where watch_use_names is to hear of its
+ * use. */
+#define NAME_TIMEOUT 1.0
+
+double dir_name_timeout(const struct fs *fs)
 {
 	return watch_has_names(fs->account->watch) ? NAME_TIMEOUT : ATTR_TIMEOUT;
 }
 
-struct listing {
-	struct fs *fs;
-	fuse_req_t req;
-	struct mailbox *mb;
-	bool plus;
-	char *data;
-	size_t size, used;
-};
-
-/* False when it does not fit any more. */
-static bool put(
-	struct listing *l, const char *name, const struct stat *st, bool known, uint64_t position)
-{
-	char *at = l->data + l->used;
-	size_t room = l->size - l->used, n;
-
-	if (!l->plus) {
-		n = fuse_add_direntry(l->req, at, room, name, st, (off_t)position);
-	} else {
-		/* An entry with inode 0 tells the name alone: the kernel looks it up when it needs
-		 * more. */
-		struct fuse_entry_param e = {
-			.ino = known ? st->st_ino : 0,
-			.generation = 1,
-			.attr = *st,
-			.attr_timeout = ATTR_TIMEOUT,
-			.entry_timeout = S_ISDIR(st->st_mode) ? name_timeout(l->fs) : ATTR_TIMEOUT,
-		};
-		n = fuse_add_direntry_plus(l->req, at, room, name, &e, (off_t)position);
-	}
-	if (n > room)
-		return false;
-	l->used += n;
-	return true;
-}
-
-static bool put_dots(struct listing *l, uint64_t off)
-{
-	struct stat st = {.st_mode = S_IFDIR, .st_ino = inode_of_directory(l->fs, l->mb)};
-
-	if (off == 0 && !put(l, ".", &st, false, 1))
-		return false;
-	if (l->mb != l->fs->account->top && l->mb->parent)
-		st.st_ino = inode_of_directory(l->fs, l->mb->parent);
-	return off > 1 || put(l, "..", &st, false, 2);
-}
-
 static bool put_children(struct listing *l, uint32_t after)
 {
-	struct mailbox *child = mailbox_child_after(l->mb, after);
+	struct mailbox *child = mailbox_child_after(l->op->mb, after);
 	struct stat st;
 
-	while (child) {
-		entry_stat_directory(l->fs, child, &st);
-		if (!put(l, child->component, &st, true, KIND_CHILD | child->id))
+	for (; child; child = mailbox_child_beside(l->op->mb, child, MAILBOX_LISTED)) {
+		entry_stat_directory(l->op->fs, child, &st);
+		if (!listing_put(l, child->component, &st, true, dir_name_timeout(l->op->fs),
+			    LISTING_CHILD | child->id))
 			return false;
-		struct list *next = child->sibling.next;
-		child = next == &l->mb->children ? NULL : list_entry(next, struct mailbox, sibling);
 	}
 	return true;
 }
 
 /* While rows arrive, in whatever order, only as far as none is missing: the position of a reader
  * is a UID, and what came below it later would never be handed out. */
-static void put_messages(struct listing *l, uint32_t after)
+static bool put_messages(struct listing *l, uint32_t after)
 {
-	uint32_t last = mailbox_listable(l->mb);
+	struct mailbox *mb = l->op->mb;
+	uint32_t last = mailbox_listable(mb);
 	struct cache_message *m;
 	char name[NAME_MAX + 1];
 	struct stat st;
 
-	while ((m = mailbox_after(l->mb, after)) && m->uid <= last) {
-		bool known = size_can_be_shown(l->mb, m);
-		entry_stat_message(l->fs, l->mb, m, &st);
-		entry_name(l->fs, l->mb, m->uid, name);
-		if (!put(l, name, &st, known, KIND_MESSAGE | m->uid))
-			return;
-		if (known && l->plus)
-			size_note_shown(l->mb, m);
+	while ((m = mailbox_after(mb, after)) && m->uid <= last) {
 		after = m->uid;
+		if (mailbox_hidden(mb, m->uid))
+			continue;
+		bool known = sizes_can_show(mb, m);
+		entry_stat_message(l->op->fs, mb, m, &st);
+		entry_name(l->op->fs, mb, m->uid, name);
+		if (!listing_put(l, name, &st, known, ATTR_TIMEOUT, LISTING_MESSAGE | m->uid))
+			return false;
+		if (known && l->op->plus)
+			sizes_note_shown(mb, m);
 	}
+	return mb->messages.complete;
+}
+
+static bool put_drafts(struct listing *l, fuse_ino_t after)
+{
+	struct fs *fs = l->op->fs;
+	const struct draft *d = draft_after(fs, l->op->mb, after);
+	struct stat st;
+
+	for (; d; d = draft_after(fs, l->op->mb, d->ino)) {
+		draft_stat(d, &st);
+		if (!listing_put(l, d->name, &st, false, 0, LISTING_DRAFT | d->ino))
+			return false;
+	}
+	return true;
+}
+
+/* What is behind the offset of a kind, 0: all of that kind. */
+static uint32_t behind(uint64_t off, uint64_t kind)
+{
+	return LISTING_KIND(off) == kind ? (uint32_t)off : 0;
 }
 
 static void fill(struct listing *l, uint64_t off)
 {
-	if (KIND(off) == 0 && !put_dots(l, off))
+	struct mailbox *mb = l->op->mb;
+	const struct fs *fs = l->op->fs;
+	bool is_top = mb == fs->account->tree.top || !mb->place.parent;
+	fuse_ino_t ino = inode_of_directory(fs, mb);
+
+	if (LISTING_KIND(off) == 0 &&
+		!listing_put_dots(l, ino, is_top ? ino : inode_of_directory(fs, mb->place.parent)))
 		return;
-	if (KIND(off) <= KIND_CHILD &&
-		!put_children(l, KIND(off) == KIND_CHILD ? (uint32_t)off : 0))
+	if (LISTING_KIND(off) <= LISTING_CHILD && !put_children(l, behind(off, LISTING_CHILD)))
 		return;
-	if (mailbox_selectable(l->mb))
-		put_messages(l, KIND(off) == KIND_MESSAGE ? (uint32_t)off : 0);
+	if (fs->options.maildir && mailbox_selectable(mb)) {
+		views_list_maildir(l, behind(off, LISTING_VIEW));
+		return;
+	}
+	if (mailbox_selectable(mb) && LISTING_KIND(off) <= LISTING_MESSAGE &&
+		!put_messages(l, behind(off, LISTING_MESSAGE)))
+		return;
+	if (mailbox_selectable(mb) && LISTING_KIND(off) <= LISTING_DRAFT &&
+		!put_drafts(l, behind(off, LISTING_DRAFT)))
+		return;
+	if (is_top)
+		views_list(l, behind(off, LISTING_VIEW));
 }
 
-static void readdir_go(struct fs_op *op);
-
-static void readdir_progress(struct fs_op *op, int err)
-{
-	if (op->mb->dead)
-		op_fail(op, ERR_STALE);
-	else if (err < 0 && !remembered(op->mb, err))
-		op_fail(op, err);
-	else
-		readdir_go(op);
-}
-
-static void readdir_go(struct fs_op *op)
+static void readdir_go(struct fs_op *op, int err)
 {
 	struct mailbox *mb = op->mb;
-	struct listing l = {
-		.fs = op->fs,
-		.req = op->req,
-		.mb = mb,
-		.plus = op->plus,
-		.size = op->size < REPLY_MAX ? op->size : REPLY_MAX,
-	};
+	struct listing l;
 
 	/* A name has come where this reader was already: the listing has a hole. */
-	if (KIND((uint64_t)op->offset) == KIND_MESSAGE && op->fi.fh != mb->late) {
-		op_fail_errno(op, EIO);
+	if (LISTING_KIND(op->offset) == LISTING_MESSAGE && op->fi.fh != mb->messages.late) {
+		op_reply_errno(op, EIO);
 		return;
 	}
-	l.data = mem_alloc(l.size);
-	fill(&l, (uint64_t)op->offset);
+	listing_begin(&l, op);
+	fill(&l, op->offset);
 	/* An empty answer says that the listing is over, and as long as rows arrive it is not. */
-	if (l.used == 0 && mailbox_selectable(mb) && !mb->complete) {
-		free(l.data);
-		if (op_is_over(op)) {
-			op_fail(op, ERR_TIMEOUT);
-			return;
-		}
-		sync_start(mb);
-		op_wait_mailbox(op, mb, true, readdir_progress);
+	if (l.used == 0 && mailbox_selectable(mb) && !mb->messages.complete &&
+		!op->fs->options.maildir) {
+		listing_drop(&l);
+		fresh_rows(op, readdir_go);
 		return;
 	}
-	fuse_reply_buf(op->req, l.data, l.used);
-	free(l.data);
-	op_end(op);
+	listing_end(&l);
 }
 
 static void start_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
@@ -265,28 +261,25 @@ static void start_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off
 	uint32_t uid;
 	struct mailbox *mb = inode_resolve(fs, ino, &uid);
 
-	if (control_owns(ino)) {
-		control_readdir(fs, req, size, off, plus);
-		return;
-	}
-	if (!mb || uid) {
-		fuse_reply_err(req, mb ? ENOTDIR : ESTALE);
+	if (!mb) {
+		fuse_reply_err(req, ESTALE);
 		return;
 	}
 	struct fs_op *op = op_create(fs, req, plus ? "readdirplus" : "readdir", ino, mb);
 	op->size = size;
-	op->offset = off;
+	op->offset = (uint64_t)off;
 	op->plus = plus;
 	op->fi = *fi;
-	readdir_go(op);
+	readdir_go(op, 0);
 }
 
-void dir_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+static void dir_readdir(
+	fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	start_readdir(req, ino, size, off, fi, false);
 }
 
-void dir_readdirplus(
+static void dir_readdirplus(
 	fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	start_readdir(req, ino, size, off, fi, true);
@@ -294,7 +287,7 @@ void dir_readdirplus(
 
 /* --- lookup --- */
 
-static void reply_entry(
+static void lookup_reply(
 	fuse_req_t req, const struct stat *st, double entry_timeout, double attr_timeout)
 {
 	struct fuse_entry_param e = {
@@ -317,17 +310,48 @@ static bool lookup_directory(struct fs *fs, fuse_req_t req, struct mailbox *mb, 
 	if (strcmp(name, ".") == 0)
 		found = mb;
 	else if (strcmp(name, "..") == 0)
-		found = mb == fs->account->top ? mb : mb->parent;
+		found = mb == fs->account->tree.top ? mb : mb->place.parent;
 	if (!found)
 		return false;
 	entry_stat_directory(fs, found, &st);
-	reply_entry(req, &st, name_timeout(fs), ATTR_TIMEOUT);
+	lookup_reply(req, &st, dir_name_timeout(fs), ATTR_TIMEOUT);
 	return true;
+}
+
+static bool lookup_draft(struct fs *fs, fuse_req_t req, struct mailbox *mb, const char *name)
+{
+	const struct draft *d = draft_named(fs, mb, name, fuse_req_ctx(req)->pid);
+	struct stat st;
+
+	if (!d)
+		return false;
+	draft_stat(d, &st);
+	lookup_reply(req, &st, 0, 0);
+	return true;
+}
+
+/* The UID that the name is, or that of the message of that given name. False: there can be none. */
+static bool find_uid(
+	const struct fs *fs, struct mailbox *mb, const char *name, uint32_t *uid, bool *given)
+{
+	*given = false;
+	if (!mailbox_selectable(mb))
+		return false;
+	bool real = entry_parse_name(fs, mb, name, uid) && !mailbox_hidden(mb, *uid);
+	if (real && mailbox_find(mb, *uid))
+		return true;
+	uint32_t other = given_find(mb, name);
+	*given = other && !mailbox_hidden(mb, other);
+	if (*given)
+		*uid = other;
+	return real || *given;
 }
 
 static void lookup_sized(struct fs_op *op, int err)
 {
-	struct cache_message *m = mailbox_find(op->mb, op->uid);
+	/* One that is on its way to another mailbox is hidden where it is. */
+	struct cache_message *m = op->passing ? mailbox_find(op->mb, op->uid)
+					      : mailbox_shown(op->mb, op->uid);
 	struct stat st;
 
 	if (err < 0 || !m) {
@@ -335,79 +359,71 @@ static void lookup_sized(struct fs_op *op, int err)
 		return;
 	}
 	entry_stat_message(op->fs, op->mb, m, &st);
-	size_note_shown(op->mb, m);
-	reply_entry(op->req, &st, ATTR_TIMEOUT, size_timeout(op->mb, m));
+	sizes_note_shown(op->mb, m);
+	/* A given name may stand for another message later. */
+	lookup_reply(op->req, &st, op->passing || op->given ? 0 : ATTR_TIMEOUT,
+		entry_size_timeout(op->mb, m));
 	op_end(op);
 }
 
-/* True when the op was answered, or goes on by itself. */
-static bool lookup_message(struct fs_op *op)
+static void lookup_known(struct fs_op *op, int err)
 {
-	const struct cache_message *m = mailbox_find(op->mb, op->uid);
+	const struct cache_message *m = op->passing ? mailbox_find(op->mb, op->uid)
+						    : mailbox_shown(op->mb, op->uid);
 
-	if (!m)
-		return false;
-	if (size_can_be_shown(op->mb, m))
+	if (m && !sizes_can_show(op->mb, m))
+		find_size_start(op, lookup_sized);
+	else
 		lookup_sized(op, 0);
-	else
-		op_find_size(op, op->mb, op->uid, lookup_sized);
-	return true;
 }
 
-static void lookup_synced(struct fs_op *op, int err)
-{
-	struct mailbox *mb = op->mb;
-
-	if (mb->dead)
-		op_fail(op, ERR_GONE);
-	else if (lookup_message(op))
-		return;
-	else if (err < 0 && !remembered(mb, err))
-		op_fail(op, err);
-	else if (mb->sync)
-		op_wait_mailbox(op, mb, true, lookup_synced);
-	else
-		op_fail(op, ERR_GONE);
-}
-
-void dir_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+static void dir_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fs *fs = fuse_req_userdata(req);
 	uint64_t started = uv_hrtime();
 	uint32_t uid;
 	struct mailbox *mb = inode_resolve(fs, parent, &uid);
 
-	if (control_owns(parent)) {
-		control_lookup(fs, req, parent, name);
+	if (!mb) {
+		fuse_reply_err(req, ESTALE);
 		return;
 	}
-	if (!mb || uid) {
-		fuse_reply_err(req, mb ? ENOTDIR : ESTALE);
-		return;
-	}
-	if (mb->child_count > 0 || mb == fs->account->top)
+	if (mb->place.child_count > 0 || mb == fs->account->tree.top)
 		watch_use_names(fs->account->watch, mailbox_child(mb, span_of(name)) != NULL);
-	if (lookup_directory(fs, req, mb, name) || control_lookup(fs, req, parent, name)) {
+	if (lookup_directory(fs, req, mb, name) || control_find(fs, req, parent, name) ||
+		lookup_draft(fs, req, mb, name)) {
 		op_log("lookup", parent, started, 0);
 		return;
 	}
-	if (!mailbox_selectable(mb) || !entry_parse_name(fs, mb, name, &uid)) {
+	if (views_find(fs, req, mb, name))
+		return;
+	bool given;
+	bool named = find_uid(fs, mb, name, &uid, &given);
+	bool passing = !(named && mailbox_shown(mb, uid)) && moves_find(fs, mb, name, &mb, &uid);
+	if (!passing && !named) {
 		fuse_reply_err(req, ENOENT);
 		op_log("lookup", parent, started, ENOENT);
 		return;
 	}
 	struct fs_op *op = op_create(fs, req, "lookup", parent, mb);
 	op->uid = uid;
-	if (lookup_message(op))
-		return;
-	if (sync_knows(mb, uid)) {
-		op_fail(op, ERR_GONE);
-		return;
-	}
-	if (op_is_over(op)) {
-		op_fail(op, remembered(mb, ERR_TIMEOUT) ? ERR_GONE : ERR_TIMEOUT);
-		return;
-	}
-	sync_start(mb);
-	op_wait_mailbox(op, mb, true, lookup_synced);
+	op->passing = passing;
+	op->given = given;
+	fresh_message(op, lookup_known);
 }
+
+const struct fuse_lowlevel_ops dir_operations = {
+	.lookup = dir_lookup,
+	.getattr = dir_getattr,
+	.mkdir = folder_mkdir,
+	.setattr = dir_setattr,
+	.create = draft_create,
+	.unlink = file_unlink,
+	.rmdir = folder_rmdir,
+	.fsyncdir = dir_fsyncdir,
+	.rename = rename_request,
+	.opendir = dir_opendir,
+	.readdir = dir_readdir,
+	.readdirplus = dir_readdirplus,
+	.getxattr = xattr_get_of_directory,
+};

@@ -1,9 +1,14 @@
-/* What a directory entry looks like: its name and its attributes. */
+/* SPDX-License-Identifier: MIT */
+#include "fs/entry.h"
+
 #include <string.h>
 #include <sys/stat.h>
 
-#include "fs/private.h"
-#include "mail/names.h"
+#include "fs/filesystem.h"
+#include "fs/inode.h"
+#include "mail/model/given.h"
+#include "mail/model/names.h"
+#include "mail/size/sizes.h"
 
 static void stat_common(const struct fs *fs, struct stat *st, int64_t seconds)
 {
@@ -15,13 +20,11 @@ static void stat_common(const struct fs *fs, struct stat *st, int64_t seconds)
 
 void entry_stat_directory(const struct fs *fs, const struct mailbox *mb, struct stat *st)
 {
-	mode_t mode = fs->options.readonly ? 0500 : 0700;
-
 	*st = (struct stat){0};
-	stat_common(fs, st, mb->changed);
+	stat_common(fs, st, mb->names.changed);
 	st->st_ino = inode_of_directory(fs, mb);
-	st->st_mode = S_IFDIR | (mode & ~fs->options.dmask);
-	st->st_nlink = 2 + mb->child_count;
+	st->st_mode = S_IFDIR | (0700 & ~fs->options.dmask);
+	st->st_nlink = 2 + mb->place.child_count;
 }
 
 /* The kernel reads nothing of a file without octets. One that is not proved to have none gets one,
@@ -44,9 +47,17 @@ void entry_stat_message(const struct fs *fs, const struct mailbox *mb,
 	st->st_blocks = (blkcnt_t)(size / 512 + (size % 512 != 0));
 }
 
+/* Seconds. */
+#define PROVISIONAL_TIMEOUT 1.0
+
+double entry_size_timeout(const struct mailbox *mb, const struct cache_message *m)
+{
+	return sizes_can_show(mb, m) ? ATTR_TIMEOUT : PROVISIONAL_TIMEOUT;
+}
+
 static bool taken(struct mailbox *mb, const char *name, size_t length)
 {
-	return mb->child_count > 0 && mailbox_child(mb, (struct span){name, length});
+	return mb->place.child_count > 0 && mailbox_child(mb, (struct span){name, length});
 }
 
 /* A child mailbox of the very name has it, and the message gets `.eml`: once more for each name
@@ -74,4 +85,14 @@ bool entry_parse_name(const struct fs *fs, struct mailbox *mb, const char *name,
 		return false;
 	entry_name(fs, mb, *uid, right);
 	return strcmp(name, right) == 0;
+}
+
+bool entry_find(const struct fs *fs, struct mailbox *mb, const char *name, uint32_t *uid)
+{
+	if (entry_parse_name(fs, mb, name, uid) && mailbox_shown(mb, *uid))
+		return true;
+	*uid = given_find(mb, name);
+	if (*uid && !mailbox_shown(mb, *uid))
+		*uid = 0;
+	return *uid != 0;
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The loop's side of FUSE: /dev/fuse is polled beside the sockets, requests are answered at once or
  * become a struct fs_op, and what the account tells is passed to the notifier.
@@ -13,160 +14,48 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "fs/private.h"
-#include "mail/sizes.h"
+#include "fs/control.h"
+#include "fs/draft.h"
+#include "fs/entry.h"
+#include "fs/filesystem.h"
+#include "fs/inode.h"
+#include "fs/mount.h"
+#include "fs/move.h"
+#include "fs/notify.h"
+#include "fs/op.h"
+#include "fs/push.h"
+#include "fs/views.h"
+#include "mail/size/sizes.h"
+#include "state/state.h"
 
-/* Reads that the kernel may have sent us beside each other. It keeps more back, and they would wait
- * there without a deadline; each is of 128 KiB at most. */
-#define READS_MAX 4096
 /* Requests served before the sockets get a turn again. */
 #define REQUESTS_PER_TURN 32
 /* Milliseconds of work in one turn of the loop that are worth a word. */
 #define LAG_MAX 50
 
-/* --- what is not allowed, cleanly --- */
-
-static void refuse(fuse_req_t req)
-{
-	struct fs *fs = fuse_req_userdata(req);
-
-	fuse_reply_err(req, fs->options.readonly ? EROFS : EPERM);
-}
-
-static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
-{
-	refuse(req);
-}
-
-static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
-{
-	refuse(req);
-}
-
-static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
-{
-	refuse(req);
-}
-
-static void op_symlink(fuse_req_t req, const char *link, fuse_ino_t parent, const char *name)
-{
-	refuse(req);
-}
-
-static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
-	const char *newname, unsigned flags)
-{
-	refuse(req);
-}
-
-static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t newparent, const char *newname)
-{
-	refuse(req);
-}
-
-static void op_create_file(
-	fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
-{
-	refuse(req);
-}
-
-static void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
-	struct fuse_file_info *fi)
-{
-	refuse(req);
-}
-
-/* Root is refused here what the mode refuses to others. */
-static void op_setattr(
-	fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *fi)
-{
-	struct fs *fs = fuse_req_userdata(req);
-
-	if ((to_set & FUSE_SET_ATTR_SIZE) && !fs->options.readonly)
-		fuse_reply_err(req, EACCES);
-	else
-		refuse(req);
-}
-
-static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
-	struct fuse_file_info *fi)
-{
-	fuse_reply_err(req, EOPNOTSUPP);
-}
-
-static void op_setxattr(
-	fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
-{
-	fuse_reply_err(req, EOPNOTSUPP);
-}
-
-static void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
-{
-	fuse_reply_err(req, EOPNOTSUPP);
-}
-
-static void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-	fuse_reply_err(req, 0);
-}
-
-/* Measured: see DESIGN, "What the kernel wants". */
-static void op_init(void *userdata, struct fuse_conn_info *conn)
-{
-	conn->want |= conn->capable & (FUSE_CAP_READDIRPLUS | FUSE_CAP_PARALLEL_DIROPS |
-					      FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_ASYNC_READ);
-	conn->want &= ~(unsigned)(FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_SPLICE_READ |
-				  FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
-				  FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_AUTO_INVAL_DATA |
-				  FUSE_CAP_WRITEBACK_CACHE);
-	conn->max_write = 1u << 20;
-	conn->max_background = READS_MAX;
-	conn->time_gran = 1000000000;
-}
-
-const struct fuse_lowlevel_ops fs_operations = {
-	.init = op_init,
-	.lookup = dir_lookup,
-	.getattr = file_getattr,
-	.setattr = op_setattr,
-	.mknod = op_mknod,
-	.mkdir = op_mkdir,
-	.unlink = file_unlink,
-	.rmdir = op_rmdir,
-	.symlink = op_symlink,
-	.rename = op_rename,
-	.link = op_link,
-	.open = file_open,
-	.read = file_read,
-	.write = op_write,
-	.opendir = dir_opendir,
-	.readdir = dir_readdir,
-	.readdirplus = dir_readdirplus,
-	.releasedir = op_releasedir,
-	.statfs = file_statfs,
-	.setxattr = op_setxattr,
-	.removexattr = op_removexattr,
-	.create = op_create_file,
-	.fallocate = op_fallocate,
-};
-
 /* --- what the account tells --- */
 
-static void on_directory_changed(void *ctx, struct mailbox *mb)
+static void fs_on_directory_changed(void *ctx, struct mailbox *mb)
 {
 	struct fs *fs = ctx;
 
-	if (fs->session && !fs->stopping)
-		notify_directory(fs->notifier, inode_of_directory(fs, mb));
+	if (!fs->session || fs->stopping)
+		return;
+	notify_directory(fs->notifier, inode_of_directory(fs, mb));
+	views_on_directory_changed(fs, mb);
 }
 
-static void on_message_gone(void *ctx, struct mailbox *mb, uint32_t uid)
+static void fs_on_message_gone(void *ctx, struct mailbox *mb, uint32_t uid)
 {
 	struct fs *fs = ctx;
 	char name[NAME_MAX + 1];
 	fuse_ino_t ino = inode_of_message(mb, uid);
 
-	if (!fs->session || fs->stopping)
+	draft_message_gone(fs, mb, uid);
+	/* A name that is hidden the kernel has forgotten already. */
+	if (fs->session && !fs->stopping)
+		views_on_message_gone(fs, mb, uid);
+	if (!fs->session || fs->stopping || mailbox_hidden(mb, uid))
 		return;
 	fuse_ino_t parent = inode_of_directory(fs, mb);
 	/* The kernel forgets a name that it removes itself. */
@@ -177,10 +66,28 @@ static void on_message_gone(void *ctx, struct mailbox *mb, uint32_t uid)
 	notify_directory(fs->notifier, parent);
 }
 
-/* A smaller size the kernel learns from the short answer to its read, but only as long as it was
- * not told to forget the attributes meanwhile; else the reader would see zeros behind the end. So
- * it is told after that answer: see answer_now. */
-static void on_size_changed(void *ctx, struct mailbox *mb, uint32_t uid, bool at_once)
+static void fs_on_flags_changed(void *ctx, struct mailbox *mb, uint32_t uid)
+{
+	struct fs *fs = ctx;
+
+	if (fs->session && !fs->stopping)
+		views_on_flags_changed(fs, mb, uid);
+}
+
+static void fs_on_moved(void *ctx, struct mailbox *from, uint32_t uid, struct mailbox *to,
+	uint32_t new_uid, int err)
+{
+	struct fs *fs = ctx;
+
+	if (fs->session && !fs->stopping)
+		moves_on_moved(fs, from, uid, to, new_uid, err);
+}
+
+/* at_once: nothing may be read before the kernel has forgotten the size. Else the size has become
+ * smaller. The kernel sees that by itself when our answer to a read is shorter than it asked for,
+ * but not if it was told to forget the attributes while that read was under way: then it gives the
+ * reader zeros behind the end. So it is told after such an answer: see answer_now in file.c. */
+static void fs_on_size_changed(void *ctx, struct mailbox *mb, uint32_t uid, bool at_once)
 {
 	struct fs *fs = ctx;
 	fuse_ino_t ino = inode_of_message(mb, uid);
@@ -193,17 +100,21 @@ static void on_size_changed(void *ctx, struct mailbox *mb, uint32_t uid, bool at
 		map_put(&fs->shrunk, ino, fs);
 }
 
-static void on_directory_gone(void *ctx, struct mailbox *parent, struct mailbox *mb)
+static void fs_on_directory_gone(void *ctx, struct mailbox *parent, struct mailbox *mb)
 {
 	struct fs *fs = ctx;
 
-	if (!fs->session || fs->stopping || mb == fs->account->top)
+	if (fs->session && !fs->stopping)
+		views_on_directory_gone(fs, parent, mb);
+	if (!fs->session || fs->stopping || mb == fs->account->tree.top ||
+		map_get(&fs->unlinking, inode_of_directory(fs, mb)))
 		return;
 	notify_name_gone(fs->notifier, inode_of_directory(fs, parent), inode_of_directory(fs, mb),
 		mb->component, strlen(mb->component));
 }
 
-/* Whoever reads the message now is answered: a store would only wait for him. */
+/* A read of the message is under way. Its answer brings the octets, and until then the kernel keeps
+ * the pages locked: a push would only wait for it. */
 static bool is_being_read(const struct fs *fs, fuse_ino_t ino)
 {
 	LIST_FOREACH (pos, &fs->ops)
@@ -212,28 +123,37 @@ static bool is_being_read(const struct fs *fs, fuse_ino_t ino)
 	return false;
 }
 
-/* Where the kernel, or who asked it, believes in another size nothing is stored: the read has to
- * reach us. */
-static void on_octets_ahead(
+/* Where the kernel, or a program that asked it, believes in another size nothing is pushed: reads
+ * must reach us, to be answered as must_tell and answer_now in file.c have it. */
+static void fs_on_push(
 	void *ctx, struct mailbox *mb, uint32_t uid, uint64_t offset, char *data, size_t n)
 {
 	struct fs *fs = ctx;
 	fuse_ino_t ino = inode_of_message(mb, uid);
 
-	if (!fs->session || fs->stopping || mb->dead || notifier_has(fs->notifier, ino) ||
-		map_get(&fs->shrunk, ino) || size_misled(mb, uid) || is_being_read(fs, ino)) {
+	if (!fs->session || fs->stopping || fs->options.seen || mb->dead ||
+		notify_is_due(fs->notifier, ino) || map_get(&fs->shrunk, ino) ||
+		sizes_misled(mb, uid) || is_being_read(fs, ino)) {
 		free(data);
 		return;
 	}
 	push_octets(fs->pusher, ino, offset, data, n);
 }
 
+static void fs_on_renamed(void *ctx, struct mailbox *mb)
+{
+	drafts_on_renamed(ctx, mb);
+}
+
 const struct account_observer fs_observer = {
-	.on_directory_changed = on_directory_changed,
-	.on_message_gone = on_message_gone,
-	.on_size_changed = on_size_changed,
-	.on_directory_gone = on_directory_gone,
-	.on_octets_ahead = on_octets_ahead,
+	.on_directory_changed = fs_on_directory_changed,
+	.on_message_gone = fs_on_message_gone,
+	.on_moved = fs_on_moved,
+	.on_size_changed = fs_on_size_changed,
+	.on_flags_changed = fs_on_flags_changed,
+	.on_renamed = fs_on_renamed,
+	.on_directory_gone = fs_on_directory_gone,
+	.on_push = fs_on_push,
 };
 
 /* --- serving --- */
@@ -245,7 +165,7 @@ static void stop_polling(struct fs *fs)
 	fs->polling = false;
 }
 
-static void on_readable(uv_poll_t *poll, int status, int events)
+static void fs_on_readable(uv_poll_t *poll, int status, int events)
 {
 	struct fs *fs = poll->data;
 
@@ -263,8 +183,8 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	}
 }
 
-/* Runs only while requests wait. */
-static void on_timer(uv_timer_t *timer)
+/* The timer runs only while requests wait. */
+static void fs_on_timer(uv_timer_t *timer)
 {
 	struct fs *fs = timer->data;
 
@@ -283,7 +203,7 @@ static uint64_t cpu_time(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-static void on_turn_begin(uv_check_t *check)
+static void fs_on_turn_begin(uv_check_t *check)
 {
 	struct fs *fs = check->data;
 
@@ -291,7 +211,7 @@ static void on_turn_begin(uv_check_t *check)
 	fs->doing = "network";
 }
 
-static void on_turn_end(uv_prepare_t *prepare)
+static void fs_on_turn_end(uv_prepare_t *prepare)
 {
 	struct fs *fs = prepare->data;
 	uint64_t spent = fs->turn ? cpu_time() - fs->turn : 0;
@@ -307,8 +227,8 @@ static void watch_lag(struct fs *fs)
 	uv_check_init(fs->loop, &fs->turn_begin);
 	uv_prepare_init(fs->loop, &fs->turn_end);
 	fs->turn_begin.data = fs->turn_end.data = fs;
-	uv_check_start(&fs->turn_begin, on_turn_begin);
-	uv_prepare_start(&fs->turn_end, on_turn_end);
+	uv_check_start(&fs->turn_begin, fs_on_turn_begin);
+	uv_prepare_start(&fs->turn_end, fs_on_turn_end);
 }
 
 struct fs *fs_create(uv_loop_t *loop, const struct fs_options *options)
@@ -319,13 +239,19 @@ struct fs *fs_create(uv_loop_t *loop, const struct fs_options *options)
 	fs->options = *options;
 	fs->mounted = time(NULL);
 	list_init(&fs->ops);
-	list_init(&fs->lates);
-	map_init(&fs->late);
+	list_init(&fs->turns);
+	inherit_init(&fs->inherit);
+	map_init(&fs->locked);
 	map_init(&fs->unlinking);
+	map_init(&fs->begun);
 	map_init(&fs->shrunk);
-	fs->notifier = notifier_create(fs);
-	fs->pusher = pusher_create(fs);
+	fs->notifier = notify_create(fs);
+	fs->pusher = push_create(fs);
 	fs->control = control_create();
+	fs->moves = moves_create();
+	fs->drafts = drafts_create(fs);
+	fs->views = views_create();
+	fs->contents = contents_create();
 	return fs;
 }
 
@@ -334,7 +260,7 @@ uv_loop_t *fs_loop(const struct fs *fs)
 	return fs->loop;
 }
 
-int fs_mount(struct fs *fs, struct account *account, void (*on_unmounted)(void *ctx), void *ctx,
+int fs_mount(struct fs *fs, struct account *account, fs_callback *on_unmounted, void *ctx,
 	char *error, size_t size)
 {
 	struct fuse_session *session = mount_session(fs, error, size);
@@ -344,20 +270,25 @@ int fs_mount(struct fs *fs, struct account *account, void (*on_unmounted)(void *
 	fs->session = session;
 	fs->account = account;
 	fs->on_unmounted = on_unmounted;
+	views_begin(fs);
+	drafts_begin(fs->drafts, account->state ? state_dir(account->state) : -1,
+		account->state ? state_path(account->state) : NULL);
 	fs->ctx = ctx;
 	int fd = fuse_session_fd(session);
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 	uv_poll_init(fs->loop, &fs->poll, fd);
 	uv_timer_init(fs->loop, &fs->timer);
-	fs->poll.data = fs->timer.data = fs;
-	uv_poll_start(&fs->poll, UV_READABLE, on_readable);
+	uv_timer_init(fs->loop, &fs->keeping);
+	uv_idle_init(fs->loop, &fs->idle);
+	fs->poll.data = fs->timer.data = fs->keeping.data = fs->idle.data = fs;
+	uv_poll_start(&fs->poll, UV_READABLE, fs_on_readable);
 	fs->polling = true;
-	fs->timer.timer_cb = on_timer;
+	fs->timer.timer_cb = fs_on_timer;
 	watch_lag(fs);
 	return 0;
 }
 
-static void on_handle_closed(uv_handle_t *handle)
+static void fs_on_closed(uv_handle_t *handle)
 {
 	struct fs *fs = handle->data;
 
@@ -365,33 +296,42 @@ static void on_handle_closed(uv_handle_t *handle)
 		fs->on_stopped(fs->ctx);
 }
 
-/* Nothing of ours is in the kernel any more: the descriptor may go. */
-static void on_notifier_idle(struct fs *fs)
+/* No thread of ours is in the kernel any more: the descriptor may be closed. */
+static void fs_on_notifier_idle(void *ctx)
 {
+	struct fs *fs = ctx;
+
 	stop_polling(fs);
 	op_fail_all(fs, ERR_IO);
+	/* It holds mailboxes, and the account ends before the fs does. */
+	moves_destroy(fs->moves);
+	fs->moves = NULL;
 	fs->options.unmount(fs->options.ctx);
 	mount_end(fs);
-	fs->closing = 4;
-	uv_close((uv_handle_t *)&fs->turn_begin, on_handle_closed);
-	uv_close((uv_handle_t *)&fs->turn_end, on_handle_closed);
-	uv_close((uv_handle_t *)&fs->poll, on_handle_closed);
-	uv_close((uv_handle_t *)&fs->timer, on_handle_closed);
+	fs->closing = 6;
+	uv_close((uv_handle_t *)&fs->turn_begin, fs_on_closed);
+	uv_close((uv_handle_t *)&fs->turn_end, fs_on_closed);
+	uv_close((uv_handle_t *)&fs->poll, fs_on_closed);
+	uv_close((uv_handle_t *)&fs->timer, fs_on_closed);
+	uv_close((uv_handle_t *)&fs->keeping, fs_on_closed);
+	uv_close((uv_handle_t *)&fs->idle, fs_on_closed);
 }
 
-static void on_pusher_idle(struct fs *fs)
+static void fs_on_pusher_idle(void *ctx)
 {
+	struct fs *fs = ctx;
+
 	/* Requests are still answered meanwhile: the notifier may wait for a lock that one of them
 	 * holds. */
-	notifier_drain(fs->notifier, on_notifier_idle);
+	notify_drain(fs->notifier, fs_on_notifier_idle, fs);
 }
 
-void fs_stop(struct fs *fs, void (*on_done)(void *ctx))
+void fs_stop(struct fs *fs, fs_callback *on_done)
 {
 	fs->on_stopped = on_done;
 	fs->stopping = true;
 	op_fail_all(fs, ERR_IO);
-	pusher_drain(fs->pusher, on_pusher_idle);
+	push_drain(fs->pusher, fs_on_pusher_idle, fs);
 }
 
 void fs_destroy(struct fs *fs)
@@ -401,11 +341,17 @@ void fs_destroy(struct fs *fs)
 	if (fs->session)
 		fuse_session_destroy(fs->session);
 	free(fs->buffer.mem);
-	notifier_destroy(fs->notifier);
-	pusher_destroy(fs->pusher);
+	notify_destroy(fs->notifier);
+	push_destroy(fs->pusher);
 	control_destroy(fs->control);
+	moves_destroy(fs->moves);
+	drafts_destroy(fs->drafts);
+	views_destroy(fs->views);
+	contents_destroy(fs->contents);
+	map_finish(&fs->locked);
 	map_finish(&fs->unlinking);
+	map_finish(&fs->begun);
 	map_finish(&fs->shrunk);
-	op_forget_late(fs);
+	inherit_finish(&fs->inherit);
 	free(fs);
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The filesystem: the low-level FUSE operations on an account, served from the account's libuv
  * loop.
@@ -14,10 +15,16 @@
 
 struct fs;
 
+typedef void fs_callback(void *ctx);
+
 struct fs_options {
 	const char *mountpoint;
 	const char *mount_options; /* for libfuse's -o */
 	bool readonly;
+	bool seen;       /* what was read whole gets \Seen */
+	bool sync;       /* a change is answered when the server has confirmed it */
+	bool maildir;    /* mailboxes are listed as Maildirs */
+	bool list_views; /* those at the root are listed */
 	bool debug;
 	uid_t uid;
 	gid_t gid;
@@ -25,7 +32,7 @@ struct fs_options {
 	const char *suffix;  /* of message names, "" for none */
 	uint64_t timeout;    /* milliseconds that an operation may take */
 	/* Unmounts; where it could not libfuse then tries, if it is still ours that is there. */
-	void (*unmount)(void *ctx);
+	fs_callback *unmount;
 	void *ctx;
 };
 
@@ -36,10 +43,10 @@ uv_loop_t *fs_loop(const struct fs *fs);
 extern const struct account_observer fs_observer;
 /* Mounts and begins to serve. Returns 0, or ERR_INVALID when libfuse could not, and error is its
  * words. on_unmounted(ctx) is called from the loop when somebody else unmounted it. */
-int fs_mount(struct fs *fs, struct account *account, void (*on_unmounted)(void *ctx), void *ctx,
+int fs_mount(struct fs *fs, struct account *account, fs_callback *on_unmounted, void *ctx,
 	char *error, size_t size);
 /* Answers everything that waits, unmounts; on_done(ctx) from the loop. Also after on_unmounted. */
-void fs_stop(struct fs *fs, void (*on_done)(void *ctx));
+void fs_stop(struct fs *fs, fs_callback *on_done);
 void fs_destroy(struct fs *fs);
 
 #endif

@@ -1,8 +1,11 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Mounting. Why they cannot libfuse and fusermount3 say on stderr, in one line or two; here that
  * becomes a text. For the length of the call stderr is a file in memory: other threads may write to
  * it too, so what came without a failure is passed on.
  */
+#include "fs/mount.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -12,7 +15,9 @@
 
 #include "base/log.h"
 #include "base/text.h"
-#include "fs/private.h"
+#include "fs/filesystem.h"
+#include "fs/mounted.h"
+#include "fs/operations.h"
 
 #define SAID_MAX 1024
 
@@ -70,7 +75,7 @@ static void end_hearing(int saved, int heard, char *said, size_t size)
 }
 
 /* The lines as one. */
-static void explain(char *said, char *error, size_t size)
+static void explain_failure(char *said, char *error, size_t size)
 {
 	for (size_t n = strlen(said); n > 0 && said[n - 1] == '\n'; n--)
 		said[n - 1] = '\0';
@@ -91,7 +96,7 @@ struct fuse_session *mount_session(struct fs *fs, char *error, size_t size)
 	if (session)
 		fputs(said, stderr);
 	else
-		explain(said, error, size);
+		explain_failure(said, error, size);
 	if (session && !mounted_at(fs->options.mountpoint, &fs->ours))
 		log_debug("%s: %s", fs->options.mountpoint, strerror(errno));
 	return session;

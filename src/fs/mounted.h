@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Which mount is at a path. What we have mounted may have been taken away lazily, and something
  * else may be mounted there since: that is not ours to unmount.

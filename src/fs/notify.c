@@ -1,16 +1,21 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Telling the kernel. fuse_lowlevel_notify_* called from the loop can deadlock the mount: the
- * kernel may hold a directory's or a page's lock for a request that we have not answered yet. So
- * workers do it; the loop only queues.
+ * kernel may hold a directory's or a page's lock for a request that we have not answered yet. So a
+ * worker does it; the loop only queues.
  *
  * That a name is gone waits for its directory's lock, for as long as somebody's lookup or unlink
  * there waits for the server. It must not keep up anything else: so there is a lane for what never
  * waits, which answers to reads depend on, and a few others for names, each of which is in one
- * directory at a time.
+ * directory at a time. Where a request that changes the directory is under way (op_lock) no lane
+ * even begins: a rename holds up to four directories, and would take all lanes. Only lookups and
+ * listings may hold a lane up; those are let by, since they overlap and might never leave a gap.
  *
- * A million names may go at once. They wait packed, a line of them for each directory, and no more
- * than a few thousand are a worker's at a time.
+ * A million names may go at once. They wait packed, in a row of notifications for each directory,
+ * and no more than a few thousand are a lane's at a time.
  */
+#include "fs/notify.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,15 +23,16 @@
 #include "base/array.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "fs/private.h"
+#include "fs/filesystem.h"
 
-enum notice_kind { NOTICE_DIRECTORY, NOTICE_ATTRIBUTES, NOTICE_NAME_GONE };
-
-/* The first is that of what never waits. */
+/* One is that of what never waits. */
 #define LANES 4
+#define LANE_UNWAITING 0
 
-/* Octets of names that a worker tells in one run, about. */
+/* Octets of names that a lane tells in one run, about. */
 #define NAMES_MAX ((size_t)64 << 10)
+
+enum notify_kind { NOTIFY_DIRECTORY, NOTIFY_ATTRIBUTES, NOTIFY_NAMES_GONE };
 
 /* Before each name: whose it is. */
 struct name_head {
@@ -34,81 +40,72 @@ struct name_head {
 	size_t length;
 };
 
-struct notice {
+struct notification {
 	struct list link;
-	enum notice_kind kind;
-	fuse_ino_t ino; /* for NAME_GONE of the directory */
+	enum notify_kind kind;
+	fuse_ino_t ino; /* for names that of their directory */
 	char *names;    /* each a struct name_head, the octets, and 0 */
 	size_t used, room;
 };
 
-/* Names of one directory. */
-struct line {
-	struct list link; /* notifier.lines, while it has notices and no lane serves it */
+/* Names that are gone from one directory. */
+struct names {
+	struct list link; /* notifier.waiting, while it has notifications and no lane serves it */
 	fuse_ino_t directory;
-	struct list notices;
+	struct list notifications;
 	bool served;
-};
-
-struct lane {
-	struct notifier *n;
-	struct list running; /* the worker's, until it is done */
-	uv_work_t work;
-	bool busy;
-	struct line *line; /* that its names are of; NULL: none */
 };
 
 struct notifier {
 	struct fs *fs;
-	struct list queue; /* the loop's: what never waits, */
-	struct list lines; /* and what may */
-	struct map names;  /* inode of a directory -> struct line */
-	struct lane lanes[LANES];
-	struct list waits;      /* struct notice_wait */
-	struct map inodes;      /* ino -> number of notices queued or running */
-	struct map directories; /* inodes of queued NOTICE_DIRECTORY */
-	void (*on_idle)(struct fs *fs);
+	struct worker *worker;
+	struct list unwaiting;       /* notifications of the first lane */
+	struct list waiting;         /* struct names */
+	struct map names;            /* inode of a directory -> struct names */
+	struct names *served[LANES]; /* NULL: none */
+	struct list waits;           /* struct notify_wait */
+	struct map due;              /* inode -> number of notifications, queued or running */
+	struct map directories;      /* inodes of queued NOTIFY_DIRECTORY */
 };
 
-struct notifier *notifier_create(struct fs *fs)
+static void take_run(void *owner, unsigned lane, struct list *items);
+static void carry_out_notification(void *owner, struct list *item);
+static void end_run(void *owner, unsigned lane, struct list *items);
+
+static const struct worker_kind notify_work = {
+	.take = take_run, .carry_out = carry_out_notification, .done = end_run};
+
+struct notifier *notify_create(struct fs *fs)
 {
 	struct notifier *n = mem_zalloc(sizeof(*n));
 
 	n->fs = fs;
-	list_init(&n->queue);
-	list_init(&n->lines);
+	n->worker = worker_create(fs->loop, &notify_work, LANES, n);
+	list_init(&n->unwaiting);
+	list_init(&n->waiting);
 	list_init(&n->waits);
 	map_init(&n->names);
-	map_init(&n->inodes);
+	map_init(&n->due);
 	map_init(&n->directories);
-	for (unsigned i = 0; i < LANES; i++) {
-		n->lanes[i].n = n;
-		n->lanes[i].work.data = &n->lanes[i];
-		list_init(&n->lanes[i].running);
-	}
 	return n;
 }
 
-static void notice_free(struct notice *notice)
-{
-	list_remove(&notice->link);
-	free(notice->names);
-	free(notice);
-}
-
-void notifier_destroy(struct notifier *n)
+void notify_destroy(struct notifier *n)
 {
 	if (!n)
 		return;
+	worker_destroy(n->worker);
 	map_finish(&n->names);
-	map_finish(&n->inodes);
+	map_finish(&n->due);
 	map_finish(&n->directories);
 	free(n);
 }
 
+/* --- in a thread --- */
+
 /* A directory that goes may have open files below it: the kernel calls that not empty and keeps it.
  */
-static int name_gone(struct fuse_session *se, fuse_ino_t directory, const struct name_head *head,
+static int tell_name(struct fuse_session *se, fuse_ino_t directory, const struct name_head *head,
 	const char *name)
 {
 	if ((uint32_t)head->child == 0)
@@ -117,164 +114,165 @@ static int name_gone(struct fuse_session *se, fuse_ino_t directory, const struct
 }
 
 /* ENOENT: the kernel does not know it, so there is nothing to forget. */
-static void check(fuse_ino_t ino, int rc)
+static void log_refusal(fuse_ino_t ino, int rc)
 {
 	if (rc < 0 && rc != -ENOENT && rc != -ENODEV && rc != -EBADF && rc != -ENOTDIR)
 		log_debug("kernel notification of %llx: %s", (unsigned long long)ino,
 			strerrorname_np(-rc));
 }
 
-static void names_gone(struct fuse_session *se, const struct notice *notice)
+static void tell_names(struct fuse_session *se, const struct notification *what)
 {
 	struct name_head head;
 
-	for (size_t at = 0; at < notice->used; at += head.length + 1) {
-		memcpy(&head, notice->names + at, sizeof(head));
+	for (size_t at = 0; at < what->used; at += head.length + 1) {
+		memcpy(&head, what->names + at, sizeof(head));
 		at += sizeof(head);
-		check(notice->ino, name_gone(se, notice->ino, &head, notice->names + at));
+		log_refusal(what->ino, tell_name(se, what->ino, &head, what->names + at));
 	}
 }
 
-static void carry_out(struct fuse_session *se, const struct notice *notice)
+static void carry_out_notification(void *owner, struct list *item)
 {
-	switch (notice->kind) {
-	case NOTICE_DIRECTORY:
-		check(notice->ino, fuse_lowlevel_notify_inval_inode(se, notice->ino, 0, 0));
+	const struct notifier *n = owner;
+	const struct notification *what = list_entry(item, struct notification, link);
+	struct fuse_session *se = n->fs->session;
+
+	switch (what->kind) {
+	case NOTIFY_DIRECTORY:
+		log_refusal(what->ino, fuse_lowlevel_notify_inval_inode(se, what->ino, 0, 0));
 		break;
-	case NOTICE_ATTRIBUTES:
+	case NOTIFY_ATTRIBUTES:
 		/* An offset below 0 leaves pages alone, so this never waits for a read. */
-		check(notice->ino, fuse_lowlevel_notify_inval_inode(se, notice->ino, -1, 0));
+		log_refusal(what->ino, fuse_lowlevel_notify_inval_inode(se, what->ino, -1, 0));
 		break;
-	case NOTICE_NAME_GONE:
-		names_gone(se, notice);
+	case NOTIFY_NAMES_GONE:
+		tell_names(se, what);
 		break;
 	}
 }
 
-static void on_work(uv_work_t *work)
-{
-	struct lane *lane = work->data;
+/* --- runs --- */
 
-	LIST_FOREACH (pos, &lane->running)
-		carry_out(lane->n->fs->session, list_entry(pos, struct notice, link));
-}
-
-static void count(struct notifier *n, fuse_ino_t ino, int by)
+static void count_due(struct notifier *n, fuse_ino_t ino, int by)
 {
-	intptr_t old = (intptr_t)map_get(&n->inodes, ino);
+	intptr_t old = (intptr_t)map_get(&n->due, ino);
 
 	if (old + by > 0)
-		map_put(&n->inodes, ino, (void *)(old + by));
+		map_put(&n->due, ino, (void *)(old + by));
 	else
-		map_remove(&n->inodes, ino);
+		map_remove(&n->due, ino);
 }
 
-static bool is_idle(const struct notifier *n)
+/* The first that wait, but where the directory is locked. */
+static struct names *next_names(struct notifier *n)
 {
-	for (unsigned i = 0; i < LANES; i++)
-		if (n->lanes[i].busy)
-			return false;
-	return list_empty(&n->queue) && list_empty(&n->lines);
+	LIST_FOREACH (pos, &n->waiting) {
+		struct names *names = list_entry(pos, struct names, link);
+
+		if (!map_get(&n->fs->locked, names->directory))
+			return names;
+	}
+	return NULL;
 }
 
-/* Those whose inode the kernel was told everything about. */
-static void wake(struct notifier *n)
+static void take_names(struct notifier *n, unsigned lane, struct list *items)
+{
+	struct names *names = next_names(n);
+
+	if (!names)
+		return;
+	struct list *first = names->notifications.next;
+
+	list_remove(&names->link);
+	names->served = true;
+	n->served[lane] = names;
+	list_remove(first);
+	list_append(items, first);
+}
+
+static void take_run(void *owner, unsigned lane, struct list *items)
+{
+	struct notifier *n = owner;
+
+	if (lane == LANE_UNWAITING) {
+		list_splice(items, &n->unwaiting);
+		map_finish(&n->directories);
+	} else {
+		take_names(n, lane, items);
+	}
+}
+
+static void free_all(struct notifier *n, struct list *notifications)
+{
+	while (!list_empty(notifications)) {
+		struct notification *what = list_entry(
+			notifications->next, struct notification, link);
+
+		count_due(n, what->ino, -1);
+		list_remove(&what->link);
+		free(what->names);
+		free(what);
+	}
+}
+
+/* No lane serves these names now: other directories have their turn before them, or nothing is left
+ * to tell of this one. */
+static void leave_names(struct notifier *n, struct names *names)
+{
+	names->served = false;
+	if (!list_empty(&names->notifications)) {
+		list_append(&n->waiting, &names->link);
+		return;
+	}
+	map_remove(&n->names, names->directory);
+	free(names);
+}
+
+/* Calls those whose inode the kernel was told everything about. */
+static void call_waits(struct notifier *n)
 {
 	struct list told = LIST_INIT(told);
 
 	LIST_FOREACH_SAFE (pos, &n->waits) {
-		struct notice_wait *w = list_entry(pos, struct notice_wait, link);
-		if (notifier_has(n, w->ino))
+		struct notify_wait *w = list_entry(pos, struct notify_wait, link);
+
+		if (notify_is_due(n, w->ino))
 			continue;
 		list_remove(&w->link);
 		list_append(&told, &w->link);
 	}
 	while (!list_empty(&told)) {
-		struct notice_wait *w = list_entry(told.next, struct notice_wait, link);
+		struct notify_wait *w = list_entry(told.next, struct notify_wait, link);
+
 		list_remove(&w->link);
 		w->on_told(w);
 	}
 }
 
-/* The line is no lane's now: others have their turn before it, or it is over. */
-static void leave(struct notifier *n, struct line *line)
+static void end_run(void *owner, unsigned lane, struct list *items)
 {
-	line->served = false;
-	if (!list_empty(&line->notices)) {
-		list_append(&n->lines, &line->link);
-		return;
-	}
-	map_remove(&n->names, line->directory);
-	free(line);
+	struct notifier *n = owner;
+
+	free_all(n, items);
+	if (n->served[lane])
+		leave_names(n, n->served[lane]);
+	n->served[lane] = NULL;
+	call_waits(n);
 }
 
-static void run(struct notifier *n);
+/* --- queueing --- */
 
-static void on_worked(uv_work_t *work, int status)
+static struct notification *add_notification(
+	struct notifier *n, struct list *to, enum notify_kind kind, fuse_ino_t ino)
 {
-	struct lane *lane = work->data;
-	struct notifier *n = lane->n;
+	struct notification *what = mem_zalloc(sizeof(*what));
 
-	while (!list_empty(&lane->running)) {
-		struct notice *notice = list_entry(lane->running.next, struct notice, link);
-		count(n, notice->ino, -1);
-		notice_free(notice);
-	}
-	lane->busy = false;
-	if (lane->line)
-		leave(n, lane->line);
-	lane->line = NULL;
-	run(n);
-	wake(n);
-	if (n->on_idle && is_idle(n))
-		n->on_idle(n->fs);
-}
-
-static void take_names(struct notifier *n, struct lane *lane)
-{
-	struct line *line = list_entry(n->lines.next, struct line, link);
-	struct list *first = line->notices.next;
-
-	list_remove(&line->link);
-	line->served = true;
-	lane->line = line;
-	list_remove(first);
-	list_append(&lane->running, first);
-}
-
-static void start(struct lane *lane)
-{
-	if (list_empty(&lane->running))
-		return;
-	lane->busy = true;
-	uv_queue_work(lane->n->fs->loop, &lane->work, on_work, on_worked);
-}
-
-static void run(struct notifier *n)
-{
-	if (!n->lanes[0].busy && !list_empty(&n->queue)) {
-		list_splice(&n->lanes[0].running, &n->queue);
-		map_finish(&n->directories);
-		start(&n->lanes[0]);
-	}
-	for (unsigned i = 1; i < LANES && !list_empty(&n->lines); i++) {
-		if (n->lanes[i].busy)
-			continue;
-		take_names(n, &n->lanes[i]);
-		start(&n->lanes[i]);
-	}
-}
-
-static struct notice *add(
-	struct notifier *n, struct list *to, enum notice_kind kind, fuse_ino_t ino)
-{
-	struct notice *notice = mem_zalloc(sizeof(*notice));
-
-	notice->kind = kind;
-	notice->ino = ino;
-	list_append(to, &notice->link);
-	count(n, ino, 1);
-	return notice;
+	what->kind = kind;
+	what->ino = ino;
+	list_append(to, &what->link);
+	count_due(n, ino, 1);
+	return what;
 }
 
 void notify_directory(struct notifier *n, fuse_ino_t ino)
@@ -283,101 +281,102 @@ void notify_directory(struct notifier *n, fuse_ino_t ino)
 	if (map_get(&n->directories, ino))
 		return;
 	map_put(&n->directories, ino, n);
-	add(n, &n->queue, NOTICE_DIRECTORY, ino);
-	run(n);
+	add_notification(n, &n->unwaiting, NOTIFY_DIRECTORY, ino);
+	worker_wake(n->worker);
 }
 
 void notify_attributes(struct notifier *n, fuse_ino_t ino)
 {
-	add(n, &n->queue, NOTICE_ATTRIBUTES, ino);
-	run(n);
+	add_notification(n, &n->unwaiting, NOTIFY_ATTRIBUTES, ino);
+	worker_wake(n->worker);
 }
 
-static struct line *line_of(struct notifier *n, fuse_ino_t directory)
+static struct names *names_of(struct notifier *n, fuse_ino_t directory)
 {
-	struct line *line = map_get(&n->names, directory);
+	struct names *names = map_get(&n->names, directory);
 
-	if (line)
-		return line;
-	line = mem_zalloc(sizeof(*line));
-	line->directory = directory;
-	list_init(&line->link);
-	list_init(&line->notices);
-	map_put(&n->names, directory, line);
-	return line;
+	if (names)
+		return names;
+	names = mem_zalloc(sizeof(*names));
+	names->directory = directory;
+	list_init(&names->link);
+	list_init(&names->notifications);
+	map_put(&n->names, directory, names);
+	return names;
 }
 
-/* The last notice of the line, with room for so many octets. */
-static struct notice *last_notice(struct notifier *n, struct line *line, size_t octets)
+/* The directory's last notification, with room for so many octets. */
+static struct notification *with_room(struct notifier *n, struct names *names, size_t octets)
 {
-	struct notice *notice = list_entry(line->notices.prev, struct notice, link);
+	struct notification *what = list_entry(
+		names->notifications.prev, struct notification, link);
 
-	if (list_empty(&line->notices) || notice->used + octets > NAMES_MAX)
-		notice = add(n, &line->notices, NOTICE_NAME_GONE, line->directory);
-	notice->names = array_grow(notice->names, &notice->room, notice->used + octets, 1);
-	return notice;
+	if (list_empty(&names->notifications) || what->used + octets > NAMES_MAX)
+		what = add_notification(
+			n, &names->notifications, NOTIFY_NAMES_GONE, names->directory);
+	what->names = array_grow(what->names, &what->room, what->used + octets, 1);
+	return what;
 }
 
 void notify_name_gone(
 	struct notifier *n, fuse_ino_t parent, fuse_ino_t child, const char *name, size_t length)
 {
-	struct line *line = line_of(n, parent);
+	struct names *names = names_of(n, parent);
 	struct name_head head = {child, length};
-	struct notice *notice = last_notice(n, line, sizeof(head) + length + 1);
+	struct notification *what = with_room(n, names, sizeof(head) + length + 1);
 
-	memcpy(notice->names + notice->used, &head, sizeof(head));
-	memcpy(notice->names + notice->used + sizeof(head), name, length);
-	notice->names[notice->used + sizeof(head) + length] = 0;
-	notice->used += sizeof(head) + length + 1;
-	if (!line->served && line->link.next == &line->link)
-		list_append(&n->lines, &line->link);
-	run(n);
+	memcpy(what->names + what->used, &head, sizeof(head));
+	memcpy(what->names + what->used + sizeof(head), name, length);
+	what->names[what->used + sizeof(head) + length] = 0;
+	what->used += sizeof(head) + length + 1;
+	if (!names->served && list_empty(&names->link))
+		list_append(&n->waiting, &names->link);
+	worker_wake(n->worker);
 }
 
-bool notifier_has(const struct notifier *n, fuse_ino_t ino)
+void notify_unlocked(struct notifier *n)
 {
-	return map_get(&n->inodes, ino) != NULL;
+	worker_wake(n->worker);
 }
 
-void notifier_wait(struct notifier *n, struct notice_wait *w)
+/* --- waiting for it --- */
+
+bool notify_is_due(const struct notifier *n, fuse_ino_t ino)
+{
+	return map_get(&n->due, ino) != NULL;
+}
+
+void notify_wait(struct notifier *n, struct notify_wait *w)
 {
 	list_append(&n->waits, &w->link);
 }
 
-void notifier_unwait(struct notice_wait *w)
+void notify_unwait(struct notify_wait *w)
 {
 	list_remove(&w->link);
 }
 
-static void drop_all(struct notifier *n, struct list *queue)
+/* --- the end --- */
+
+static void drop_names(struct notifier *n)
 {
-	LIST_FOREACH_SAFE (pos, queue) {
-		struct notice *notice = list_entry(pos, struct notice, link);
-		count(n, notice->ino, -1);
-		notice_free(notice);
+	while (!list_empty(&n->waiting)) {
+		struct names *names = list_entry(n->waiting.next, struct names, link);
+
+		list_remove(&names->link);
+		free_all(n, &names->notifications);
+		leave_names(n, names);
 	}
+	for (unsigned i = 0; i < LANES; i++)
+		if (n->served[i])
+			free_all(n, &n->served[i]->notifications);
 }
 
-static void drop_lines(struct notifier *n)
+void notify_drain(struct notifier *n, worker_on_idle *on_idle, void *ctx)
 {
-	while (!list_empty(&n->lines)) {
-		struct line *line = list_entry(n->lines.next, struct line, link);
-		list_remove(&line->link);
-		drop_all(n, &line->notices);
-		leave(n, line);
-	}
-	for (unsigned i = 1; i < LANES; i++)
-		if (n->lanes[i].line)
-			drop_all(n, &n->lanes[i].line->notices);
-}
-
-void notifier_drain(struct notifier *n, void (*on_idle)(struct fs *fs))
-{
-	n->on_idle = on_idle;
-	drop_all(n, &n->queue);
-	drop_lines(n);
+	free_all(n, &n->unwaiting);
+	drop_names(n);
 	map_finish(&n->directories);
-	wake(n);
-	if (is_idle(n))
-		on_idle(n->fs);
+	call_waits(n);
+	worker_when_idle(n->worker, on_idle, ctx);
 }

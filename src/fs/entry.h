@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* What a directory entry looks like: its name and its attributes. */
+#ifndef FS_ENTRY_H
+#define FS_ENTRY_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+struct cache_message;
+struct fs;
+struct mailbox;
+
+/* Seconds that the kernel may keep attributes, and names of messages: those never change, and are
+ * announced when they go; directories are announced too. */
+#define ATTR_TIMEOUT 86400.0
+
+void entry_stat_directory(const struct fs *fs, const struct mailbox *mb, struct stat *st);
+void entry_stat_message(const struct fs *fs, const struct mailbox *mb,
+	const struct cache_message *m, struct stat *st);
+/* How long the kernel may believe the message's size, seconds. */
+double entry_size_timeout(const struct mailbox *mb, const struct cache_message *m);
+/* The message's name in its directory; for the rule of collisions see src/README.md,
+ * "Inodes and names". Returns its length. */
+size_t entry_name(const struct fs *fs, struct mailbox *mb, uint32_t uid, char out[NAME_MAX + 1]);
+/* The UID that a name in the directory stands for. */
+bool entry_parse_name(const struct fs *fs, struct mailbox *mb, const char *name, uint32_t *uid);
+/* The message that it stands for: the one of that UID, else the one of that given name. Else false,
+ * and the UID is 0. */
+bool entry_find(const struct fs *fs, struct mailbox *mb, const char *name, uint32_t *uid);
+
+#endif

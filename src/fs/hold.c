@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+#include "fs/hold.h"
+
+#include <string.h>
+
+#include "fs/draft.h"
+#include "fs/entry.h"
+#include "fs/filesystem.h"
+#include "fs/process.h"
+#include "mail/change/intents.h"
+#include "mail/model/given.h"
+
+#define NOT_KNOWN ((pid_t)-1)
+
+pid_t hold_process(fuse_req_t req)
+{
+	pid_t id = process_of(fuse_req_ctx(req)->pid).id;
+
+	return id ? id : NOT_KNOWN;
+}
+
+/* Those that remove a file first and then make it anew. */
+static const char *const replacers[] = {"7z", "7za", "7zr", "bsdcpio", "bsdtar", "cp", "cpio",
+	"emacs", "gio", "install", "mv", "nano", "nvim", "pax", "rsync", "star", "tar", "unar",
+	"unzip", "vi", "vim"};
+
+static bool is_replacer(const struct process *p)
+{
+	char name[PROCESS_NAME_SIZE];
+
+	process_name(p, name);
+	for (size_t i = 0; i < sizeof(replacers) / sizeof(replacers[0]); i++)
+		if (strcmp(name, replacers[i]) == 0)
+			return true;
+	return false;
+}
+
+bool hold_may_replace(struct fs *fs, fuse_req_t req)
+{
+	pid_t thread = fuse_req_ctx(req)->pid;
+	struct process p = process_of(thread);
+
+	return process_is_known(&p) && (is_replacer(&p) || draft_is_writer(fs, thread));
+}
+
+uint32_t hold_take_back(struct fs *fs, fuse_req_t req, struct mailbox *mb, const char *name)
+{
+	uint32_t uid;
+
+	if (!entry_parse_name(fs, mb, name, &uid) || !mailbox_hidden(mb, uid))
+		uid = given_find(mb, name);
+	pid_t by = uid ? intents_removed_by(mb, uid) : 0;
+	/* By its number alone: it was alive a moment ago. */
+	if (by == 0 || by != hold_process(req))
+		return 0;
+	return intents_take_back(mb, uid, by) ? uid : 0;
+}

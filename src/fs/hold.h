@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Tools that replace a file (tar, cp -f, install, vim) unlink it and then make it anew, or put another
+ * in its place. A message is never replaced: its removal by the same process is cancelled, as long as
+ * it is not begun (INTENTS_HOLD).
+ */
+#ifndef FS_HOLD_H
+#define FS_HOLD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "fs/fuse.h"
+
+struct fs;
+struct mailbox;
+
+/* Who removes something, for intent_ask.by. Whom we cannot see (another PID namespace, NFS) are taken for
+ * one: rather a message stays that was to go. */
+pid_t hold_process(fuse_req_t req);
+/* Whether who removes something may be about to put another in its place: programs of which that is
+ * known, and those that have written files here. Others may as well, but are not held for where their
+ * removal is to be answered by the server: see file_unlink. */
+bool hold_may_replace(struct fs *fs, fuse_req_t req);
+/* The request is about to make something of this name in the directory. If a message was called so,
+ * which this process had removed just now, it shows again, and its UID is returned; else 0. */
+uint32_t hold_take_back(struct fs *fs, fuse_req_t req, struct mailbox *mb, const char *name);
+
+#endif

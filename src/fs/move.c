@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT */
+#include "fs/move.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "fs/file.h"
+#include "fs/filesystem.h"
+#include "fs/hold.h"
+#include "fs/inode.h"
+#include "fs/notify.h"
+#include "fs/op.h"
+#include "mail/change/intents.h"
+
+/* Names that are remembered; beyond that the oldest are forgotten. */
+#define MOVES_MAX 20000
+
+/* A name under which a message came to a directory. */
+struct move {
+	struct list link;          /* moves.all, the oldest first */
+	struct mailbox *from, *to; /* held */
+	uint32_t uid, new_uid;
+	struct cache_message is; /* size and date of the message */
+	bool done;               /* it is there, under new_uid */
+	bool listed;             /* the directory, since then */
+	char name[];
+};
+
+struct moves {
+	struct list all;
+	size_t count;
+	struct map by_name;   /* see key_of */
+	struct map by_source; /* inodes that messages had before */
+};
+
+struct moves *moves_create(void)
+{
+	struct moves *m = mem_zalloc(sizeof(*m));
+
+	list_init(&m->all);
+	map_init(&m->by_name);
+	map_init(&m->by_source);
+	return m;
+}
+
+/* FNV-1a. Of two names with one key the later counts. */
+static uint64_t key_of(const struct mailbox *to, const char *name)
+{
+	uint64_t h = 14695981039346656037u ^ to->id;
+
+	for (; *name; name++)
+		h = (h ^ (unsigned char)*name) * 1099511628211u;
+	return h;
+}
+
+static void forget(struct moves *moves, struct move *m)
+{
+	uint64_t key = key_of(m->to, m->name);
+
+	if (map_get(&moves->by_name, key) == m)
+		map_remove(&moves->by_name, key);
+	if (map_get(&moves->by_source, inode_of_message(m->from, m->uid)) == m)
+		map_remove(&moves->by_source, inode_of_message(m->from, m->uid));
+	list_remove(&m->link);
+	moves->count--;
+	mailbox_release(m->from);
+	mailbox_release(m->to);
+	free(m);
+}
+
+void moves_destroy(struct moves *moves)
+{
+	if (!moves)
+		return;
+	while (!list_empty(&moves->all))
+		forget(moves, list_entry(moves->all.next, struct move, link));
+	map_finish(&moves->by_name);
+	map_finish(&moves->by_source);
+	free(moves);
+}
+
+static struct move *remember(struct fs *fs, const struct rename *r, uint32_t uid)
+{
+	struct moves *moves = fs->moves;
+	size_t n = strlen(r->newname) + 1;
+	struct move *m = mem_zalloc(sizeof(*m) + n);
+	struct move *old = map_get(&moves->by_name, key_of(r->to, r->newname));
+	const struct cache_message *shown = mailbox_find(r->from, uid);
+
+	if (old)
+		forget(moves, old);
+	if (moves->count >= MOVES_MAX)
+		forget(moves, list_entry(moves->all.next, struct move, link));
+	m->from = mailbox_hold(r->from);
+	m->to = mailbox_hold(r->to);
+	m->uid = uid;
+	m->is = shown ? *shown : (struct cache_message){.flags = CACHE_SIZE_UNKNOWN};
+	memcpy(m->name, r->newname, n);
+	list_append(&moves->all, &m->link);
+	moves->count++;
+	map_put(&moves->by_name, key_of(m->to, m->name), m);
+	map_put(&moves->by_source, inode_of_message(m->from, uid), m);
+	return m;
+}
+
+/* The kernel has put the source's inode under the new name, perhaps in the place of another message. */
+static void forget_name_in_kernel(struct fs *fs, const struct mailbox *to, const char *name)
+{
+	notify_name_gone(fs->notifier, inode_of_directory(fs, to), 0, name, strlen(name));
+}
+
+static const struct move *find_name(const struct fs *fs, const struct mailbox *mb, const char *name)
+{
+	const struct move *m = map_get(&fs->moves->by_name, key_of(mb, name));
+
+	return m && m->to == mb && strcmp(m->name, name) == 0 ? m : NULL;
+}
+
+bool moves_is_passing(const struct fs *fs, const struct mailbox *mb, const char *name)
+{
+	const struct move *m = find_name(fs, mb, name);
+
+	return m && !m->listed;
+}
+
+bool moves_find(const struct fs *fs, const struct mailbox *mb, const char *name,
+	struct mailbox **at, uint32_t *uid)
+{
+	const struct move *m = find_name(fs, mb, name);
+	const struct cache_message *there = m && m->done ? mailbox_find(m->to, m->new_uid) : NULL;
+
+	if (!m || (there && message_is_other(&m->is, there)))
+		return false;
+	*at = m->done ? m->to : m->from;
+	*uid = m->done ? m->new_uid : m->uid;
+	return true;
+}
+
+void moves_follow(const struct fs *fs, struct mailbox **mb, uint32_t *uid)
+{
+	const struct move *m = *uid ? map_get(&fs->moves->by_source, inode_of_message(*mb, *uid))
+				    : NULL;
+	const struct cache_message *there = m && m->done ? mailbox_find(m->to, m->new_uid) : NULL;
+
+	if (!there || m->to->dead || message_is_other(&m->is, there))
+		return;
+	*mb = m->to;
+	*uid = m->new_uid;
+}
+
+void moves_on_listed(struct fs *fs, const struct mailbox *mb)
+{
+	LIST_FOREACH_SAFE (pos, &fs->moves->all) {
+		struct move *m = list_entry(pos, struct move, link);
+		if (m->to == mb && m->done)
+			forget(fs->moves, m);
+		else
+			m->listed |= m->to == mb;
+	}
+}
+
+void moves_on_moved(struct fs *fs, struct mailbox *from, uint32_t uid, struct mailbox *to,
+	uint32_t new_uid, int err)
+{
+	struct move *m = map_get(&fs->moves->by_source, inode_of_message(from, uid));
+
+	if (!m || m->done)
+		return;
+	forget_name_in_kernel(fs, to, m->name);
+	if (err < 0 || new_uid == 0) {
+		forget(fs->moves, m);
+		return;
+	}
+	m->done = true;
+	m->new_uid = new_uid;
+}
+
+/* --- the request --- */
+
+static void move_soon(struct fs *fs, fuse_req_t req, const struct rename *r, uint32_t uid)
+{
+	struct intent_ask ask = {.verb = INTENT_MOVE, .to = r->to};
+	uint64_t started = uv_hrtime();
+	fuse_ino_t ino = inode_of_message(r->from, uid);
+	int err = intents_put(r->from, uid, &ask);
+	int error = err < 0 ? error_errno(err) : 0;
+
+	if (err == 0) {
+		remember(fs, r, uid);
+		forget_name_in_kernel(fs, r->to, r->newname);
+	}
+	fuse_reply_err(req, error);
+	op_log("rename", ino, started, error);
+}
+
+static void move_done(struct fs_op *op, int err)
+{
+	op_reply_errno(op, err < 0 ? error_errno(err) : 0);
+}
+
+static void move_now(struct fs *fs, fuse_req_t req, const struct rename *r, uint32_t uid)
+{
+	struct fs_op *op = op_create(fs, req, "rename", inode_of_message(r->from, uid), r->from);
+
+	op->uid = uid;
+	op->to = mailbox_hold(r->to);
+	op_lock(op, inode_of_directory(fs, r->from));
+	op_lock(op, inode_of_directory(fs, r->to));
+	if (pool_is_down(fs->account->pool)) {
+		op_reply_errno(op, EROFS);
+		return;
+	}
+	if (op_is_over(op)) {
+		op_fail(op, ERR_TIMEOUT);
+		return;
+	}
+	remember(fs, r, uid);
+	op_wait_move(op, move_done);
+}
+
+/* A message cannot have a name of its choice, and nothing is put in the place of another. */
+void move_rename(struct fs *fs, fuse_req_t req, const struct rename *r, uint32_t uid)
+{
+	if (r->from == r->to || !mailbox_selectable(r->to)) {
+		fuse_reply_err(req, r->from == r->to ? EPERM : ENOTSUP);
+		return;
+	}
+	hold_take_back(fs, req, r->to, r->newname);
+	if (file_is_barred(r->from))
+		fuse_reply_err(req, ESTALE);
+	else if (fs->options.sync || intents_are_doubtful(r->from, &change_move))
+		move_now(fs, req, r, uid);
+	else
+		move_soon(fs, req, r, uid);
+}

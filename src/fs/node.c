@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+#include "fs/node.h"
+
+#include <stdint.h>
+
+#include "fs/control.h"
+#include "fs/dir.h"
+#include "fs/draft.h"
+#include "fs/file.h"
+#include "fs/views.h"
+
+const struct fuse_lowlevel_ops *node_operations(const struct fs *fs, fuse_ino_t ino)
+{
+	if (ino == FUSE_ROOT_ID)
+		return &dir_operations;
+	if (ino >> 32 == 0)
+		return ino & DRAFT_INODES ? &draft_operations : &control_operations;
+	if (views_have(fs, ino))
+		return &view_operations;
+	return (uint32_t)ino == 0 ? &dir_operations : &file_operations;
+}

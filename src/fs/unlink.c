@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/* How a message is removed: promised, or done before it is answered. */
+#include "fs/file.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "fs/draft.h"
+#include "fs/entry.h"
+#include "fs/filesystem.h"
+#include "fs/hold.h"
+#include "fs/inode.h"
+#include "fs/move.h"
+#include "fs/op.h"
+#include "fs/views.h"
+#include "mail/change/intents.h"
+#include "mail/change/trash.h"
+#include "mail/model/given.h"
+#include "mail/sync/sync.h"
+
+static void unlink_removed(struct fs_op *op, int err)
+{
+	op_reply_errno(op, err < 0 ? error_errno(err) : 0);
+}
+
+/* The kernel tries again by name after ESTALE, and is refused again. */
+bool file_is_barred(struct mailbox *mb)
+{
+	if (mb->removal.barred && !mb->removal.barred_logged)
+		log_warning("nothing is removed from %s before it is listed again: it was made or "
+			    "numbered anew, and the same names may be other messages",
+			mailbox_path(mb));
+	mb->removal.barred_logged = mb->removal.barred;
+	return mb->removal.barred;
+}
+
+/* With -o sync, and where the server refused to remove something: the answer is the server's. */
+static void unlink_now(
+	fuse_req_t req, fuse_ino_t parent, struct mailbox *mb, uint32_t uid, struct mailbox *trash)
+{
+	struct fs *fs = fuse_req_userdata(req);
+
+	/* Without the server nobody can confirm it. */
+	if (pool_is_down(fs->account->pool)) {
+		fuse_reply_err(req, EROFS);
+		return;
+	}
+	struct fs_op *op = op_create(fs, req, "unlink", inode_of_message(mb, uid), mb);
+	op->uid = uid;
+	op_lock(op, parent);
+	if (op_is_over(op)) {
+		op_fail(op, ERR_TIMEOUT);
+		return;
+	}
+	op->to = mailbox_hold(trash);
+	if (trash)
+		op_wait_move(op, unlink_removed);
+	else
+		op_wait_removal(op, unlink_removed);
+}
+
+/* Else the journal has it, and it is done with others in a moment: change/intents.h. */
+static void unlink_soon(fuse_req_t req, struct mailbox *mb, uint32_t uid, struct mailbox *trash)
+{
+	struct intent_ask ask = {
+		.verb = trash ? INTENT_MOVE : INTENT_REMOVE, .to = trash, .by = hold_process(req)};
+	uint64_t started = uv_hrtime();
+	int err = intents_put(mb, uid, &ask);
+	int error = err < 0 ? error_errno(err) : 0;
+
+	if (!error)
+		draft_message_gone(fuse_req_userdata(req), mb, uid);
+	fuse_reply_err(req, error);
+	op_log("unlink", inode_of_message(mb, uid), started, error);
+}
+
+/* It is no message here. By the name that it came in under, one may be on its way. */
+static void refuse_unlink(fuse_req_t req, struct mailbox *mb, const char *name)
+{
+	struct mailbox *at;
+	uint32_t uid;
+
+	if (mailbox_child(mb, span_of(name)))
+		fuse_reply_err(req, EISDIR);
+	else
+		fuse_reply_err(req,
+			moves_find(fuse_req_userdata(req), mb, name, &at, &uid) ? EBUSY : ENOENT);
+}
+
+static void unlink_known(struct fs_op *op, int err)
+{
+	fuse_req_t req = op->req;
+	fuse_ino_t parent = op->ino;
+	uint32_t uid = op->uid;
+	struct mailbox *mb;
+
+	if (err < 0) {
+		op_fail(op, err);
+		return;
+	}
+	mb = mailbox_hold(op->mb);
+	fuse_req_interrupt_func(req, NULL, NULL);
+	op_end(op);
+	if (mailbox_shown(mb, uid))
+		file_remove(req, parent, mb, uid);
+	else
+		fuse_reply_err(req, ENOENT);
+	mailbox_release(mb);
+}
+
+/* It came in a moment ago, and its row has not come yet: who wrote it may remove it at once. */
+static void unlink_unknown(fuse_req_t req, fuse_ino_t parent, struct mailbox *mb, uint32_t uid)
+{
+	struct fs_op *op = op_create(fuse_req_userdata(req), req, "unlink", parent, mb);
+
+	op->uid = uid;
+	op_lock(op, parent);
+	sync_start(mb);
+	op_wait_mailbox(op, false, unlink_known);
+}
+
+void file_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct fs *fs = fuse_req_userdata(req);
+	uint32_t uid;
+	struct mailbox *mb = inode_resolve(fs, parent, &uid);
+
+	if (fs->options.readonly) {
+		fuse_reply_err(req, EROFS);
+		return;
+	}
+	/* Not ESTALE: the kernel would try again by the name, and remove what is called so now. */
+	if (!mb) {
+		fuse_reply_err(req, ENOENT);
+		return;
+	}
+	struct draft *d = draft_named(fs, mb, name, fuse_req_ctx(req)->pid);
+	if (d && d->state != DRAFT_STORED) {
+		draft_unlink(req, d);
+		return;
+	}
+	if (views_unlink(fs, req, mb, name))
+		return;
+	/* What it is really called shows when the directory is listed. */
+	if (given_is_passing(mb, name) || moves_is_passing(fs, mb, name)) {
+		fuse_reply_err(req, EBUSY);
+		return;
+	}
+	uint32_t given = given_find(mb, name);
+	if (entry_find(fs, mb, name, &uid))
+		file_remove(req, parent, mb, uid);
+	else if (given && !mailbox_was(mb, given))
+		unlink_unknown(req, parent, mb, given);
+	else
+		refuse_unlink(req, mb, name);
+}
+
+void file_remove(fuse_req_t req, fuse_ino_t parent, struct mailbox *mb, uint32_t uid)
+{
+	struct fs *fs = fuse_req_userdata(req);
+	struct mailbox *trash;
+
+	if (file_is_barred(mb)) {
+		fuse_reply_err(req, ESTALE);
+		return;
+	}
+	if (!trash_find(fs->account, mb, &trash)) {
+		fuse_reply_err(req, EPERM);
+		return;
+	}
+	bool doubtful = intents_are_doubtful(mb, trash ? &change_move : &change_remove);
+	/* What the server has confirmed nobody can take back. */
+	if ((fs->options.sync || doubtful) && !hold_may_replace(fs, req))
+		unlink_now(req, parent, mb, uid, trash);
+	else
+		unlink_soon(req, mb, uid, trash);
+}
