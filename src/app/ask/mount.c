@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/ask/mount.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "app/options/options.h"
+#include "app/start/mountpoint.h"
+
+#define ERROR_MAX 1024
+
+/* Into the mount of a user nobody else may look, root neither; the kernel says whose it is. */
+static long owner_of(const char *mountpoint)
+{
+	FILE *mounts = fopen("/proc/self/mountinfo", "re");
+	char line[4096], point[PATH_MAX], real[PATH_MAX];
+	long owner = -1;
+
+	if (!realpath(mountpoint, real))
+		snprintf(real, sizeof(real), "%s", mountpoint);
+	while (mounts && fgets(line, sizeof(line), mounts)) {
+		const char *user = strstr(line, "user_id=");
+		if (user && sscanf(line, "%*s %*s %*s %*s %4095s", point) == 1 &&
+			strcmp(point, real) == 0)
+			owner = strtol(user + 8, NULL, 10);
+	}
+	if (mounts)
+		fclose(mounts);
+	return owner;
+}
+
+static void fail_open(const char *mountpoint, const char *path, int error)
+{
+	long owner = error == EACCES ? owner_of(mountpoint) : -1;
+	const struct passwd *pw = owner >= 0 ? getpwuid((uid_t)owner) : NULL;
+
+	if (error == ENOENT || error == ENOTDIR)
+		log_error("%s: no imapfs is mounted there", mountpoint);
+	else if (owner >= 0)
+		log_error(
+			"%s: only the user who has mounted it may ask, not root either; run it as "
+			"%s (sudo -u '#%ld' imapfs ...)",
+			mountpoint, pw ? pw->pw_name : "that user", owner);
+	else
+		log_error("%s: %s", path, strerror(error));
+}
+
+static int read_all(FILE *f, struct buf *out)
+{
+	int err = 0;
+	size_t n;
+
+	do {
+		char *to = buf_reserve(out, 4096);
+		n = to ? fread(to, 1, 4096, f) : 0;
+		buf_commit(out, n);
+		err = to ? 0 : ERR_LIMIT;
+	} while (n > 0);
+	return err;
+}
+
+int ask_mount(const char *mountpoint, const char *file, struct buf *out)
+{
+	char path[PATH_MAX], error[ERROR_MAX];
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/.imapfs/%s", mountpoint, file) >=
+		sizeof(path)) {
+		log_error("%.64s...: the path is too long", mountpoint);
+		return EXIT_STATUS_USAGE;
+	}
+	FILE *f = fopen(path, "re");
+	if (!f && errno == ENOTCONN) {
+		mountpoint_fail_stale(mountpoint, error, sizeof(error));
+		log_error("%s", error);
+		return EXIT_STATUS_MOUNT;
+	}
+	if (!f) {
+		fail_open(mountpoint, path, errno);
+		return EXIT_STATUS_MOUNT;
+	}
+	int err = read_all(f, out);
+	fclose(f);
+	if (err == 0)
+		return EXIT_STATUS_OK;
+	log_error("%s: %s", path, error_text(err));
+	return EXIT_STATUS_INTERNAL;
+}

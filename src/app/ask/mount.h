@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* Asking a mount that is there. */
+#ifndef APP_ASK_MOUNT_H
+#define APP_ASK_MOUNT_H
+
+#include "base/buf.h"
+
+/* Octets of the longest answer. */
+#define ASK_MAX ((size_t)8 << 20)
+
+/* Appends what the daemon says in a file of its hidden directory. Returns an exit status, and has
+ * logged why when it is not EXIT_STATUS_OK. */
+int ask_mount(const char *mountpoint, const char *file, struct buf *out);
+
+#endif
