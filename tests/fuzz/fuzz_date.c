@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A date that is understood lies between the years 1 and 9999, give or take a zone. */
 #include "fuzz.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The lexer alone, by itself and in an order that no parser has: the first half of the input are
  * operations, the second the text, a heap block of its own. The cursor never leaves the text and
@@ -64,7 +65,7 @@ static bool operate(struct lexer *l, unsigned operation, struct span *s)
 		lexer_skip_value(l);
 		return false;
 	case 11:
-		lexer_skip_section(l, &present);
+		lexer_skip_section(l, s);
 		return false;
 	default:
 		lexer_take_char(l, '(');

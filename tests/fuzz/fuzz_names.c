@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Mailbox names that try to escape or collide: what a level becomes is a component that a directory
  * can hold, and both ways lead back unless the component is cut.
@@ -7,7 +8,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "mail/names.h"
+#include "mail/model/names.h"
 
 #define LEVEL_MAX 4096
 

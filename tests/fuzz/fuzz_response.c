@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Framer and parser over what a server may send: whole, octet by octet, and in parts whose length
  * the first octet gives; the results must be the same. Each part is a heap block of its own, so
@@ -59,6 +60,21 @@ static void read_sets(struct span s)
 		CHECK(word.n > 0);
 }
 
+/* What is said is said of each, and of nothing else. */
+static void read_uids(struct span s)
+{
+	const struct imap_uids uids = imap_uids_parse(s, true);
+	struct span from = uids.from;
+	uint32_t first, last;
+
+	if (uids.uidvalidity == 0)
+		return;
+	CHECK(imap_uids_first(&uids) > 0 && uids.count > 0);
+	while (imap_set_next(&from, &first, &last))
+		CHECK(imap_uids_find(&uids, first) > 0 && imap_uids_find(&uids, last) > 0);
+	CHECK(imap_uids_find(&uids, 0) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (size < 2)
@@ -74,5 +90,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	conversation_end(parts);
 	parse_alone(input);
 	read_sets(input);
+	read_uids(input);
 	return 0;
 }

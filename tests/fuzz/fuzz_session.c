@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The whole session, played from a transcript (tests/transcripts, which are the seeds): whole,
  * octet by octet, and in parts whose length the input's own length gives; what comes of it must be

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What either direction accepts, the other gives back. */
 #include "fuzz.h"
 

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What the kernel and libfuse cost by themselves: a filesystem that holds mailboxes wholly in
- * memory and answers everything at once, with the settings that imapfs has (src/fs/fs.c, entry.c).
- * The benches hold imapfs against it; no FUSE filesystem of that kind can be faster.
+ * memory and answers everything at once, with the settings that imapfs has (src/fs/operations.c,
+ * entry.c). The benches hold imapfs against it; no FUSE filesystem of that kind can be faster.
  *
  * SOURCE is a directory of directories ("mailboxes") of files that are named by numbers ("UIDs").
  * Stays in the foreground; ends by SIGTERM or by unmounting.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A TCP proxy for loopback that behaves like a slow, capped or faulty line. See --help; a control
  * socket takes one command a line and answers each with one line, "ok ..." or "error ...".

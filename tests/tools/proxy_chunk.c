@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Allocating 256 KiB for each read would cost page faults: what was used is kept. */
 #include "proxy_chunk.h"
 

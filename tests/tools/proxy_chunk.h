@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Pieces of a stream on their way through the proxy, and a store of large ones for reuse. */
 #ifndef PROXY_CHUNK_H
 #define PROXY_CHUNK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Each direction of a connection is a flow: a queue of chunks that carry the time at which they are
  * due at the other end. What was read at t is due at t + rtt/2, however much is under way, so that

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A slow line of the proxy: connections that share a delay, a rate and a fault. Times are
  * nanoseconds of uv_hrtime. Single-threaded, on the loop given.

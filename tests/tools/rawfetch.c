@@ -1,8 +1,15 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * What the line and the server give: logs in, sends one UID FETCH and counts what comes, nothing
- * more. The benches compare with it. Prints one line: connect=SECONDS fetch=SECONDS octets=N
- * literals=N responses=N connect: to the OK of the login; fetch: from there, EXAMINE included;
- * octets: as IMAP sees them; literals: octets in literals alone.
+ * What the line and the server give: logs in, sends an EXAMINE and one UID FETCH for each mailbox,
+ * those of the next --depth mailboxes behind each other, and counts what comes, nothing more. The
+ * benches compare with it. Prints one line:
+ *
+ *   connect=SECONDS fetch=SECONDS octets=N literals=N responses=N
+ *
+ *   connect    to the OK of the login
+ *   fetch      from there to the OK of the last FETCH
+ *   octets     as IMAP sees them
+ *   literals   octets in literals alone
  */
 #include <errno.h>
 #include <getopt.h>
@@ -23,7 +30,9 @@
 #define LINE_SIZE 4096
 
 struct options {
-	const char *host, *port, *cafile, *user, *passfile, *mailbox, *set, *items;
+	const char *host, *port, *cafile, *user, *passfile, *set, *items, *depth;
+	char **mailboxes;
+	int count;
 };
 
 struct client {
@@ -39,7 +48,7 @@ struct client {
 
 static const char usage[] =
 	"usage: rawfetch --host HOST --port PORT [--cafile FILE] --user USER --passfile FILE"
-	" --mailbox NAME\n                [--set 1:*] [--items \"UID BODY.PEEK[]\"]\n"
+	"\n                [--set 1:*] [--items \"UID BODY.PEEK[]\"] [--depth 16] MAILBOX...\n"
 	"Without --cafile the connection is plain text.\n";
 
 static void fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
@@ -235,12 +244,43 @@ static void client_login(struct client *c, const struct options *o)
 	await(c, "l");
 }
 
+/* One of the mailboxes, a number that is its tag too. */
+static void client_ask(struct client *c, const struct options *o, int i)
+{
+	char commands[2048];
+	int n = snprintf(commands, sizeof(commands),
+		"e%d EXAMINE \"%s\"\r\nf%d UID FETCH %s (%s)\r\n", i, o->mailboxes[i], i, o->set,
+		o->items);
+
+	if (n < 0 || (size_t)n >= sizeof(commands))
+		fail("a command is too long");
+	client_send(c, commands);
+}
+
+static void client_fetch(struct client *c, const struct options *o)
+{
+	int depth = (int)strtol(o->depth, NULL, 10);
+
+	for (int i = 0; i < o->count && i < depth; i++)
+		client_ask(c, o, i);
+	for (int i = 0; i < o->count; i++) {
+		char tag[16];
+
+		snprintf(tag, sizeof(tag), "e%d", i);
+		await(c, tag);
+		tag[0] = 'f';
+		await(c, tag);
+		if (i + depth < o->count)
+			client_ask(c, o, i + depth);
+	}
+}
+
 static void parse_options(int argc, char **argv, struct options *o)
 {
 	static const char *const names[] = {
-		"host", "port", "cafile", "user", "passfile", "mailbox", "set", "items"};
-	const char **values[] = {&o->host, &o->port, &o->cafile, &o->user, &o->passfile,
-		&o->mailbox, &o->set, &o->items};
+		"host", "port", "cafile", "user", "passfile", "set", "items", "depth"};
+	const char **values[] = {&o->host, &o->port, &o->cafile, &o->user, &o->passfile, &o->set,
+		&o->items, &o->depth};
 	struct option longs[9] = {0};
 	int c;
 
@@ -253,7 +293,10 @@ static void parse_options(int argc, char **argv, struct options *o)
 		}
 		*values[c] = optarg;
 	}
-	if (optind != argc || !o->host || !o->port || !o->user || !o->passfile || !o->mailbox) {
+	o->mailboxes = argv + optind;
+	o->count = argc - optind;
+	if (o->count == 0 || !o->host || !o->port || !o->user || !o->passfile ||
+		strtol(o->depth, NULL, 10) < 1) {
 		fputs(usage, stderr);
 		exit(2);
 	}
@@ -261,9 +304,8 @@ static void parse_options(int argc, char **argv, struct options *o)
 
 int main(int argc, char **argv)
 {
-	struct options o = {.set = "1:*", .items = "UID BODY.PEEK[]"};
+	struct options o = {.set = "1:*", .items = "UID BODY.PEEK[]", .depth = "16"};
 	struct client c = {0};
-	char command[1024];
 	double start, logged_in, end;
 
 	parse_options(argc, argv, &o);
@@ -277,11 +319,7 @@ int main(int argc, char **argv)
 	client_login(&c, &o);
 	logged_in = now();
 	c.octets = c.literals = c.responses = 0;
-	snprintf(command, sizeof(command), "e EXAMINE \"%s\"\r\nf UID FETCH %s (%s)\r\n", o.mailbox,
-		o.set, o.items);
-	client_send(&c, command);
-	await(&c, "e");
-	await(&c, "f");
+	client_fetch(&c, &o);
 	end = now();
 	client_send(&c, "o LOGOUT\r\n");
 	await(&c, "o");

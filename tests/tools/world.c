@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A library to be preloaded: what a process sees of the world outside is what a test says. The file
  * that $TEST_WORLD names is mapped by everyone concerned and holds a struct world; what a test

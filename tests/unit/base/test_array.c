@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Growth of arrays, from every small capacity and near the largest: there is always room for what
  * was asked for, it is never out of proportion, and what cannot be is refused and changes nothing.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The buffer: its maximum, its memory while it is consumed, and what an error leaves behind. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The map against an array that says what it must hold. */
 #include <setjmp.h>
 #include <stdarg.h>

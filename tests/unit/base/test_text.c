@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Numbers at their limits, UTF-8 against its definition, and server text made harmless. */
 #include <setjmp.h>
 #include <stdarg.h>

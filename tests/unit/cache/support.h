@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What the cache's tests share: a directory and a loop for each test, octets that can be told
  * apart, and the log. A line in the log that a test did not expect fails it.
@@ -33,6 +34,7 @@ int fixture_destroy(void **state);
 
 /* Opens f->dir; must succeed. */
 void fixture_open(struct fixture *f, uint64_t max_bytes);
+void fixture_open_gathering(struct fixture *f, uint64_t max_bytes, uint64_t gather);
 void fixture_close(struct fixture *f);
 void fixture_reopen(struct fixture *f);
 /* Runs the loop until no callback is due. */

@@ -1,8 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /* Chunks: what is put is found, exactly; the bound and the order of eviction; the queue. */
 #include "support.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
 #include "base/mem.h"
@@ -200,17 +202,55 @@ static void test_lowered_bound_gives_space_back(void **state)
 		put_chunk(f, 1, uid, 0, CACHE_CHUNK);
 	fixture_idle(f);
 	fixture_close(f);
-	assert_true(size_in(f, "cache.db") > 30 * (long long)MIB);
-	fixture_open(f, 2 * MIB);
+	assert_int_equal(size_in(f, "bodies/00000001"), 25 * CACHE_CHUNK);
+	assert_true(exists_in(f, "bodies/00000005"));
+	fixture_open(f, 20 * MIB);
 	put_messages(f, 1, 1, 1);
 	fixture_idle(f);
-	assert_true(counts_of(f).bytes <= 2 * MIB);
-	assert_true(counts_of(f).bytes > MIB);
+	assert_true(counts_of(f).bytes <= 20 * MIB);
+	assert_true(counts_of(f).bytes > 10 * MIB);
 	assert_true(has_chunk(f, 1, 120, 0, CACHE_CHUNK));
 	fixture_close(f);
-	assert_true(size_in(f, "cache.db") < 8 * (long long)MIB);
+	assert_false(exists_in(f, "bodies/00000002"));
+	assert_true(size_in(f, "cache.db") < (long long)MIB);
 	/* The log is given back too. */
 	assert_true(size_in(f, "cache.db-wal") <= 0);
+}
+
+/* Octets of the disk that a file holds. */
+static long long held_in(struct fixture *f, const char *name)
+{
+	struct stat st;
+
+	return stat(path_in(f, name), &st) == 0 ? (long long)st.st_blocks * 512 : -1;
+}
+
+/* What messages leave behind is given back: piece by piece, and the file when nothing is left. */
+static void test_dropped_messages_give_space_back(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t gone[40];
+
+	for (uint32_t i = 0; i < 40; i++)
+		gone[i] = i + 1;
+	fixture_open(f, 100 * MIB);
+	for (uint32_t uid = 1; uid <= 40; uid++)
+		put_chunk(f, 1, uid, 0, CACHE_CHUNK);
+	fixture_idle(f);
+	/* 25 in the first file. */
+	assert_int_equal(held_in(f, "bodies/00000001"), 25 * CACHE_CHUNK);
+	cache_drop_messages(f->c, 1, gone, 20);
+	fixture_idle(f);
+	assert_int_equal(held_in(f, "bodies/00000001"), 5 * CACHE_CHUNK);
+	for (uint32_t uid = 21; uid <= 40; uid++)
+		assert_true(has_chunk(f, 1, uid, 0, CACHE_CHUNK));
+	cache_drop_messages(f->c, 1, gone + 20, 20);
+	fixture_idle(f);
+	assert_false(exists_in(f, "bodies/00000001"));
+	assert_int_equal(counts_of(f).bytes, 0);
+	put_chunk(f, 1, 100, 0, CACHE_CHUNK);
+	fixture_reopen(f);
+	assert_true(has_chunk(f, 1, 100, 0, CACHE_CHUNK));
 }
 
 static void test_log_is_bounded(void **state)
@@ -233,8 +273,9 @@ static void test_many_uses(void **state)
 {
 	struct fixture *f = *state;
 
+	/* 6 in a segment. */
 	fixture_open(f, 10 * KIB);
-	for (uint32_t uid = 1; uid <= 100; uid++)
+	for (uint32_t uid = 1; uid <= 102; uid++)
 		put_chunk(f, 1, uid, 0, 100);
 	fixture_idle(f);
 	/* More than are noted at once; each is still a hit. */
@@ -245,7 +286,7 @@ static void test_many_uses(void **state)
 	put_chunk(f, 1, 1000, 0, 1000);
 	fixture_idle(f);
 	assert_true(has_chunk(f, 1, 50, 0, 100));
-	assert_false(has_chunk(f, 1, 51, 0, 100));
+	assert_false(has_chunk(f, 1, 55, 0, 100));
 }
 
 /* --- the queue --- */
@@ -494,6 +535,7 @@ int main(void)
 		TEST(test_bound_holds_always),
 		TEST(test_smaller_than_a_chunk),
 		TEST(test_lowered_bound_gives_space_back),
+		TEST(test_dropped_messages_give_space_back),
 		TEST(test_log_is_bounded),
 		TEST(test_many_uses),
 		TEST(test_queue_is_bounded),

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Mailboxes, messages, the journal and ids. */
 #include "support.h"
 
@@ -291,6 +292,45 @@ static void test_loads_are_canceled_by_close(void **state)
 	assert_int_equal(f->pending, 0);
 }
 
+/* --- the queue --- */
+
+static bool is_writing(const struct fixture *f)
+{
+	return f->loop.active_reqs.count > 0;
+}
+
+/* A transaction for each row would write pages that hold hundreds. */
+static void test_writes_are_gathered(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t uid = 7;
+
+	fixture_open_gathering(f, MIB, 50);
+	fixture_idle(f);
+	put_messages(f, 1, 1, 100);
+	put_messages(f, 2, 1, 100);
+	assert_false(is_writing(f));
+	/* Who waits is answered at once, with what was put before. */
+	load(f, 2);
+	assert_int_equal(f->err, 0);
+	assert_int_equal(f->n, 100);
+	fixture_idle(f);
+	put_messages(f, 3, 1, 100);
+	assert_false(is_writing(f));
+	put_journal(f, 3, &uid, 1);
+	assert_true(is_writing(f));
+	fixture_idle(f);
+	/* 1.2 MB are no crumbs. */
+	put_messages(f, 4, 1, 50000);
+	assert_true(is_writing(f));
+	fixture_idle(f);
+	/* And nothing is forgotten. */
+	put_messages(f, 5, 1, 100);
+	assert_false(is_writing(f));
+	fixture_idle(f);
+	assert_int_equal(counts_of(f).queued, 0);
+}
+
 /* --- the journal --- */
 
 static void test_journal(void **state)
@@ -370,7 +410,123 @@ static void test_other_flags_are_not_kept(void **state)
 	assert_int_equal(f->messages[0].flags, CACHE_MESSAGE_FLAGS);
 }
 
+/* --- flags --- */
+
+static struct {
+	unsigned calls;
+	bool found;
+	uint64_t modseq;
+	char sets[64];
+	size_t n;
+} flags;
+
+static void on_flags(void *ctx, const struct cache_flags *about)
+{
+	struct fixture *f = ctx;
+
+	f->pending--;
+	flags.calls++;
+	flags.found = about;
+	if (!about)
+		return;
+	flags.modseq = about->modseq;
+	flags.n = about->sets.n;
+	assert_true(flags.n <= sizeof(flags.sets));
+	memcpy(flags.sets, about->sets.p, flags.n);
+}
+
+/* They come before messages that are asked for behind them. */
+static void load_flags(struct fixture *f, uint32_t mailbox)
+{
+	flags.calls = 0;
+	f->pending++;
+	cache_load_flags(f->c, mailbox, on_flags, f);
+	load(f, mailbox);
+	assert_int_equal(flags.calls, 1);
+	fixture_settle(f);
+}
+
+static void test_flags(void **state)
+{
+	struct fixture *f = *state;
+	const struct cache_flags some = {UINT64_MAX, {"$Work\0a b", 10}}, none = {0};
+
+	fixture_open(f, MIB);
+	load_flags(f, 3);
+	assert_false(flags.found);
+	cache_put_flags(f->c, 3, &none);
+	load_flags(f, 3);
+	assert_true(flags.found);
+	assert_int_equal(flags.n, 0);
+	cache_put_flags(f->c, 3, &some);
+	fixture_settle(f);
+	fixture_reopen(f);
+	load_flags(f, 3);
+	assert_true(flags.found);
+	assert_true(flags.modseq == UINT64_MAX);
+	assert_int_equal(flags.n, 10);
+	assert_memory_equal(flags.sets, some.sets.p, 10);
+	load_flags(f, 4);
+	assert_false(flags.found);
+	cache_drop_mailbox(f->c, 3);
+	cache_put_flags(f->c, 3, &some);
+	load_flags(f, 3);
+	assert_false(flags.found);
+}
+
 /* --- ids --- */
+
+/* --- inodes of views --- */
+
+struct seen_views {
+	unsigned n;
+	uint32_t id, mailbox, level;
+	char key[16], state[16];
+};
+
+static void see_view(void *ctx, const struct cache_view *v)
+{
+	struct seen_views *seen = ctx;
+
+	seen->n++;
+	seen->id = v->id;
+	seen->mailbox = v->mailbox;
+	seen->level = v->level;
+	memcpy(seen->state, v->state.p, v->state.n);
+	snprintf(seen->key, sizeof(seen->key), "%.*s", (int)v->key.n, v->key.p);
+}
+
+/* They are remembered as long as their mailbox, and no id below them is given out again. */
+static void test_views(void **state)
+{
+	struct fixture *f = *state;
+	struct seen_views seen = {0};
+
+	fixture_open(f, MIB);
+	const struct cache_view other = {.id = 20, .mailbox = 8, .key = SPAN("mh")};
+	const struct cache_view v = {.id = 70000,
+		.mailbox = 7,
+		.level = 3,
+		.key = SPAN("text/1"),
+		.state = SPAN("12\0"
+			      "4")};
+	cache_put_view(f->c, &other);
+	cache_put_view(f->c, &v);
+	cache_drop_mailbox(f->c, 8);
+	cache_put_view(f->c, &other);
+	fixture_reopen(f);
+	cache_each_view(f->c, see_view, &seen);
+	assert_int_equal(seen.n, 1);
+	assert_int_equal(seen.id, 70000);
+	assert_int_equal(seen.mailbox, 7);
+	assert_int_equal(seen.level, 3);
+	assert_string_equal(seen.key, "text/1");
+	assert_memory_equal(seen.state,
+		"12\0"
+		"4",
+		5);
+	assert_true(cache_new_id(f->c) > 70000);
+}
 
 static void test_ids(void **state)
 {
@@ -469,10 +625,13 @@ int main(void)
 		TEST(test_messages_against_model),
 		TEST(test_many_messages),
 		TEST(test_loads_are_canceled_by_close),
+		TEST(test_writes_are_gathered),
 		TEST(test_journal),
 		TEST(test_journal_is_flushed),
 		TEST(test_note),
 		TEST(test_other_flags_are_not_kept),
+		TEST(test_flags),
+		TEST(test_views),
 		TEST(test_ids),
 		TEST(test_ids_are_written_first),
 		TEST(test_ids_survive_the_database),

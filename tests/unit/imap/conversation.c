@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See conversation.h. */
 #include "conversation.h"
 
@@ -80,6 +81,11 @@ static int on_body(struct conversation *c, struct span prefix, uint64_t size)
 		f.uid, size);
 	if (err == 0 && f.has_origin)
 		err = buf_printf(&c->text, " origin=%" PRIu64, f.origin);
+	if (err == 0 && f.section.name.n > 0)
+		err = buf_printf(
+			&c->text, " section=[%.*s]", (int)f.section.name.n, f.section.name.p);
+	if (err == 0 && f.section.has_origin)
+		err = buf_printf(&c->text, " from=%" PRIu64, f.section.origin);
 	return err < 0 ? err : buf_append_char(&c->text, '\n');
 }
 

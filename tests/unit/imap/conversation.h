@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Framer and parser together, as a connection uses them: octets in, a text with one line for each
  * frame out. A body's octets are joined, however they came.

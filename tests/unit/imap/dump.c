@@ -1,8 +1,11 @@
+/* SPDX-License-Identifier: MIT */
 /* See dump.h. */
 #include "dump.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
+
+#include "imap/flags.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -15,8 +18,9 @@ static const char *const codes[] = {NAME(NONE), NAME(OTHER), NAME(ALERT), NAME(A
 	NAME(INUSE), NAME(LIMIT), NAME(MESSAGELIMIT), NAME(NOMODSEQ), NAME(NONEXISTENT),
 	NAME(NOPERM), NAME(NOTIFICATIONOVERFLOW), NAME(OVERQUOTA), NAME(PERMANENTFLAGS),
 	NAME(PRIVACYREQUIRED), [IMAP_CODE_READ_ONLY] = "READ-ONLY",
-	[IMAP_CODE_READ_WRITE] = "READ-WRITE", NAME(SERVERBUG), NAME(THROTTLED), NAME(TRYCREATE),
-	NAME(UIDNEXT), NAME(UIDNOTSTICKY), NAME(UIDVALIDITY), NAME(UNAVAILABLE), NAME(UNSEEN)};
+	[IMAP_CODE_READ_WRITE] = "READ-WRITE", NAME(SERVERBUG), NAME(THROTTLED), NAME(TOOBIG),
+	NAME(TRYCREATE), NAME(UIDNEXT), NAME(UIDNOTSTICKY), NAME(UIDVALIDITY), NAME(UNAVAILABLE),
+	NAME(UNSEEN)};
 static const char *const message_flags[] = {
 	"seen", "answered", "flagged", "deleted", "draft", "recent", "any"};
 static const char *const list_flags[] = {"noselect", "nonexistent", "noinferiors", "subscribed",
@@ -91,6 +95,7 @@ static void dump_condition(struct buf *out, const struct imap_response *r)
 		put(out, codes[r->code]);
 		put_span(out, "args", r->code_args);
 		put_optional(out, "number", r->number > 0, r->number);
+		put_optional(out, "uids", r->uids.uidvalidity > 0, r->uids.count);
 	}
 	if (r->code == IMAP_CODE_PERMANENTFLAGS)
 		put_flags(out, message_flags, COUNT(message_flags), r->flags);
@@ -123,6 +128,26 @@ static void dump_seq(struct buf *out, const struct imap_response *r)
 	put_number(out, "seq", r->seq);
 }
 
+static void put_keywords(struct buf *out, struct span words)
+{
+	struct span word;
+
+	while (imap_keyword_next(&words, &word))
+		put_span(out, "keyword", word);
+}
+
+static void put_section(struct buf *out, const struct imap_section *s)
+{
+	if (s->name.n == 0)
+		return;
+	put_span(out, "section", s->name);
+	put(out, " ");
+	put(out, bodies[s->kind]);
+	if (s->kind == IMAP_BODY_INLINE)
+		put_span(out, "octets", s->body);
+	put_optional(out, "from", s->has_origin, s->origin);
+}
+
 static void dump_fetch(struct buf *out, const struct imap_response *r)
 {
 	const struct imap_fetch *f = &r->fetch;
@@ -134,6 +159,9 @@ static void dump_fetch(struct buf *out, const struct imap_response *r)
 		abort();
 	if (f->has_flags)
 		put_flags(out, message_flags, COUNT(message_flags), f->flags);
+	put_keywords(out, f->flag_words);
+	if (f->emailid.n > 0)
+		put_span(out, "emailid", f->emailid);
 	put_optional(out, "modseq", f->modseq > 0, f->modseq);
 	if (f->body_kind != IMAP_BODY_ABSENT) {
 		put(out, " body=");
@@ -142,6 +170,9 @@ static void dump_fetch(struct buf *out, const struct imap_response *r)
 	if (f->body_kind == IMAP_BODY_INLINE)
 		put_span(out, "octets", f->body);
 	put_optional(out, "origin", f->has_origin, f->origin);
+	put_section(out, &f->section);
+	if (f->structure.n > 0)
+		put_span(out, "structure", f->structure);
 }
 
 static void dump_list(struct buf *out, const struct imap_response *r)
@@ -164,6 +195,7 @@ static void dump_status(struct buf *out, const struct imap_response *r)
 	put_optional(out, "unseen", s->has_unseen, s->unseen);
 	put_optional(out, "highestmodseq", s->has_highestmodseq, s->highestmodseq);
 	put_optional(out, "size", s->has_size, s->size);
+	put_optional(out, "limit", s->has_append_limit, s->append_limit);
 }
 
 static void dump_flags(struct buf *out, const struct imap_response *r)

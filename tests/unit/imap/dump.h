@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Frames and responses as text, one line each, for tests to compare. Reads every octet of every
  * span. */
 #ifndef IMAP_TEST_DUMP_H

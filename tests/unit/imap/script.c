@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See script.h. */
 #include "script.h"
 
@@ -6,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../support/check.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "dump.h"
@@ -16,15 +18,13 @@
 #define TEXT_USUAL (64u << 10)
 #define COMMANDS_MAX 64
 
-#define CHECK(condition)                                                                           \
-	do {                                                                                       \
-		if (!(condition)) {                                                                \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);            \
-			abort();                                                                   \
-		}                                                                                  \
-	} while (0)
-
 enum line_kind { LINE_NONE, LINE_SENT, LINE_DATA };
+
+/* A command's source: octets "0123456789012..." */
+struct upload {
+	struct imap_source source;
+	uint64_t given; /* octets */
+};
 
 struct play {
 	struct script *script;
@@ -33,6 +33,7 @@ struct play {
 	struct imap_pace pace;
 	struct binding binding; /* what TLS is to give */
 	uint64_t now;
+	int number;           /* of the file's line that is being played */
 	enum line_kind open;  /* the last line of got goes on */
 	bool carriage_return; /* was sent last */
 	bool calling;         /* a function that makes no events is being called */
@@ -43,6 +44,10 @@ struct play {
 	struct imap_command commands[COMMANDS_MAX];
 	bool done[COMMANDS_MAX];
 	unsigned count;
+	struct upload uploads[COMMANDS_MAX]; /* of the command with the same index */
+	uint64_t room;                       /* octets of uploads that are taken now */
+	uint64_t ready;                      /* octets of uploads that are here */
+	bool broken;                         /* no upload can be read any more */
 };
 
 /* The nonce of SCRAM's client: the same in every run. Stands in the way of GNU SASL's own. */
@@ -97,6 +102,13 @@ static void on_send(void *ctx, struct span octets)
 	}
 }
 
+static size_t on_room(void *ctx)
+{
+	struct play *p = ctx;
+
+	return p->room < SIZE_MAX ? (size_t)p->room : SIZE_MAX;
+}
+
 static void on_starttls(void *ctx, size_t buffered)
 {
 	struct play *p = ctx;
@@ -147,6 +159,12 @@ static void on_body_begin(void *ctx, const struct imap_fetch *prefix, uint32_t u
 	EVENT(p, "body [%" PRIu32 "] seq=%" PRIu32 " octets=%" PRIu64, uid, prefix->seq, size);
 	if (prefix->has_origin)
 		CHECK(buf_printf(&p->script->got, " origin=%" PRIu64, prefix->origin) == 0);
+	const struct imap_section *section = &prefix->section;
+	if (section->name.n > 0)
+		CHECK(buf_printf(&p->script->got, " section=[%.*s]", (int)section->name.n,
+			      section->name.p) == 0);
+	if (section->has_origin)
+		CHECK(buf_printf(&p->script->got, " from=%" PRIu64, section->origin) == 0);
 	put(&p->script->got, SPAN("\n"));
 }
 
@@ -170,19 +188,35 @@ static void on_body_end(void *ctx)
 	EVENT(p, "end\n");
 }
 
+/* Commands submitted and not completed. */
+static unsigned pending(const struct play *p)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < p->count; i++)
+		n += !p->done[i];
+	return n;
+}
+
 static void on_closed(void *ctx, int err, const char *text)
 {
 	struct play *p = ctx;
 
 	EVENT(p, "closed: %s: %s\n", error_text(err), text);
 	p->closed = true;
-	CHECK(err < 0 && imap_session_pending(p->session) == 0);
-	for (unsigned i = 0; i < p->count; i++)
-		CHECK(p->done[i]);
+	CHECK(err < 0 && pending(p) == 0);
 }
 
-static const struct imap_session_events events = {on_send, on_starttls, on_compress, on_token,
-	on_ready, on_untagged, on_body_begin, on_body_data, on_body_end, on_closed};
+static void on_selecting(void *ctx, struct imap_command *c)
+{
+	struct play *p = ctx;
+
+	EVENT(p, "selecting %zu\n", (size_t)(c - p->commands) + 1);
+}
+
+static const struct imap_session_events events = {on_send, on_room, on_starttls, on_compress,
+	on_token, on_ready, on_untagged, on_selecting, on_body_begin, on_body_data, on_body_end,
+	on_closed};
 
 static int hex(char c)
 {
@@ -214,6 +248,10 @@ static void on_done(struct imap_command *c, const struct imap_result *result)
 	size_t i = (size_t)(c - p->commands);
 
 	CHECK(i < p->count && !p->done[i]);
+	CHECK((result->outcome == IMAP_LOST) == !result->response);
+	CHECK((result->outcome == IMAP_DONE) == (result->err == 0));
+	CHECK((result->outcome == IMAP_PARTIAL) == (result->err == ERR_PARTIAL));
+	CHECK((result->outcome == IMAP_BUSY) == (result->response && result->err == ERR_THROTTLED));
 	CHECK(!result->response || result->response->kind == IMAP_TAGGED);
 	p->done[i] = true;
 	EVENT(p, "done %zu: %s", i + 1, result->err ? error_text(result->err) : "OK");
@@ -245,14 +283,86 @@ static void build(struct imap_command *c, struct span text)
 	imap_command_add(c, "\r\n");
 }
 
-static void submit(struct play *p, struct span text, bool idle)
+static ssize_t read_upload(struct imap_source *source, char *out, size_t n)
+{
+	struct upload *u = list_entry(source, struct upload, source);
+	struct play *p = current;
+
+	CHECK(u->given + n <= source->size && n <= p->room && n > 0);
+	if (p->broken)
+		return ERR_IO;
+	size_t here = p->ready < n ? (size_t)p->ready : n;
+	for (size_t i = 0; i < here; i++)
+		out[i] = (char)('0' + (u->given + i) % 10);
+	u->given += here;
+	p->ready -= here;
+	p->room -= here;
+	return (ssize_t)here;
+}
+
+static struct imap_command *new_command(struct play *p)
+{
+	struct imap_command *c = &p->commands[p->count++];
+	bool plus = imap_session_capabilities(p->session) & IMAP_CAP_LITERAL_PLUS;
+
+	imap_command_init(c, plus, on_done);
+	return c;
+}
+
+/* "30 APPEND x ": so many octets behind it, as they are taken. */
+static void act_upload(struct play *p, struct span args)
+{
+	const char *space = memchr(args.p, ' ', args.n);
+	size_t digits = space ? (size_t)(space - args.p) : 0;
+	uint64_t size;
+
+	if (imap_session_state(p->session) != IMAP_READY || p->count == COMMANDS_MAX || !space ||
+		!text_parse_number((struct span){args.p, digits}, 1u << 20, &size))
+		return;
+	struct upload *u = &p->uploads[p->count];
+	*u = (struct upload){.source = {.size = size, .read = read_upload}};
+	struct imap_command *c = new_command(p);
+	imap_command_add(c, "%.*s", (int)(args.n - digits - 1), space + 1);
+	imap_command_add_source(
+		c, &u->source, imap_literal_is_free(imap_session_capabilities(p->session), size));
+	imap_command_add(c, "\r\n");
+	imap_session_submit(p->session, c, p->now);
+}
+
+/* So many octets more are taken, or are here; "broken": they cannot be had any more. */
+static void act_take(struct play *p, struct span args)
+{
+	uint64_t n = 0;
+
+	if (text_parse_number(args, 1u << 30, &n))
+		p->room += n;
+	p->calling = false;
+	imap_session_go_on(p->session, p->now);
+}
+
+static void act_ready(struct play *p, struct span args)
+{
+	uint64_t n = 0;
+
+	if (text_parse_number(args, 1u << 30, &n))
+		p->ready = n;
+	p->broken = span_equal(args, SPAN("broken"));
+	p->calling = false;
+	imap_session_go_on(p->session, p->now);
+}
+
+static void act_taken(struct play *p, struct span args)
+{
+	imap_session_note_taken(p->session, p->now);
+}
+
+static void submit(struct play *p, struct span text, bool idle, bool selects)
 {
 	if (imap_session_state(p->session) != IMAP_READY || p->count == COMMANDS_MAX)
 		return;
-	struct imap_command *c = &p->commands[p->count++];
-	bool plus = imap_session_capabilities(p->session) & IMAP_CAP_LITERAL_PLUS;
-	imap_command_init(c, plus, on_done);
+	struct imap_command *c = new_command(p);
 	c->idle = idle;
+	c->selects = selects;
 	unescape(&p->script->block, text);
 	build(c, buf_span(&p->script->block));
 	buf_clear(&p->script->block);
@@ -261,12 +371,12 @@ static void submit(struct play *p, struct span text, bool idle)
 
 static void act_submit(struct play *p, struct span args)
 {
-	submit(p, args, false);
+	submit(p, args, false, false);
 }
 
 static void act_idle(struct play *p, struct span args)
 {
-	submit(p, SPAN("IDLE"), true);
+	submit(p, SPAN("IDLE"), true, false);
 }
 
 static void act_end_idle(struct play *p, struct span args)
@@ -305,10 +415,9 @@ static void act_logout(struct play *p, struct span args)
 	imap_session_logout(p->session);
 }
 
-static void act_forget(struct play *p, struct span args)
+static void act_select(struct play *p, struct span args)
 {
-	if (imap_session_pending(p->session) == 0)
-		imap_session_forget_mailbox(p->session);
+	submit(p, args, false, true);
 }
 
 static void act_fail(struct play *p, struct span args)
@@ -322,7 +431,7 @@ static void act_show(struct play *p, struct span args)
 	struct imap_session *s = p->session;
 
 	CHECK(buf_printf(&p->script->got, "=> exists %" PRIu32 ", pending %u%s%s\n",
-		      imap_session_exists(s), imap_session_pending(s),
+		      imap_session_exists(s), pending(p),
 		      imap_session_enabled(s, IMAP_CAP_QRESYNC) ? ", QRESYNC" : "",
 		      imap_session_enabled(s, IMAP_CAP_UTF8_ACCEPT) ? ", UTF8=ACCEPT" : "") == 0);
 }
@@ -332,13 +441,17 @@ static const struct {
 	void (*act)(struct play *p, struct span args);
 } actions[] = {
 	{{"submit", 6}, act_submit},
+	{{"upload", 6}, act_upload},
+	{{"take", 4}, act_take},
+	{{"ready", 5}, act_ready},
+	{{"taken", 5}, act_taken},
 	{{"idle", 4}, act_idle},
 	{{"end-idle", 8}, act_end_idle},
 	{{"tls", 3}, act_tls},
 	{{"token", 5}, act_token},
 	{{"tick", 4}, act_tick},
 	{{"logout", 6}, act_logout},
-	{{"forget", 6}, act_forget},
+	{{"select", 6}, act_select},
 	{{"fail", 4}, act_fail},
 	{{"show", 4}, act_show},
 };
@@ -472,17 +585,30 @@ static bool take_option(struct play *p, struct span line)
 		p->pace.done_alone = true;
 	else if (span_equal(line, SPAN("compress")))
 		p->compress = true;
+	else if (starts_with(&line, SPAN("room: ")))
+		return text_parse_number(line, UINT32_MAX, &p->room);
+	else if (starts_with(&line, SPAN("source: ")))
+		return text_parse_number(line, UINT32_MAX, &p->ready);
 	else
 		return false;
 	return true;
 }
 
+static void expect(struct play *p, struct span line)
+{
+	struct script *s = p->script;
+
+	put(&s->expected, line);
+	put(&s->expected, SPAN("\n"));
+	CHECK(buf_append(&s->numbers, &p->number, sizeof(p->number)) == 0);
+}
+
 /* Before what the server says and what the owner does, in both texts: what comes of it must not
  * have come before. */
-static void mark(struct script *s)
+static void mark(struct play *p)
 {
-	put(&s->expected, SPAN("--\n"));
-	put(&s->got, SPAN("--\n"));
+	expect(p, SPAN("--"));
+	put(&p->script->got, SPAN("--\n"));
 }
 
 static bool play_line(struct play *p, struct span line, char *last)
@@ -492,7 +618,7 @@ static bool play_line(struct play *p, struct span line, char *last)
 
 	if (starts_with(&rest, SPAN("S: "))) {
 		if (*last != 'S')
-			mark(s);
+			mark(p);
 		*last = 'S';
 		unescape(&s->block, rest);
 		put(&s->block, SPAN("\r\n"));
@@ -505,36 +631,35 @@ static bool play_line(struct play *p, struct span line, char *last)
 	*last = line.p[0];
 	if (starts_with(&rest, SPAN("! "))) {
 		if (before != '!')
-			mark(s);
+			mark(p);
 		/* The owner is told no more of a session that is closed. */
 		return p->closed || act(p, rest);
 	}
-	put(&s->expected, line);
-	put(&s->expected, SPAN("\n"));
+	expect(p, line);
 	return starts_with(&rest, SPAN("C: ")) || starts_with(&rest, SPAN("=> "));
 }
 
-static struct span play_head(struct play *p, int *number)
+static struct span play_head(struct play *p)
 {
 	struct span text = p->script->text, rest = text, line;
 
 	while (take_line(&rest, &line) &&
 		(line.n == 0 || line.p[0] == '#' || take_option(p, line))) {
-		++*number;
+		p->number++;
 		text = rest;
 	}
 	return text;
 }
 
-static void play_lines(struct play *p, struct span text, int number)
+static void play_lines(struct play *p, struct span text)
 {
 	char last = '\0';
 	struct span line;
 
 	while (take_line(&text, &line)) {
-		number++;
+		p->number++;
 		if (!play_line(p, line, &last) && p->script->wrong_line == 0)
-			p->script->wrong_line = number;
+			p->script->wrong_line = p->number;
 	}
 	flush(p);
 }
@@ -556,9 +681,9 @@ static void end(struct play *p)
 void script_play(struct script *s, size_t part, size_t cut)
 {
 	static struct play p;
-	int number = 0;
 
 	p = (struct play){.script = s};
+	p.room = p.ready = UINT32_MAX;
 	p.options = (struct imap_session_options){.name = "test",
 		.host = "mail.example",
 		.port = 993,
@@ -574,15 +699,27 @@ void script_play(struct script *s, size_t part, size_t cut)
 	s->wrong_line = 0;
 	buf_clear(&s->expected);
 	buf_clear(&s->got);
+	buf_clear(&s->numbers);
 	buf_clear(&s->block);
-	struct span text = play_head(&p, &number);
+	struct span text = play_head(&p);
 	p.session = imap_session_create(&p.options, &events, &p, p.now);
 	if (!p.session) {
 		put(&s->got, SPAN("out of memory\n"));
 		return;
 	}
-	play_lines(&p, text, number);
+	play_lines(&p, text);
 	end(&p);
+}
+
+int script_line(const struct script *s, size_t n)
+{
+	size_t count = s->numbers.len / sizeof(int);
+	int number = 0;
+
+	if (count > 0)
+		memcpy(&number, s->numbers.data + (n < count ? n : count - 1) * sizeof(int),
+			sizeof(int));
+	return number;
 }
 
 void script_init(struct script *s, struct span text)
@@ -590,14 +727,16 @@ void script_init(struct script *s, struct span text)
 	*s = (struct script){.text = text};
 	buf_init(&s->expected, TEXT_MAX);
 	buf_init(&s->got, TEXT_MAX);
+	buf_init(&s->numbers, TEXT_MAX);
 	buf_init(&s->block, TEXT_MAX);
 	CHECK(buf_reserve(&s->expected, TEXT_USUAL) && buf_reserve(&s->got, TEXT_USUAL) &&
-		buf_reserve(&s->block, TEXT_USUAL));
+		buf_reserve(&s->numbers, TEXT_USUAL) && buf_reserve(&s->block, TEXT_USUAL));
 }
 
 void script_finish(struct script *s)
 {
 	buf_finish(&s->expected);
 	buf_finish(&s->got);
+	buf_finish(&s->numbers);
 	buf_finish(&s->block);
 }

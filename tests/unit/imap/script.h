@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A session played from a transcript (tests/transcripts/README has the form): what the file says
  * for the server and the owner is done, and what comes of it is written down beside what the file
@@ -24,8 +25,9 @@ struct script {
 
 	/* Results. */
 	struct buf expected, got;
-	size_t octets;  /* the server's */
-	int wrong_line; /* the first that is none of a transcript's; 0: all are */
+	struct buf numbers; /* of each line of expected: an int, the file's line that wants it */
+	size_t octets;      /* the server's */
+	int wrong_line;     /* the first that is none of a transcript's; 0: all are */
 	char user[SCRIPT_SECRET_MAX], password[SCRIPT_SECRET_MAX], authzid[SCRIPT_SECRET_MAX];
 
 	struct buf block; /* scratch */
@@ -35,5 +37,8 @@ void script_init(struct script *s, struct span text);
 void script_finish(struct script *s);
 /* Plays it once more, from the beginning. Allocates nothing itself unless the results are long. */
 void script_play(struct script *s, size_t part, size_t cut);
+
+/* The file's line that wants the n-th (from 0) of the lines that are expected; behind the last: the last's. */
+int script_line(const struct script *s, size_t n);
 
 #endif

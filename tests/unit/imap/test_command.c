@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Building commands, what their answers stand for, and what servers offer. */
 #include "imap/command.h"
 
@@ -240,6 +241,26 @@ static void capabilities(void **state)
 	assert_false(two & IMAP_CAP_CONDSTORE);
 }
 
+/* Of those that stand for nothing else. */
+static void each_capability_is_another(void **state)
+{
+	static const char *const words[] = {"ACL", "APPENDLIMIT", "COMPRESS=DEFLATE", "CONDSTORE",
+		"ENABLE", "ESEARCH", "ID", "IDLE", "IMAP4rev1", "LIST-EXTENDED", "LIST-STATUS",
+		"LITERAL+", "LITERAL-", "LOGINDISABLED", "MESSAGELIMIT=1000", "MOVE", "NAMESPACE",
+		"NOTIFY", "OBJECTID", "QUOTA", "SASL-IR", "SPECIAL-USE", "STARTTLS", "UIDONLY",
+		"UIDPLUS", "UTF8=ACCEPT", "UTF8=ONLY"};
+	uint32_t seen = 0;
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		uint32_t set = parse(words[i]);
+		if (set == 0 || (set & seen))
+			fail_msg("%s means 0x%x, and another word does, too", words[i], set);
+		seen |= set;
+	}
+	assert_int_equal(parse("QRESYNC") & ~seen, IMAP_CAP_QRESYNC);
+	assert_int_equal(parse("IMAP4rev2") & ~seen, IMAP_CAP_IMAP4REV2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -254,6 +275,7 @@ int main(void)
 		cmocka_unit_test(out_of_memory),
 		cmocka_unit_test(what_conditions_mean),
 		cmocka_unit_test(capabilities),
+		cmocka_unit_test(each_capability_is_another),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

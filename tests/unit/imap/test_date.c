@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Dates as servers write them, and the calendar against the C library's. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -76,6 +77,30 @@ static const char *const bad[] = {"", " ", "-", "NIL", "00-Jan-0000 00:00:00 +00
 	"Mon, 1 Jan 2024 00: +0000", "Mon, 1 Jan 2024 00:00: +0000", "Mon, ", "Mon,", "Mon",
 	"1 Jan-2024 00:00:00 +0000", "Mon, 31 Feb 2024 00:00:00 +0000"};
 
+static void written_and_read(void **state)
+{
+	static const int64_t dates[] = {0, -1, 1, 86399, 86400, -86400, -86401, 951782400,
+		951868799, 1706789159, 2147483648, -62135596800, 253402300799, 4107542399};
+	char text[IMAP_DATE_LENGTH + 1];
+	int64_t seconds;
+
+	for (size_t i = 0; i < sizeof(dates) / sizeof(dates[0]); i++) {
+		assert_true(imap_date_format(dates[i], text));
+		assert_int_equal(strlen(text), IMAP_DATE_LENGTH);
+		assert_true(imap_date_parse(span_of(text), &seconds));
+		assert_int_equal(seconds, dates[i]);
+	}
+	for (int64_t day = -40000; day < 60000; day++) {
+		assert_true(imap_date_format(day * 86400 + 43200, text));
+		assert_true(imap_date_parse(span_of(text), &seconds));
+		assert_int_equal(seconds, day * 86400 + 43200);
+	}
+	assert_true(imap_date_format(1706789159, text));
+	assert_string_equal(text, "01-Feb-2024 12:05:59 +0000");
+	assert_false(imap_date_format(-62135596801, text));
+	assert_false(imap_date_format(253402300800, text));
+}
+
 static void understood(void **state)
 {
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
@@ -139,6 +164,7 @@ static void agrees_with_the_library(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(written_and_read),
 		cmocka_unit_test(understood),
 		cmocka_unit_test(refused),
 		cmocka_unit_test(cut_short),

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The framer's limits, and that it neither copies nor keeps what it hands out of a body. What it
  * makes of each response is in servers.txt. */
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a table of responses cannot show: nesting, cost, sets and words, recovery after a failed
  * allocation. What the parser makes of each response is in servers.txt. */
 #include <setjmp.h>

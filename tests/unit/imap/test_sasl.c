@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Each mechanism that GNU SASL has against GNU SASL's own server, and which one is chosen. The
  * channel binding of either side is given: what an attacker between the two has, differs.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What counts as a repetition of what we logged in with. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The sequence map against an array that does the same, slowly. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Runs servers.txt (its path is the argument): each case is fed to framer and parser in all ways,
  * and what comes out is compared with what the file expects. Each line is also given to the parser

@@ -1,7 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Plays the transcripts (the folder is the argument): each in all ways of cutting the server's
- * octets, with each allocation failing once, and with debugging on, when no secret may be in the
- * log.
+ * Plays transcripts (the arguments), each in all ways of cutting the server's octets, with each
+ * allocation failing once, and with debugging on, when no secret may be in the log.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <dirent.h>
 #include <gsasl.h>
 
 #include <cmocka.h>
@@ -22,91 +21,87 @@
 
 #define FILE_MAX (1u << 20)
 
-static const char *folder;
-static int mismatches; /* so that one run shows all of them */
+static const char *path;
+static struct script script;
 
 /* Reports of sanitizers must be seen although stderr is captured. */
 extern void __sanitizer_set_report_fd(void *fd) __attribute__((weak));
 
-static void read_file(const char *path, struct buf *text)
+static void read_file(struct buf *text)
 {
 	FILE *file = fopen(path, "r");
 	char part[4096];
 	size_t n;
 
-	assert_non_null(file);
+	if (!file) {
+		perror(path);
+		exit(2);
+	}
 	while ((n = fread(part, 1, sizeof(part), file)) > 0)
 		assert_int_equal(buf_append(text, part, n), 0);
 	fclose(file);
 }
 
-static int is_transcript(const struct dirent *entry)
-{
-	size_t n = strlen(entry->d_name);
+/* --- all ways of cutting --- */
 
-	return n > 4 && strcmp(entry->d_name + n - 4, ".txt") == 0;
+/* The line of a text that begins at an offset. A mark, as the end, is where nothing more is. */
+static struct span line_at(const struct buf *text, size_t at)
+{
+	struct span rest = {text->data + at, at < text->len ? text->len - at : 0};
+	const char *lf = rest.n ? memchr(rest.p, '\n', rest.n) : NULL;
+	struct span line = {rest.p, lf ? (size_t)(lf - rest.p) : rest.n};
+
+	return line.n == 0 || span_equal(line, SPAN("--")) ? SPAN("nothing more") : line;
 }
 
-static void each(void (*check)(const char *name, struct script *s))
+/* Tells of the first line that is not as expected. */
+static void show_difference(const char *way)
 {
-	struct dirent **entries;
-	int count = scandir(folder, &entries, is_transcript, alphasort);
+	const struct buf *expected = &script.expected, *got = &script.got;
+	size_t start = 0, lines = 0;
 
-	assert_true(count > 60);
-	for (int i = 0; i < count; i++) {
-		struct script s;
-		struct buf text;
-		char path[4096];
-		snprintf(path, sizeof(path), "%s/%s", folder, entries[i]->d_name);
-		buf_init(&text, FILE_MAX);
-		read_file(path, &text);
-		script_init(&s, buf_span(&text));
-		check(entries[i]->d_name, &s);
-		script_finish(&s);
-		buf_finish(&text);
-		free(entries[i]);
+	for (size_t i = 0; i < expected->len && i < got->len; i++) {
+		if (expected->data[i] != got->data[i])
+			break;
+		if (expected->data[i] == '\n') {
+			start = i + 1;
+			lines++;
+		}
 	}
-	free(entries);
+	struct span wanted = line_at(expected, start), came = line_at(got, start);
+	fprintf(stderr, "%s:%d: fed %s:\n  expected %.*s\n       got %.*s\n", path,
+		script_line(&script, lines), way, (int)wanted.n, wanted.p, (int)came.n, came.p);
 }
 
-/* True when it is as expected; else tells of it. */
-static bool compare(const char *name, const struct script *s)
+static void play(const char *way, size_t part, size_t cut)
 {
-	if (span_equal(buf_span(&s->got), buf_span(&s->expected)))
-		return true;
-	mismatches++;
-	fprintf(stderr, "%s, parts of %zu, cut at %zu: expected\n%.*s%s: got\n%.*s", name, s->part,
-		s->cut, (int)s->expected.len, s->expected.data, name, (int)s->got.len, s->got.data);
-	return false;
-}
-
-static void check_ways(const char *name, struct script *s)
-{
-	script_play(s, SIZE_MAX, 0);
-	if (s->wrong_line) {
-		fprintf(stderr, "%s:%d: not a transcript's line\n", name, s->wrong_line);
-		mismatches++;
-	}
-	if (!compare(name, s))
-		return;
-	script_play(s, 1, 0);
-	bool same = compare(name, s);
-	for (size_t cut = 1; same && cut < s->octets; cut++) {
-		script_play(s, SIZE_MAX, cut);
-		same = compare(name, s);
+	script_play(&script, part, cut);
+	if (script.wrong_line)
+		fail_msg("%s:%d: not a transcript's line", path, script.wrong_line);
+	if (!span_equal(buf_span(&script.got), buf_span(&script.expected))) {
+		show_difference(way);
+		fail();
 	}
 }
 
-static void transcripts(void **state)
+static void transcript(void **state)
 {
-	mismatches = 0;
-	each(check_ways);
-	assert_int_equal(mismatches, 0);
+	char way[64];
+
+	play("whole", SIZE_MAX, 0);
+	play("octet by octet", 1, 0);
+	for (size_t cut = 1; cut < script.octets; cut++) {
+		snprintf(way, sizeof(way), "in two parts, the first of %zu octets", cut);
+		play(way, SIZE_MAX, cut);
+	}
 }
+
+/* --- out of memory --- */
 
 /* Up to where memory was lacking all is as expected, and that it was is said. */
-static void check_out_of_memory(const char *name, struct script *s)
+static void out_of_memory(void **state)
 {
+	struct script *s = &script;
 	bool failed = true;
 
 	for (size_t n = 1; failed; n++) {
@@ -120,14 +115,9 @@ static void check_out_of_memory(const char *name, struct script *s)
 		struct span rest = {s->got.data + same, s->got.len - same};
 		bool told = rest.n > 0 && memmem(rest.p, rest.n, "out of memory", 13);
 		if (same < s->got.len ? !failed || !told : !failed && same < s->expected.len)
-			fail_msg("%s: allocation %zu fails:\n%.*s", name, n, (int)s->got.len,
+			fail_msg("%s: allocation %zu fails:\n%.*s", path, n, (int)s->got.len,
 				s->got.data);
 	}
-}
-
-static void out_of_memory(void **state)
-{
-	each(check_out_of_memory);
 }
 
 /* --- secrets --- */
@@ -170,8 +160,9 @@ static bool holds(const struct buf *log, struct span s)
 }
 
 /* What SASL's PLAIN says. */
-static void check_plain(const char *name, const struct script *s, const struct buf *log)
+static void check_plain(const struct buf *log)
 {
+	const struct script *s = &script;
 	struct buf plain;
 	char *encoded;
 	size_t n;
@@ -183,46 +174,59 @@ static void check_plain(const char *name, const struct script *s, const struct b
 	assert_int_equal(buf_append_span(&plain, span_of(s->password)), 0);
 	assert_int_equal(gsasl_base64_to(plain.data, plain.len, &encoded, &n), GSASL_OK);
 	if (holds(log, (struct span){encoded, n}))
-		fail_msg("%s: the log has what PLAIN says:\n%.*s", name, (int)log->len, log->data);
+		fail_msg("%s: the log has what PLAIN says:\n%.*s", path, (int)log->len, log->data);
 	gsasl_free(encoded);
 	buf_finish(&plain);
 }
 
-static void check_secrets(const char *name, struct script *s)
+static void secrets_stay_out_of_the_log(void **state)
 {
+	const struct script *s = &script;
 	struct buf log;
 	int real, file;
 
 	buf_init(&log, FILE_MAX);
 	capture(&real, &file);
-	script_play(s, SIZE_MAX, 0);
+	script_play(&script, SIZE_MAX, 0);
 	release(real, file, &log);
 	assert_true(holds(&log, SPAN("-> dead")));
 	/* The first octets must do where the rest would be shown as question marks. */
 	struct span password = {s->password, strlen(s->password) < 6 ? strlen(s->password) : 6};
 	if (password.n > 0 && holds(&log, password))
-		fail_msg("%s: the log has the password:\n%.*s", name, (int)log.len, log.data);
-	check_plain(name, s, &log);
+		fail_msg("%s: the log has the password:\n%.*s", path, (int)log.len, log.data);
+	check_plain(&log);
 	buf_finish(&log);
 }
 
-static void secrets_stay_out_of_the_log(void **state)
+/* Returns the number of tests that failed. */
+static int check_file(const char *file)
 {
-	each(check_secrets);
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(transcript),
+		cmocka_unit_test(out_of_memory),
+		cmocka_unit_test(secrets_stay_out_of_the_log),
+	};
+	struct buf text;
+
+	path = file;
+	buf_init(&text, FILE_MAX);
+	read_file(&text);
+	script_init(&script, buf_span(&text));
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+	script_finish(&script);
+	buf_finish(&text);
+	return failed;
 }
 
 int main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(transcripts),
-		cmocka_unit_test(out_of_memory),
-		cmocka_unit_test(secrets_stay_out_of_the_log),
-	};
+	int failed = 0;
 
-	if (argc != 2) {
-		fprintf(stderr, "usage: %s FOLDER\n", argv[0]);
+	if (argc < 2) {
+		fprintf(stderr, "usage: %s TRANSCRIPT...\n", argv[0]);
 		return 2;
 	}
-	folder = argv[1];
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	for (int i = 1; i < argc; i++)
+		failed += check_file(argv[i]);
+	return failed > 0;
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Modified UTF-7 is a bijection between the texts in UTF-8 and the names that decoding accepts. */
 #include <setjmp.h>
 #include <stdarg.h>

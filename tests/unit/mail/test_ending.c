@@ -1,5 +1,6 @@
+/* SPDX-License-Identifier: MIT */
 /* What answers tell about the end of a message, as tables. */
-#include "mail/ending.h"
+#include "mail/read/ending.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * A mailbox's messages and children against naive models, with a cache in memory and nothing else
- * of an account.
+ * A mailbox's messages and children against naive models, with a cache in memory and nothing else of
+ * an account.
  */
-#include "mail/mailbox.h"
+#include "mail/model/mailbox.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,13 +17,28 @@
 #include "../support/random.h"
 #include "base/mem.h"
 #include "imap/response.h"
-#include "mail/account.h"
+#include "mail/model/tree.h"
 
 #define MODEL_MAX 20000
 
+static void ignore_mailbox(struct mailbox *mb)
+{
+}
+
+static void ignore_removed(struct mailbox *mb, uint32_t uid)
+{
+}
+
+static const struct tree_notices notices = {
+	.on_removed = ignore_removed,
+	.on_flags_changed = ignore_removed,
+	.on_killed = ignore_mailbox,
+	.on_freed = ignore_mailbox,
+};
+
 struct fixture {
 	uv_loop_t loop;
-	struct account account;
+	struct tree tree;
 	struct mailbox *mb;
 };
 
@@ -34,11 +50,12 @@ static int create(void **state)
 
 	if (!f || uv_loop_init(&f->loop) != 0)
 		return -1;
-	f->account.loop = &f->loop;
-	f->account.cache = cache_open(&f->loop, &options, error, sizeof(error));
-	if (!f->account.cache)
+	f->tree.notices = &notices;
+	f->tree.loop = &f->loop;
+	f->tree.cache = cache_open(&f->loop, &options, error, sizeof(error));
+	if (!f->tree.cache)
 		return -1;
-	f->mb = mailbox_create(&f->account, 7, SPAN("INBOX"));
+	f->mb = mailbox_create(&f->tree, 7, SPAN("INBOX"));
 	*state = f;
 	return 0;
 }
@@ -48,7 +65,7 @@ static int destroy(void **state)
 	struct fixture *f = *state;
 
 	mailbox_destroy(f->mb);
-	cache_close(f->account.cache);
+	cache_close(f->tree.cache);
 	uv_run(&f->loop, UV_RUN_DEFAULT);
 	int err = uv_loop_close(&f->loop);
 	free(f);
@@ -152,7 +169,7 @@ static void agrees_with_a_model(void **state)
 			check_all(f->mb, &m);
 	}
 	check_all(f->mb, &m);
-	assert_in_range(f->mb->rows.gone, 0, 1100);
+	assert_in_range(f->mb->messages.rows.gone, 0, 1100);
 	for (uint32_t uid = MODEL_MAX; uid > 0; uid--)
 		expunge(f->mb, &m, uid);
 	check_all(f->mb, &m);
@@ -166,11 +183,11 @@ static void few_loaded_and_few_new(void **state)
 
 	for (uint32_t loaded = 0; loaded < 4; loaded++) {
 		for (uint32_t first = 1; first < 8; first += 3) {
-			struct mailbox *mb = mailbox_create(&f->account, 8, SPAN("Few"));
+			struct mailbox *mb = mailbox_create(&f->tree, 8, SPAN("Few"));
 			struct cache_message *at = loaded ? malloc(loaded * sizeof(*at)) : NULL;
 			for (uint32_t i = 0; i < loaded; i++)
 				at[i] = message(4 + i);
-			rows_take(&mb->rows, at, loaded);
+			rows_take(&mb->messages.rows, at, loaded);
 			for (uint32_t i = 0; i < 3; i++) {
 				struct cache_message row = message(first + i);
 				bool known = first + i >= 4 && first + i < 4 + loaded;
@@ -241,7 +258,7 @@ static void the_dead_are_empty(void **state)
 	struct fixture *f = *state;
 	struct cache_message row = message(5);
 
-	f->mb->listed = true;
+	f->mb->place.listed = true;
 	assert_true(mailbox_selectable(f->mb));
 	mailbox_add(f->mb, &row);
 	mailbox_kill(f->mb);
@@ -256,13 +273,13 @@ static void what_can_be_selected(void **state)
 	struct fixture *f = *state;
 
 	assert_false(mailbox_selectable(f->mb));
-	f->mb->listed = true;
+	f->mb->place.listed = true;
 	assert_true(mailbox_selectable(f->mb));
-	f->mb->list_flags = IMAP_LIST_NOINFERIORS | IMAP_LIST_HASCHILDREN | IMAP_LIST_TRASH;
+	f->mb->place.list_flags = IMAP_LIST_NOINFERIORS | IMAP_LIST_HASCHILDREN | IMAP_LIST_TRASH;
 	assert_true(mailbox_selectable(f->mb));
-	f->mb->list_flags = IMAP_LIST_NOSELECT;
+	f->mb->place.list_flags = IMAP_LIST_NOSELECT;
 	assert_false(mailbox_selectable(f->mb));
-	f->mb->list_flags = IMAP_LIST_NONEXISTENT;
+	f->mb->place.list_flags = IMAP_LIST_NONEXISTENT;
 	assert_false(mailbox_selectable(f->mb));
 }
 
@@ -280,13 +297,13 @@ static void check_children(struct mailbox *parent, struct mailbox **children, co
 		if (!attached[i])
 			continue;
 		assert_ptr_equal(child, children[i]);
-		assert_ptr_equal(child->parent, parent);
+		assert_ptr_equal(child->place.parent, parent);
 		assert_ptr_equal(mailbox_child(parent, span_of(child->component)), child);
 		id = child->id;
 		count++;
 	}
 	assert_null(mailbox_child_after(parent, id));
-	assert_int_equal(parent->child_count, count);
+	assert_int_equal(parent->place.child_count, count);
 }
 
 static void children_stay_in_order(void **state)
@@ -297,7 +314,7 @@ static void children_stay_in_order(void **state)
 	uint64_t random = 4;
 
 	for (uint32_t i = 1; i <= CHILDREN; i++) {
-		children[i] = mailbox_create(&f->account, i * 3, SPAN("x"));
+		children[i] = mailbox_create(&f->tree, i * 3, SPAN("x"));
 		free(children[i]->component);
 		children[i]->component = malloc(12);
 		snprintf(children[i]->component, 12, "c%u", i);
@@ -309,14 +326,14 @@ static void children_stay_in_order(void **state)
 		else
 			mailbox_attach(f->mb, children[i]);
 		attached[i] = !attached[i];
-		assert_true(attached[i] || !children[i]->parent);
+		assert_true(attached[i] || !children[i]->place.parent);
 		check_children(f->mb, children, attached);
 	}
 	assert_null(mailbox_child(f->mb, SPAN("c")));
 	assert_null(mailbox_child(f->mb, SPAN("")));
 	for (uint32_t i = 1; i <= CHILDREN; i++)
 		mailbox_destroy(children[i]);
-	list_init(&f->mb->children);
+	list_init(&f->mb->place.children);
 }
 
 /* The one of the lowest id answers to the name that two have. */
@@ -326,7 +343,7 @@ static void twins(void **state)
 	struct mailbox *children[4];
 
 	for (uint32_t i = 0; i < 4; i++) {
-		children[i] = mailbox_create(&f->account, 10 + i, SPAN("x"));
+		children[i] = mailbox_create(&f->tree, 10 + i, SPAN("x"));
 		free(children[i]->component);
 		children[i]->component = mem_strdup(i < 3 ? "twin" : "twins");
 	}
@@ -410,7 +427,7 @@ static void paths(void **state)
 		char level[251];
 		memset(level, 'a' + (int)i, sizeof(level) - 1);
 		level[i < 2 ? 1 : sizeof(level) - 1] = 0;
-		chain[i] = mailbox_create(&f->account, 10 + i, SPAN("x"));
+		chain[i] = mailbox_create(&f->tree, 10 + i, SPAN("x"));
 		free(chain[i]->component);
 		chain[i]->component = mem_strdup(level);
 		mailbox_attach(parent, chain[i]);

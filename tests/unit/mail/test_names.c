@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The mapping of mailbox names to path components: known pairs, what is refused, and over random
  * octets and random text that it loses nothing and mixes nothing up.
@@ -13,7 +14,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "imap/utf7.h"
-#include "mail/names.h"
+#include "mail/model/names.h"
 
 struct pair {
 	struct span level;

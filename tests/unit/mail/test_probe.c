@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Seeking sizes: against every kind of lie the true one is found, with few questions and few
  * octets; what contradicts itself or never ends is given up.
  */
-#include "mail/probe.h"
+#include "mail/size/probe.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

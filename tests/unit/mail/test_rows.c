@@ -1,5 +1,6 @@
+/* SPDX-License-Identifier: MIT */
 /* A mailbox's rows in any order against a model that has a place for each number. */
-#include "mail/rows.h"
+#include "mail/model/rows.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,7 +30,7 @@ static void put(struct rows *r, uint32_t uid, uint64_t size)
 
 static void check(const struct rows *r, const struct model *m)
 {
-	uint32_t next = 0, last = 0;
+	uint32_t next = 0, last = 0, before = 0;
 	size_t living = 0;
 
 	for (uint32_t uid = MODEL_MAX; uid > 0; uid--) {
@@ -48,6 +49,11 @@ static void check(const struct rows *r, const struct model *m)
 			living++;
 			next = uid;
 		}
+	}
+	for (uint32_t uid = 1; uid <= MODEL_MAX; uid++) {
+		const struct cache_message *found = rows_before(r, uid);
+		assert_int_equal(found ? found->uid : 0, before);
+		before = m->is[uid] == LIVES ? uid : before;
 	}
 	assert_int_equal(r->count - r->gone, living);
 	assert_int_equal(rows_last(r), last);
@@ -172,12 +178,15 @@ static void the_ends(void **state)
 	assert_int_equal(rows_last(&r), 0);
 	assert_null(rows_find(&r, 1));
 	assert_null(rows_after(&r, 0));
+	assert_null(rows_before(&r, UINT32_MAX));
 	rows_sort(&r);
 	rows_sweep(&r);
 	put(&r, UINT32_MAX, 1);
 	put(&r, 1, 1);
 	assert_int_equal(rows_last(&r), UINT32_MAX);
 	assert_int_equal(rows_after(&r, UINT32_MAX - 1)->uid, UINT32_MAX);
+	assert_int_equal(rows_before(&r, UINT32_MAX)->uid, 1);
+	assert_null(rows_before(&r, 0));
 	rows_mark_gone(&r, rows_find(&r, UINT32_MAX));
 	assert_null(rows_after(&r, 1));
 	rows_finish(&r);

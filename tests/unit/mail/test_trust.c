@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* When a server's word that it will tell of changes is believed. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -5,7 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "mail/trust.h"
+#include "mail/sync/trust.h"
 
 static void found_and_never_told(struct trust *t, uint64_t now, bool renew)
 {
@@ -27,7 +28,7 @@ static void silent_from_the_start(void **state)
 	struct trust t = {0};
 
 	assert_false(t.late);
-	assert_false(t.proved);
+	assert_false(t.reliable);
 	found_and_never_told(&t, 5000, true);
 }
 
@@ -36,9 +37,9 @@ static void told_before_or_soon_after(void **state)
 	struct trust t = {0};
 
 	trust_told(&t, 7, 900);
-	assert_false(t.proved);
+	assert_false(t.reliable);
 	trust_found(&t, 7, true, 1000);
-	assert_true(t.proved);
+	assert_true(t.reliable);
 	assert_false(trust_is_overdue(&t, 1000000));
 	in_time(&t, 2000000);
 	assert_false(t.late);

@@ -1,5 +1,6 @@
+/* SPDX-License-Identifier: MIT */
 /* Sets of UIDs against a model that has an octet for each number. */
-#include "mail/uidset.h"
+#include "mail/model/uidset.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "client.h"
 
 #include <setjmp.h>
@@ -33,7 +34,6 @@ static void on_data(void *ctx, struct span data)
 
 	check_callback(c);
 	assert_true(c->opened > 0);
-	assert_false(c->paused);
 	assert_in_range(data.n, 1, 64 * 1024);
 	c->received_total += data.n;
 	if (!c->discard)
@@ -115,14 +115,6 @@ void client_write(struct client *c, struct span data)
 {
 	c->calling = true;
 	net_stream_write(c->stream, data);
-	c->calling = false;
-}
-
-void client_pause(struct client *c, bool paused)
-{
-	c->paused = paused;
-	c->calling = true;
-	net_stream_pause(c->stream, paused);
 	c->calling = false;
 }
 

@@ -1,8 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The side under test: a loop, a stream on it, and notes of all that the stream said. It asserts
  * what holds everywhere: no callback from inside a net_stream function, none after on_closed or
- * net_stream_destroy, none with data while paused, at most 64 KiB each, and that the loop ends
- * after a destroy.
+ * net_stream_destroy, at most 64 KiB of data each, and that the loop ends after a destroy.
  */
 #ifndef TEST_CLIENT_H
 #define TEST_CLIENT_H
@@ -15,7 +15,6 @@ struct client {
 	uv_timer_t watchdog;
 	struct net_stream *stream; /* NULL once destroyed */
 	bool calling;              /* inside a net_stream function */
-	bool paused;
 
 	unsigned opened, drained, closed;
 	int err;
@@ -38,7 +37,6 @@ void client_connect(
 	struct client *c, const char *host, uint16_t port, struct net_tls *tls, bool implicit);
 void client_start(struct client *c, const struct net_stream_options *options);
 void client_write(struct client *c, struct span data);
-void client_pause(struct client *c, bool paused);
 void client_start_tls(struct client *c, size_t buffered);
 void client_start_deflate(struct client *c, struct span rest);
 void client_destroy(struct client *c);

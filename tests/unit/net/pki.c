@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "pki.h"
 
 #include <arpa/inet.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Certificates made for one test run: two authorities and server certificates of any fault. */
 #ifndef TEST_PKI_H
 #define TEST_PKI_H

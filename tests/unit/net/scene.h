@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A server that does TLS, what it is to do, and what it saw. */
 #ifndef TEST_SCENE_H
 #define TEST_SCENE_H

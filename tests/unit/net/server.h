@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A server on the loopback in its own thread with ordinary blocking calls. A script is called with
  * each connection, one after the other, and says what the server does with it. It must not assert:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Several addresses, and addresses and resolvers that do not answer. The resolver here is our own:
  * libuv's thread calls this file's getaddrinfo.

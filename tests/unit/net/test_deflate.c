@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Deflate: the coder by itself, split everywhere, and a stream that switches to it. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -252,10 +253,12 @@ static void test_rest_at_each_octet(void **state)
 	buf_finish(&s.packed);
 }
 
-/* 64 MB of zeros in 64 kB: the reader's pause is obeyed however little comes over the wire. */
+enum { ZEROS = 64 * 1000 * 1000 };
+
+/* 64 MB of zeros in 64 kB: each turn of the loop takes its share of them however little comes over
+ * the wire. */
 static void send_bomb(struct peer *p, void *ctx)
 {
-	enum { ZEROS = 64 * 1000 * 1000 };
 	char line[128], *zeros = calloc(1, ZEROS);
 
 	if (peer_read_line(p, line, sizeof(line))) {
@@ -267,13 +270,6 @@ static void send_bomb(struct peer *p, void *ctx)
 	free(zeros);
 }
 
-static void pause_at_zeros(struct client *c, struct span data)
-{
-	deflate_at_ok(c, data);
-	if (c->received_total > 7)
-		client_pause(c, true);
-}
-
 static void test_bomb(void **state)
 {
 	struct server server;
@@ -282,15 +278,15 @@ static void test_bomb(void **state)
 	server_start(&server, send_bomb, NULL);
 	client_init(&c);
 	c.discard = true;
-	c.on_data = pause_at_zeros;
+	c.on_data = deflate_at_ok;
 	client_connect(&c, "127.0.0.1", server.port, NULL, false);
 	client_write(&c, SPAN("a1 COMPRESS DEFLATE\r\n"));
-	for (uint64_t pieces = 1; pieces <= 20; pieces++) {
-		client_run_until_received(&c, 8);
-		client_turns(&c, 3);
-		assert_in_range(c.received_total, 8, 7 + pieces * 64 * 1024);
-		client_pause(&c, false);
-		client_run_until_received(&c, c.received_total + 1);
+	client_run_until_received(&c, 8);
+	while (c.received_total < 7 + ZEROS) {
+		uint64_t before = c.received_total;
+		uv_run(&c.loop, UV_RUN_ONCE);
+		/* By `again` and by the poll. */
+		assert_in_range(c.received_total - before, 0, 3 * 1024 * 1024);
 	}
 	client_finish(&c);
 	server_stop(&server);

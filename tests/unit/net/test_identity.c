@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Who the server is and who we are: pinned certificates, the versions that may show them, our own
  * certificate, and what a login can be bound to. */
 #include <setjmp.h>

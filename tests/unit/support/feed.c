@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See feed.h. */
 #include "feed.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Ways to feed a parser: every part lies flush against a page that cannot be read, so one octet too
  * many ends the test; and however the input is cut, the result must be the same.

@@ -1,7 +1,9 @@
+/* SPDX-License-Identifier: MIT */
 /* See oom.h. */
 #include "oom.h"
 
 static size_t countdown, allocated;
+static unsigned paused;
 static bool failed;
 
 void *__real_malloc(size_t n);
@@ -31,8 +33,20 @@ size_t oom_allocated(void)
 	return allocated;
 }
 
+void oom_pause(void)
+{
+	paused++;
+}
+
+void oom_resume(void)
+{
+	paused--;
+}
+
 static bool fails(size_t n)
 {
+	if (paused > 0)
+		return false;
 	allocated += n;
 	if (countdown == 0 || --countdown > 0)
 		return false;

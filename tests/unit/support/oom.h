@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Lets the n-th allocation fail. The test is linked with -Wl,--wrap for malloc, calloc, realloc and
  * reallocarray.
@@ -12,6 +13,9 @@
 void oom_arm(size_t n);
 /* Stops that; whether one has failed. */
 bool oom_disarm(void);
+/* In between none fails, nor counts; may be nested. */
+void oom_pause(void);
+void oom_resume(void);
 /* Octets asked for since the last oom_arm. */
 size_t oom_allocated(void);
 

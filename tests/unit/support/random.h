@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Numbers that look random and are the same in every run (splitmix64). */
 #ifndef SUPPORT_RANDOM_H
 #define SUPPORT_RANDOM_H
