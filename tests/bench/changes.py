@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """scripts/bench --changes: what it costs to learn what others did to a large mailbox.
 
 A sync is a mount with the cache of an earlier one and the first `ls` of the mailbox, logins and all, beside
@@ -121,7 +122,7 @@ def watched(mount, name):
 def bench(lab, results, count, contenders):
     log(f"loading {count} messages")
     lab.server.load_stream(BOX, mailgen.messages(count, mailbox=BOX, size=SIZE))
-    lab.raw(BOX, "UID RFC822.SIZE INTERNALDATE", direct=True)
+    lab.raw([BOX], "UID RFC822.SIZE INTERNALDATE", direct=True)
     sync = Sync(lab, results, contenders)
     sync.first(count)
     sync.run()

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Who is measured by scripts/bench, each with the same operations on the same mail.
 
 Every class has run(number), which adds one measurement of each operation to the results.
@@ -75,7 +76,7 @@ class Raw:
         for key, items, uids in (("rows", ROWS, "1:*"), ("bodies", BODIES, "1:*"),
                                  ("large", BODIES, self.lab.large)):
             self.lab.proxy.ask("reset")
-            row = self.lab.raw(BOX, items, uids)
+            row = self.lab.raw([BOX], items, uids)
             self.results.add("raw", key, row["fetch"], octets=row["octets"], **wire(self.lab))
             self.results.add("raw", "login", row["connect"])
 
@@ -146,13 +147,7 @@ class Imapfs:
                 ("imapfs: rm", self.remove))
 
     def measure(self, mount, key, *command):
-        """Runs a command on a mount and notes what it cost."""
-        self.lab.proxy.ask("reset")
-        cpu = mount.cpu()
-        seconds, output = mount.timed(*command)
-        self.results.add("imapfs", key, seconds, memory=mount.memory(), cpu=mount.cpu() - cpu,
-                         **wire(self.lab))
-        return output
+        return measure(self.lab, self.results, mount, key, *command)
 
     def list_box(self, mount, key):
         lines = self.measure(mount, key, "ls", "-l", os.path.join(mount.path, BOX)).lines()
@@ -240,6 +235,15 @@ class Imapfs:
             if set(doomed) & set(os.listdir(box)):
                 raise BenchError("rm left files")
         shutil.rmtree(mount.cache)
+
+
+def measure(lab, results, mount, key, *command):
+    """Runs a command on a mount of imapfs and notes what it cost."""
+    lab.proxy.ask("reset")
+    cpu = mount.cpu()
+    seconds, output = mount.timed(*command)
+    results.add("imapfs", key, seconds, memory=mount.memory(), cpu=mount.cpu() - cpu, **wire(lab))
+    return output
 
 
 def wire(lab):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The laboratory of scripts/bench: a private Dovecot with known mail, a line to it (the proxy), and mounts.
 
 Everything runs on loopback and under one directory; leaving the context unmounts, ends what was
@@ -15,7 +16,7 @@ import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, "tests", "system"))
+sys.path.insert(0, os.path.join(ROOT, "tests", "system", "lib"))
 
 import dovecot  # noqa: E402
 import mailgen  # noqa: E402
@@ -176,7 +177,7 @@ class Lab:
     def _copied(self, mailbox, mails):
         """Passes mail through and writes it as the local copy, a file for each UID."""
         directory = os.path.join(self.local, mailbox)
-        os.mkdir(directory)
+        os.makedirs(directory, exist_ok=True)
         for uid, mail in enumerate(mails, 1):
             path = os.path.join(directory, str(uid))
             with open(path, "wb") as out:
@@ -189,18 +190,22 @@ class Lab:
 
     # The others
 
-    def raw(self, mailbox, items, uids="1:*", direct=False):
-        """One FETCH by tests/tools/rawfetch: {"connect": seconds, "fetch": seconds, "octets": n ...}."""
+    def raw(self, mailboxes, items, uids="1:*", direct=False, depth=1):
+        """One FETCH of each by tests/tools/rawfetch: {"connect": seconds, "fetch": seconds, "octets": n ...}."""
         port = self.server.imaps_port if direct else self.proxy.port
         _, output = self.timed(
             self.program("tests/tools/rawfetch"), "--host", "localhost", "--port", str(port), "--cafile",
             self.server.ca_file, "--user", self.server.user, "--passfile", self.server.password_file,
-            "--mailbox", mailbox, "--set", uids, "--items", items)
+            "--set", uids, "--items", items, "--depth", str(depth), *mailboxes)
         return {name: float(value) for name, value in
                 (word.split("=") for word in output.lines()[0].decode().split())}
 
     def mbsync_config(self, mailbox, target, compress):
+        """mailbox: None for all there are."""
         path = os.path.join(target, "mbsyncrc")
+        what = "Far :far:\nNear :near:\nPatterns *"
+        if mailbox:
+            what = f"Far :far:{mailbox}\nNear :near:{mailbox}"
         extensions = "" if compress else "DisableExtension COMPRESS=DEFLATE\n"
         with open(path, "w", encoding="utf-8") as out:
             out.write(f"""FSync no
@@ -220,8 +225,7 @@ Inbox {target}/INBOX
 SubFolders Verbatim
 
 Channel bench
-Far :far:{mailbox}
-Near :near:{mailbox}
+{what}
 Create Near
 Sync Pull
 SyncState *
@@ -345,16 +349,18 @@ class Mounted:
 
 
 class Mount(Mounted):
-    """imapfs, with a cache directory of its own or that of an earlier mount."""
+    """imapfs, with a cache directory of its own or that of an earlier mount. more: options."""
 
-    def __init__(self, lab, cache=None):
+    def __init__(self, lab, cache=None, more=()):
         super().__init__(lab)
         self.cache = cache or lab.fresh("cache")
+        self.more = more
 
     def command(self):
         server = self.lab.server
-        options = f"passfile={server.password_file},cafile={server.ca_file},cache={self.cache}"
-        return [self.lab.program("src/imapfs"), "-f", "-o", options,
+        options = [f"passfile={server.password_file}", f"cafile={server.ca_file}", f"cache={self.cache}",
+                   f"statedir={self.cache}-state", *self.more]
+        return [self.lab.program("src/imapfs"), "-f", "-o", ",".join(options),
                 f"imaps://{server.user}@localhost:{self.lab.proxy.port}/", self.path]
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """scripts/bench's part "listing": a mailbox of many small messages, listed cold, warm and after a remount."""
 import os
 import shutil
@@ -33,8 +34,8 @@ class Listing:
         self.results.add(who, key, seconds, memory=mount.memory(), **wire(self.lab), **more)
 
     def others(self, _):
-        self.results.add("raw", "list", self.lab.raw(LIST, ROWS)["fetch"])
-        self.results.add("raw", "list-uids", self.lab.raw(LIST, "UID")["fetch"])
+        self.results.add("raw", "list", self.lab.raw([LIST], ROWS)["fetch"])
+        self.results.add("raw", "list-uids", self.lab.raw([LIST], "UID")["fetch"])
         self.results.add("local", "list", self.lab.timed("ls", "-l", os.path.join(self.lab.local, LIST))[0])
 
     def floor(self, _):
@@ -59,7 +60,7 @@ class Listing:
 def bench(lab, results, count, runs, contenders):
     log(f"loading {count} small messages")
     lab.load(LIST, mailgen.messages(count, size=SMALL_SIZE))
-    lab.raw(LIST, ROWS, direct=True)
+    lab.raw([LIST], ROWS, direct=True)
     listing = Listing(lab, results, count)
     results.repeat(runs, "listing: raw and local", listing.others)
     if "floor" in contenders:

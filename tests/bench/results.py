@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the benches measured, and tables of it."""
 import statistics
 import time
@@ -19,8 +20,14 @@ class Results:
     def add(self, who, what, seconds, **more):
         self.found.setdefault(who, {}).setdefault(what, []).append({"seconds": seconds, **more})
 
+    def values(self, who, what, field="seconds"):
+        return [m[field] for m in self.found.get(who, {}).get(what, ()) if field in m]
+
+    def best(self, who, what, field="seconds"):
+        return min(self.values(who, what, field), default=None)
+
     def median(self, who, what, field="seconds"):
-        values = [m[field] for m in self.found.get(who, {}).get(what, ()) if field in m]
+        values = self.values(who, what, field)
         if not values and self.common:
             return self.common.median(who, what, field)
         return statistics.median(values) if values else None

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What life changes mail with: the scripted server, or a real Dovecot. Paths are those of the mount. Every change
 returns when it is done; the caller takes the time before and after."""
 import asyncio
@@ -46,7 +47,9 @@ class Views:
         box = self.box(path)
         for uid in uids:
             if flag == "\\Deleted":
-                box.messages[uid].theirs, box.messages[uid].marked_at = sign == "+", time.monotonic()
+                # Without UIDPLUS it may be given back, also to who does not want it any more.
+                box.messages[uid].theirs = sign == "+" or "UIDPLUS" not in self.server.manner.capabilities
+                box.messages[uid].marked_at = time.monotonic()
         if sign == "+":
             self.server.store(box, uids, add=[flag])
         else:
@@ -58,7 +61,7 @@ class Views:
             m = self.box(source).messages[uid]
             new = self.server.add(self.box(target), m.identity, m.size, m.date,
                                   m.flags if m.theirs else m.flags - {"\\Deleted"}, m.announced)
-            self.box(target).messages[new].theirs = m.theirs
+            self.box(target).messages[new].theirs = m.theirs and not m.unmarked
             self.box(target).messages[new].marked_at = time.monotonic()
             found.append((new, m.announced != m.size))
         return found
@@ -84,6 +87,13 @@ class Views:
 
     def asked(self, path, uid):
         self.server.asked.add((self.box(path), uid))
+
+    def asked_copy(self, path, uid):
+        self.server.asked_copies.add((self.box(path), uid))
+
+    def unmarked(self, path, uid):
+        """Whether the mount has taken another client's mark off for the moment, as far as is known."""
+        return self.box(path).messages[uid].unmarked
 
 
 class Real:
@@ -149,8 +159,28 @@ class Real:
     async def state(self):
         return await self.run(self.server.flags_snapshot)
 
+    async def messages(self):
+        """{path: {uid: (identity, size)}}"""
+        def work():
+            found = {}
+            with self.server.client() as client:
+                for path, attributes in client.list().items():
+                    if "\\noselect" in attributes or "\\nonexistent" in attributes:
+                        continue
+                    client.examine(path)
+                    found[path] = {uid: (bodies.examine(row["BODY[]<0>"])["id"], int(row["RFC822.SIZE"]))
+                                   for uid, row in client.fetch(b"RFC822.SIZE BODY.PEEK[]<0.%d>" % bodies.HEAD)}
+            return found
+        return await self.run(work)
+
     def asked(self, path, uid):
         pass
+
+    def asked_copy(self, path, uid):
+        pass
+
+    def unmarked(self, _path, _uid):
+        return False
 
 
 def copied(text):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Messages whose octets say which message they are and where in it: any piece of one can be judged alone.
 
     S: 0000002a CR LF

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Random life on a server and in a mount of it at once, held against the history (see history.py).
 
 One loop: others change mail (Life), workers are told what to do in the mount and what they saw is judged, and
@@ -21,21 +22,28 @@ import time
 
 import bodies
 import mounting
+import patience
 import views
 from backends import Real, Views
-from history import NEVER, History, Promise
+from history import HIDDEN, KEYWORDS, NEVER, History, Promise, Transfer, keywords
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TIMEOUT = 5
 # Seconds of life between two looks at everything.
 PHASE = (6, 16)
+# Seconds for which a session of Dovecot may go on to list the names that there were when it began.
+FROZEN = 60
 # A worker's job that is not over by then hangs.
 HANG = 90
 FOLDERS = ("Archive", "Archive/2023", "Lists", "Entwürfe", "R&D", "100% wool", "a b", "仕事", "Zoo")
 NEW_FOLDERS = ("New", "Next", "Übung", "Archive/newer", "Lists/fuse", "Zoo/lion & co", "x-1", "x-2")
+MADE_FOLDERS = ("Made", "Made/inner", "Made & mine", "Archive/made", "INBOX/made")
 # What the mount may say of faults that were made.
-TOLD = (r"localhost:\d+|connected again|going on with|took longer than|refused|lost|cannot be|sizes|size of|"
-        r"SEARCH of|UIDVALIDITY of|cannot select|NO |server|LIST|removed|expunge")
+TOLD = (r"localhost:\d+|connected again|going on with|took longer than|refused|lost|cannot |sizes|size of|"
+        r"SEARCH of|UIDVALIDITY of|NO |server|LIST|removed|expunge")
+# What a job was told that it is not stored is kept.
+TOLD_OF_LEFT = "has left it|not stored|to be stored|does not say whether it is stored"
+REMOVES = ("rm", "mv")
 
 
 def mounted_device(point):
@@ -52,26 +60,6 @@ def kept_elsewhere(device):
             if any(line.split()[2] == device for line in source):
                 return True
     return False
-
-
-class Lag:
-    """How late this machine wakes who sleeps, lately: what is timed gets as much patience."""
-
-    def __init__(self):
-        self.seen = []
-
-    async def watch(self):
-        while True:
-            start = time.monotonic()
-            await asyncio.sleep(0.05)
-            now = time.monotonic()
-            self.seen.append((now, now - start - 0.05))
-            while self.seen[0][0] < now - 15:
-                self.seen.pop(0)
-
-    def __call__(self):
-        busy = max(0.0, os.getloadavg()[0] / (os.cpu_count() or 1) - 1)
-        return 0.5 + 4 * max((late for _, late in self.seen), default=0) + min(busy, 6) * 0.5
 
 
 class Worker:
@@ -107,20 +95,22 @@ class Worker:
 
 
 class Run:
-    """options: seed, seconds, server ("views" or "dovecot"), program, workers, keep_going, faults, lies, say."""
+    """options: seed, seconds, server ("views" or "dovecot"), program, workers, keep_going, faults, lies, writes, say."""
 
     def __init__(self, options):
         self.options = options
         self.rng = random.Random(f"{options.seed} run")
         self.identities = itertools.count(1)
         self.lock = asyncio.Lock()
-        self.lag = Lag()
         self.still = False
         self.counts = {}
         self.workers = [Worker(i, options.seed) for i in range(options.workers)]
         self.busy = 0
         self.mounts = []
         self.favourites, self.purge = ["INBOX"], False
+        self.writes = False
+        self.alone = False   # jobs move, copy and write, and nothing else happens
+        self.moving = set()  # folders that a job renames or removes
         self.news = collections.deque(maxlen=12)
         self.kinds_failed = {}
         self.faulty = False
@@ -131,6 +121,9 @@ class Run:
     def _choose(self):
         rng, options = self.rng, self.options
         refresh = rng.choice([2, 3])
+        # By chance of its own, so that seeds stay what they were.
+        writing = random.Random(f"{options.seed} writing")
+        self.writes = options.writes if options.writes is not None else writing.random() < 0.5
         if options.server == "views":
             faults = ()
             if options.faults if options.faults is not None else rng.random() < 0.3:
@@ -141,6 +134,8 @@ class Run:
                 name, _, value = setting.partition("=")
                 kind = type(getattr(views.Manner(), name))
                 setattr(self.manner, name, kind(value.split()) if kind is tuple else value == "1" if kind is bool else kind(value))
+            if writing.random() < 0.6:
+                self.manner.capabilities += ("MOVE",)
             self.backend = Views(self.manner, options.seed)
             have, late = self.manner.capabilities, self.manner.push_delay
             self.faulty = bool(faults)
@@ -157,10 +152,11 @@ class Run:
         latency = 4 * self.manner.latency if options.server == "views" else 0
         news = 2.0 + late + latency
         self.refresh = refresh
+        names = news if notify else refresh + 2.0 + latency
         self.history = History(Promise(
-            names=news if notify else refresh + 2.0 + latency, by_name=news if notify else refresh + 2.0 + late + latency,
-            listed=news, timeout=TIMEOUT))
-        self.history.slack = self.lag
+            names=names if options.server == "views" else FROZEN + names, settled=names,
+            by_name=news if notify else refresh + 2.0 + late + latency, listed=news, timeout=TIMEOUT))
+        self.history.slack = patience.late
         self.options_of_mount = [f"timeout={TIMEOUT}", f"refresh={refresh}"]
         if rng.random() < 0.3:
             self.options_of_mount.append(f"connections={rng.choice([1, 2, 8])}")
@@ -169,6 +165,7 @@ class Run:
         self.history.may_refuse = self.two and "UIDPLUS" not in have
         if "UIDPLUS" not in have and rng.random() < 0.7:
             self.options_of_mount.append("expunge=force")
+        self.takes_marked = "UIDPLUS" not in have and not self.backend.exact
         self.history.removes = "UIDPLUS" in have or "expunge=force" in self.options_of_mount
 
     def describe(self):
@@ -219,38 +216,58 @@ class Run:
         await self.backend.delete(path)
         self.history.folder_gone(path, (before, time.monotonic()))
 
+    def mark_of(self, stay):
+        """What becomes of its mark when it is copied, moved or unmarked now. Without UIDPLUS others' marks are taken
+        off for a moment, and given back: either may come first."""
+        unsure = "expunge=force" in self.options_of_mount and stay.marked and (
+            self.history.removing(stay.path) or self.backend.unmarked(stay.path, stay.uid))
+        return None if unsure else stay.marked
+
     async def rename(self, old, new):
-        history = self.history
         await self._create_parents(new)
         before = time.monotonic()
-        moved = [path for path in history.folders if history.living(path) and (path == old or path.startswith(old + "/"))]
-        here = {path: history.now(path) for path in moved}
+        here = self._what_is_below(old)
         await self.backend.rename(old, new)
-        when = (before, time.monotonic())
-        for path in moved:
+        self._renamed(old, new, here, (before, time.monotonic()))
+
+    def _what_is_below(self, old):
+        """{path: [(Stay, its mark)]}"""
+        history = self.history
+        return {path: [(stay, self.mark_of(stay)) for stay in history.now(path) + history.going(path)]
+                for path in history.folders if history.living(path) and (path == old or path.startswith(old + "/"))}
+
+    def _renamed(self, old, new, here, when):
+        history = self.history
+        going = {stay for path in here for stay in history.going(path)}
+        for path in here:
             history.folder_gone(path, when)
-        for path in moved:
+        for path in here:
             target = new + path[len(old):]
             history.folder(target, when)
-            for stay in here[path]:
-                born = history.arrived(target, stay.uid, stay.identity, stay.size, when, stay.lies)
-                born.marked = stay.marked
+            # Files that are not stored go along, too.
+            for name, given in history.given.get(path, {}).items():
+                history.given.setdefault(target, {}).setdefault(name, []).extend(given)
+            for stay, mark in here[path]:
+                moved = history.arrived(target, stay.uid, stay.identity, stay.size, when, stay.lies)
+                moved.marked = mark
+                if stay in going:
+                    moved.removing, moved.asked, moved.gone = True, stay.asked, (when[0], float("inf"))
+                    stay.removing, stay.gone = False, when
 
     async def renumber(self, path):
         history, before = self.history, time.monotonic()
-        here = history.now(path)
+        here = [(stay, self.mark_of(stay)) for stay in history.now(path)]
         numbers = await self.backend.renumber(path)
         when = (before, time.monotonic())
         history.folder_gone(path, when)
         history.folder(path, when)
-        for stay in here:
+        for stay, mark in here:
             if stay.uid in numbers:
-                born = history.arrived(path, numbers[stay.uid], stay.identity, stay.size, when, stay.lies)
-                born.marked = stay.marked
+                history.arrived(path, numbers[stay.uid], stay.identity, stay.size, when, stay.lies).marked = mark
 
     def folders(self):
-        """Those that can be selected: all, here."""
-        return sorted(path for path in self.history.folders if self.history.living(path))
+        """Those that can be selected: all, here. To a name under which one is removed nobody delivers."""
+        return sorted(path for path in self.history.folders if self.history.living(path) and HIDDEN not in path)
 
     def choose_folder(self, rng):
         """Most of a time's life is in one or two."""
@@ -262,6 +279,11 @@ class Run:
         """What no job is about to remove."""
         return [stay for stay in self.history.now(path) if not stay.removing]
 
+    def is_busy(self, path):
+        """A job changes something there: others leave the folder itself alone."""
+        return self.history.removing(path) or any(path == other or path.startswith(other + "/") or other.startswith(path + "/")
+                                                  for other in self.moving)
+
     async def one_change(self):
         rng, history = self.rng, self.history
         path = self.choose_folder(rng)
@@ -269,7 +291,9 @@ class Run:
         what = rng.choices(["deliver", "burst", "expunge", "mark", "unmark", "flag", "copy", "create", "delete", "rename",
                             "renumber", "again"], [40, 20, 5, 20, 3, 3, 3, 1, 1, 1, 1, 1] if self.purge else
                            [40, 3, 14, 5, 3, 8, 6, 3, 2, 3, 1, 1])[0]
-        busy = history.removing(path)
+        busy = self.is_busy(path)
+        if not self.backend.exact and self.is_moving(path):
+            return
         self.counts[what] = self.counts.get(what, 0) + 1
         if what == "deliver" and len(free) < 400:
             await self.deliver(path, self._mails(rng.choice([1, 1, 1, 2, 3, 5]), bodies.MIB + 1 if len(free) < 60 else 9000))
@@ -280,19 +304,25 @@ class Run:
         elif what in ("mark", "unmark"):
             stays = [stay for stay in free if stay.marked == (what == "unmark")][:3]
             if stays:
+                marks = [None if self.mark_of(stay) is None else what == "mark" for stay in stays]
+                before, busy = time.monotonic(), history.removing(path)
                 await self.backend.store(path, [s.uid for s in stays], "+" if what == "mark" else "-", "\\Deleted")
-                for stay in stays:
-                    stay.marked = what == "mark"
+                for stay, mark in zip(stays, marks):
+                    stay.marked = mark
+                    # Without UIDPLUS nothing helps against a mark that is set just before EXPUNGE.
+                    if what == "mark" and self.takes_marked and (busy or history.removing(path)):
+                        stay.gone = (before, float("inf"))
         elif what == "flag" and free:
             await self.backend.store(path, [rng.choice(free).uid], rng.choice("+-"), "\\Flagged")
         elif what == "copy" and free:
             target = rng.choice(self.folders())
+            if self.is_moving(target):
+                return
             stays = sorted(rng.sample(free, min(len(free), 3)), key=lambda stay: stay.uid)
-            before = time.monotonic()
+            before, marks = time.monotonic(), [self.mark_of(stay) for stay in stays]
             found = await self.backend.copy(path, [stay.uid for stay in stays], target)
-            for stay, (uid, lies) in zip(stays, found):
-                born = history.arrived(target, uid, stay.identity, stay.size, (before, time.monotonic()), lies)
-                born.marked = stay.marked
+            for stay, mark, (uid, lies) in zip(stays, marks, found):
+                history.arrived(target, uid, stay.identity, stay.size, (before, time.monotonic()), lies).marked = mark
         elif what == "create":
             new = [name for name in NEW_FOLDERS + FOLDERS if not history.living(name)]
             if new:
@@ -302,7 +332,7 @@ class Run:
         elif what == "rename":
             new = [name for name in NEW_FOLDERS if not history.living(name) and not name.startswith(path + "/") and
                    not path.startswith(name + "/")]
-            if new and not any(history.removing(f) for f in self.folders() if f.startswith(path + "/")):
+            if new and not any(self.is_busy(f) for f in self.folders() if f.startswith(path + "/")):
                 await self.rename(path, rng.choice(new))
         elif what == "renumber":
             await self.renumber(path)
@@ -384,6 +414,9 @@ class Run:
 
     def choose_job(self, rng):
         path = self.choose_folder(rng)
+        job = self.choose_change(rng, path) if self.writes and rng.random() < 0.25 else None
+        if job:
+            return job
         do = rng.choices(["cat", "pread", "mapped", "ls", "lsl", "stat", "find", "rm", "statvfs"],
                          [30, 10, 8, 14, 6, 12, 2, 80 if self.purge else 9, 1])[0]
         if do in ("ls", "lsl"):
@@ -412,6 +445,60 @@ class Run:
                 return {"do": do, "where": f"{path}/{uid}", "stay": stay}
         return {"do": do, "where": f"{path}/{uid}", "kind": "file"}
 
+    def choose_change(self, rng, path):
+        """Something that writes; None when that cannot be just now. What UIDs a message gets is known at once where the
+        server is ours only; elsewhere there is a time for it."""
+        do = rng.choices(["mv", "cp", "copy", "setfattr", "mkdir", "rmdir", "mvdir"], [12, 6, 5, 8, 3, 3, 2])[0]
+        if not self.backend.exact and (do in ("mv", "cp", "copy")) != self.alone:
+            return None
+        if do in ("mkdir", "mvdir"):
+            new = [name for name in MADE_FOLDERS + NEW_FOLDERS if not self.history.living(name) and
+                   ("/" not in name or self.history.living(name.rpartition("/")[0])) and not self.is_busy(name)]
+            if not new:
+                return None
+            new = rng.choice(new)
+        if do == "mkdir":
+            return {"do": do, "where": new, "around": [new], "moving": [new]}
+        if do in ("rmdir", "mvdir"):
+            empty = [f for f in self.folders() if not self.history.now(f)]
+            path = rng.choice(empty if do == "rmdir" and empty and rng.random() < 0.7 else self.folders())
+            if path == "INBOX" or any(self.is_busy(f) for f in self.folders() if f == path or f.startswith(path + "/")):
+                return None
+            if do == "rmdir":
+                return {"do": do, "where": path, "around": [path], "moving": [path]}
+            if new.startswith(path + "/"):
+                return None
+            return {"do": do, "where": path, "to": new, "around": [path, new], "moving": [path, new]}
+        if do == "setfattr":
+            # What takes all flags off takes off others' marks, too.
+            stays = [stay for stay in self.free(path) if not stay.marked and not stay.setting]
+            if not stays or self.is_moving(path):
+                return None
+            stay = rng.choice(stays)
+            return {"do": do, "where": f"{path}/{stay.uid}", "around": [path], "stay": stay,
+                    "flags": " ".join(rng.sample(KEYWORDS, rng.randrange(len(KEYWORDS) + 1)))}
+        target = rng.choice(self.folders())
+        if self.is_moving(path) or self.is_moving(target):
+            return None
+        if do == "cp":
+            identity = next(self.identities)
+            lines = min(int(rng.lognormvariate(3, 1.8)), 16000)
+            name = rng.choice([f"new{identity}.eml", str(identity)])
+            return {"do": do, "where": f"{path}/{name}", "identity": identity, "around": [path], "name": name,
+                    "octets": bodies.HEAD + lines * bodies.LINE, "target": path}
+        # A file that nothing is written to becomes no message, and of a short one nobody knows which it is.
+        least = 0 if self.backend.exact and do == "mv" else bodies.HEAD
+        stays = [stay for stay in self.free(path) if not stay.lies and stay.size >= least]
+        if not stays or path == target:
+            return None
+        stay = rng.choice(stays)
+        name = rng.choice([str(stay.uid), f"m{stay.identity}"])
+        return {"do": do, "where": f"{path}/{stay.uid}", "to": f"{target}/{name}", "around": [path, target], "stay": stay,
+                "identity": stay.identity, "name": name, "target": target, "octets": stay.size}
+
+    def is_moving(self, path):
+        return any(path == other or path.startswith(other + "/") for other in self.moving)
+
     def mount_of(self, worker):
         return self.mounts[worker.number % len(self.mounts)]
 
@@ -419,14 +506,23 @@ class Run:
         plain = {key: value for key, value in job.items() if key != "stay"}
         mount = self.mount_of(worker)
         plain["path"] = os.path.join(mount.point, job["where"])
+        if "to" in job:
+            plain["to"] = os.path.join(mount.point, job["to"])
+        if job["do"] == "mvdir":
+            plain["do"] = "mv"
         stay = job.get("stay")
+        transfer = self._begin_transfer(job)
+        moving = job.get("moving", [])
+        below = self._what_is_below(job["where"]) if job["do"] == "mvdir" else {}
         self.busy += 1
         try:
-            if stay:
-                stay.removing = True
+            self.moving.update(moving)
+            if job["do"] == "setfattr":
+                stay.setting, stay.keywords, stay.marked = True, None, None
+            elif stay and job["do"] in REMOVES:
+                stay.removing, stay.asked = True, time.monotonic()
                 self.backend.asked(stay.path, stay.uid)
-                if not self.backend.exact:
-                    stay.gone = (time.monotonic(), float("inf"))
+                stay.gone = (stay.asked, float("inf"))
             found = await worker.do(plain)
             if found is None:
                 self.history.fail("hang", f"{job['do']} {job['where']} for {HANG} s", plain)
@@ -436,21 +532,47 @@ class Run:
                 if found["errno"] in (errno.ENOTCONN, errno.ECONNABORTED) or mount.process.poll() is not None:
                     await self._died(mount)
                     return
-                found["stay"] = stay
-                if stay:
-                    self._removed(stay, found)
+                found["stay"], found["do"] = stay, job["do"]
+                if transfer:
+                    transfer.errno, transfer.end = found["errno"], found["t1"]
+                    self.history.given[transfer.path][transfer.name][-1].born = (transfer.start, found["t1"])
+                if stay and job["do"] in REMOVES:
+                    stay.done = found["errno"] == 0
+                if job["do"] == "setfattr" and found["errno"] == 0:
+                    stay.keywords = keywords(job["flags"].split())
+                if found["errno"] == 0 and moving and not self.backend.exact:
+                    self._changed_names(found, below)
                 self.history.faults = [*getattr(getattr(self.backend, "server", None), "faults", [])]
                 self.history.judge(found)
                 self._after(found)
         finally:
+            if job["do"] == "setfattr":
+                stay.setting = False
             self.busy -= 1
+            self.moving.difference_update(moving)
 
-    def _removed(self, stay, found):
-        if self.backend.exact:
-            stay.removing = False
-        elif found["errno"] == 0:
-            stay.gone, stay.removing = (stay.gone[0], found["t1"]), False
-        # Else it is known at the next look at everything.
+    def _changed_names(self, job, below):
+        """What a job did to folders of a server that does not tell us."""
+        when = (job["t0"], job["t1"])
+        if job["do"] == "mkdir":
+            self.history.folder(job["where"], when)
+        elif job["do"] == "rmdir":
+            if self.history.now(job["where"]):
+                self.history.fail("lost", f"rmdir {job['where']} took messages along", job)
+            self.history.folder_gone(job["where"], when)
+        else:
+            self._renamed(job["where"], job["around"][1], below, when)
+
+    def _begin_transfer(self, job):
+        """What a job brings to a folder."""
+        if job["do"] not in ("mv", "cp", "copy"):
+            return None
+        stay = job.get("stay")
+        transfer = Transfer(job["do"], job["identity"], stay, job["target"], job["name"], time.monotonic())
+        self.history.transfer(transfer, job["octets"], False)
+        if stay:
+            self.backend.asked_copy(stay.path, stay.uid)
+        return transfer
 
     def _after(self, job):
         if self.options.server == "views":
@@ -500,7 +622,10 @@ class Run:
         first = worker.number < 2
         while not self.still:
             async with self.lock:
-                job = {"do": "ls", "where": rng.choice(["INBOX", *self.folders()])} if first else self.choose_job(rng)
+                if self.alone:
+                    job = self.choose_change(rng, self.choose_folder(rng)) or {"do": "statvfs", "where": ""}
+                else:
+                    job = {"do": "ls", "where": rng.choice(["INBOX", *self.folders()])} if first else self.choose_job(rng)
             first = False
             await self.do(worker, job)
             await asyncio.sleep(rng.choice([0, 0.005, 0.05, 0.2]))
@@ -512,7 +637,7 @@ class Run:
         promise = self.history.promise
         server = getattr(self.backend, "server", None)
         last_fault = max((when for when, _ in getattr(server, "faults", [])), default=0)
-        due = time.monotonic() + max(promise.names, promise.by_name, promise.listed) + self.lag() + 0.5
+        due = time.monotonic() + max(promise.settled, promise.by_name, promise.listed) + patience.late() + 0.5
         # The pause between two attempts to connect doubles. A short life does not wait for the longest.
         if last_fault:
             due = max(due, last_fault + (40 if self.options.life > 30 else 12))
@@ -541,11 +666,16 @@ class Run:
             for uid, each in stays.items():
                 stay = each[-1]
                 if stay.gone[1] == float("inf") and stay.gone[0] != float("inf"):
-                    # rm had failed, and may have been done all the same.
+                    # Only where it had failed either is right.
                     stay.gone = NEVER if uid in there else (stay.gone[0], now)
-                    stay.removing = False
+                    # Who numbers the mailbox anew just then leaves it as it is.
+                    if stay.done and uid in there and not self.history.changed_around(path, stay.asked - 1, now):
+                        self.history.fail("not removed", f"{path}/{uid}: a job said that it is gone, and it is on the server")
+                    stay.removing = stay.done = False
                 if stay.gone == NEVER and uid not in there:
-                    self.history.fail("lost", f"{path}/{uid} is not on the server any more, and nobody removed it")
+                    self.history.fail("lost", f"{path}/{uid} is not on the server any more, and nobody removed it "
+                                      f"(message {stay.identity}, since {time.monotonic() - stay.born[1]:.1f} s, marked: "
+                                      f"{stay.marked})")
                     stay.gone = (stay.born[0], now)
                 elif stay.gone != NEVER and uid in there and self.history.living(path):
                     self.history.fail("not removed", f"{path}/{uid} was removed and is on the server")
@@ -553,10 +683,19 @@ class Run:
                 if uid in there and stay.gone == NEVER:
                     if "\\Seen" in there[uid]:
                         self.history.fail("seen", f"{path}/{uid} is marked \\Seen")
-                    if ("\\Deleted" in there[uid]) != stay.marked and not stay.removing:
+                    if stay.removing:
+                        continue
+                    if stay.marked not in (None, "\\Deleted" in there[uid]):
                         self.history.fail("mark", f"{path}/{uid}: others {'marked' if stay.marked else 'did not mark'} it "
-                                          f"\\Deleted, and it is {' '.join(there[uid])}")
-                        stay.marked = "\\Deleted" in there[uid]
+                                          f"\\Deleted, and it is {' '.join(there[uid]) or 'without a flag'}")
+                    stay.marked = "\\Deleted" in there[uid]
+                    if stay.keywords not in (None, keywords(there[uid])):
+                        self.history.fail("flags", f"{path}/{uid}: {' '.join(there[uid]) or 'no flag'}, and a job has set "
+                                          f"{stay.keywords}")
+        for path in state:
+            if HIDDEN in path:
+                self.history.fail("hidden", f"{path} is called so still, and no rmdir goes on")
+        self.history.account_for_transfers()
         self.report()
 
     async def look(self, worker):
@@ -568,6 +707,9 @@ class Run:
         for path in self.folders():
             await self.do(worker, {"do": "lsl", "where": path, "most": 2000})
             stays = self.history.now(path)
+            for stay in stays if not self.two else ():
+                if stay.keywords is not None and not stay.marked:
+                    await self.do(worker, {"do": "getfattr", "where": f"{path}/{stay.uid}", "stay": stay})
             for stay in stays if len(stays) < 40 else self.rng.sample(stays, 40):
                 if stay.lies and stay.size:
                     # Once found out by reading, the size is that of the octets.
@@ -602,6 +744,26 @@ class Run:
         self.still = True
         await asyncio.gather(*tasks)
 
+    async def write_alone(self):
+        """Where the server does not tell us what comes, it is looked at afterwards."""
+        self.still, self.alone = False, True
+        tasks = [asyncio.create_task(self.works(worker)) for worker in self.workers]
+        await asyncio.sleep(self.rng.uniform(2, 4))
+        self.still = True
+        await asyncio.gather(*tasks)
+        self.alone = False
+
+    async def find_arrivals(self, since):
+        there = await self.backend.messages()
+        when = (since, time.monotonic())
+        for path, messages in there.items():
+            known = self.history.stays.get(path, {})
+            for uid, (identity, size) in messages.items():
+                if uid not in known or known[uid][-1].gone[1] < since:
+                    stay = self.history.arrived(path, uid, identity, size, when)
+                    stay.marked = None
+                    self.history.came(stay)
+
     async def storms(self):
         """Faults come in the first half of a phase, so that there is a time without."""
         server = self.backend.server
@@ -615,12 +777,12 @@ class Run:
         self.directory = tempfile.mkdtemp(prefix="imapfs-model-", dir="/tmp")
         os.chmod(self.directory, 0o755)
         print(self.describe(), flush=True)
-        lag = asyncio.create_task(self.lag.watch())
         self.end = time.monotonic() + self.options.seconds
         try:
             await self.backend.start()
             if self.options.server == "views":
-                self.backend.server.on_gone = self.on_gone
+                server = self.backend.server
+                server.on_gone, server.on_new, server.on_names = self.on_gone, self.on_new, self.on_names
             await self.populate()
             await self.start_mounts()
             for worker in self.workers:
@@ -629,7 +791,12 @@ class Run:
                 await self.phase()
                 if self.over() and self.kinds_failed:
                     break
+                since = time.monotonic()
+                if self.writes and not self.backend.exact:
+                    await self.write_alone()
                 await self.settle()
+                if self.writes and not self.backend.exact:
+                    await self.find_arrivals(since)
                 await self.audit()
                 for worker in self.workers[:len(self.mounts)]:
                     await self.look(worker)
@@ -640,20 +807,41 @@ class Run:
                     if self.over():
                         break
         finally:
-            lag.cancel()
             for worker in self.workers:
                 await worker.stop()
             await self.finish()
-        print(f"{self.describe()}\n    changes {self.counts}, jobs {self.history.checked}", flush=True)
+        print(f"{self.describe()}\n    changes {self.counts}, jobs {self.history.checked}, "
+              f"came of them {self.history.outcomes}", flush=True)
         return self.kinds_failed
 
     def on_gone(self, box, uid):
+        stay, now = self.history.latest(self.backend.path(box), uid), time.monotonic()
+        stay.gone, stay.removing = (min(stay.gone[0], now), now), False
+
+    def on_new(self, box, message, source):
+        history, now = self.history, time.monotonic()
+        where = source and (self.backend.path(source[0]), source[1])
+        stay = history.arrived(self.backend.path(box), message.uid, message.identity, message.size, (now, now),
+                               message.announced != message.size)
+        if where:
+            stay.marked = "\\Deleted" in message.flags or history.latest(*where).marked and None
+        history.came(stay, where)
+
+    def on_names(self, verb, name, new):
         now = time.monotonic()
-        self.history.latest(self.backend.path(box), uid).gone = (now, now)
+        path, new = (text and text.replace(self.manner.delimiter, "/") for text in (name, new))
+        if verb == "CREATE":
+            self.history.folder(path, (now, now))
+        elif verb == "DELETE":
+            self.history.folder_gone(path, (now, now))
+        else:
+            self._renamed(path, new, self._what_is_below(path), (now, now))
 
     async def stop_mounts(self):
         """Looks at how they ended, and at what they said."""
         for m in self.mounts:
+            if any(what.startswith(("cp ", "copy ")) for what in self.history.outcomes):
+                m.tolerate(TOLD_OF_LEFT)
             device = mounted_device(m.point)
             try:
                 await self.thread(m.stop)

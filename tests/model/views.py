@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """An IMAP server in whose mailboxes each connection has a view of its own.
 
 Written from RFC 3501, 9051 (ESEARCH, LIST-STATUS), 4315 (UIDPLUS), 2177 (IDLE), 7162 (CONDSTORE, QRESYNC), 5465
@@ -9,11 +10,12 @@ connection was not told of does not exist for it: UID FETCH of such a message is
 Nothing of it is broken, except in what Manner calls faults. All chance is that of one seed, apart from when
 the client comes. The conversation is kept, see Server.conversation().
 
-A client that does what it must never do (\\Seen, an expunge that nobody asked for, a command out of place) is
-noted in Server.violations.
+A client that does what it must never do (\\Seen, an expunge, copy or deletion that nobody asked for, a command out
+of place) is noted in Server.violations.
 """
 import asyncio
 import base64
+import calendar
 import collections
 import dataclasses
 import itertools
@@ -22,9 +24,10 @@ import re
 import time
 
 import bodies
-from imapraw import internaldate, quote, sequence_set, utf7_encode
+from imapraw import internaldate, quote, sequence_set, utf7_decode, utf7_encode
 
 KEPT_LINES = 4000
+NAME_MAX = 1000  # octets; of a longer literal the beginning is part of the command, all is Connection.literal
 GOOD_CAPABILITIES = ("UIDPLUS", "IDLE", "NOTIFY", "CONDSTORE", "QRESYNC", "ESEARCH", "LIST-STATUS", "NAMESPACE",
                      "SPECIAL-USE", "LITERAL+", "ID", "UNSELECT", "CHILDREN", "SASL-IR")
 
@@ -76,6 +79,11 @@ class Message:
     marked_at: float = 0.0
 
     @property
+    def unmarked(self):
+        """The client has taken the other's mark off, and owes it."""
+        return self.theirs and "\\Deleted" not in self.flags
+
+    @property
     def body(self):
         return bodies.make(self.identity, self.size)
 
@@ -102,7 +110,9 @@ class Dropped(Exception):
 
 
 class Server:
-    """on_gone(box, uid) hears of each message that the client has expunged."""
+    """on_gone(box, uid) hears of each message that the client has expunged or moved, on_new(box, message, source) of
+    each that it has appended (source None), copied or moved from source (Box, uid), on_names(verb, name, new) of
+    mailboxes that it has made (CREATE), deleted (DELETE) and renamed (RENAME, told just before)."""
 
     user, password = "user", "secret word"
 
@@ -114,7 +124,10 @@ class Server:
         self.validities = itertools.count(1000)
         self.violations = []
         self.asked = set()  # (Box, uid) that may be expunged by the client
+        self.asked_copies = set()  # (Box, uid) that it may copy or move
         self.on_gone = lambda box, uid: None
+        self.on_new = lambda box, message, source: None
+        self.on_names = lambda verb, name, new: None
         self.stormy = False
         self.closed = False    # who comes is sent away at once
         self.silent = False    # nothing is answered
@@ -201,7 +214,7 @@ class Server:
         box = self.boxes[name] = Box(name, next(self.validities))
         for message in old.messages.values():
             uid = self.add(box, message.identity, message.size, message.date, message.flags, message.announced)
-            box.messages[uid].theirs = message.theirs
+            box.messages[uid].theirs = message.theirs and not message.unmarked
         return box
 
     def add(self, box, identity, size, date, flags=(), announced=None):
@@ -236,8 +249,10 @@ class Connection:
         self.rng = random.Random(f"{server.seed} connection {number}")
         self.out = bytearray()
         self.in_ready = False
+        self.literal = b""   # the last that came
         self.box, self.writable = None, False
         self.view = []       # Message, by sequence number
+        self.examining = False  # the last mailbox that was asked for, perhaps in vain, was by EXAMINE
         self.flags_told = {}
         self.enabled = set()
         self.notify, self.heard = False, len(server.changes)
@@ -278,8 +293,9 @@ class Connection:
             if not match.group(2):
                 self.say(b"+ go on")
                 await self.flush()
-            literal = await self.reader.readexactly(int(match.group(1)))
-            line = line[:match.start()] + quote(literal) + await self.reader.readuntil(b"\r\n")
+            self.literal = await self.reader.readexactly(int(match.group(1)))
+            self.server.note(self, "C:", self.literal)
+            line = line[:match.start()] + quote(self.literal[:NAME_MAX]) + await self.reader.readuntil(b"\r\n")
 
     # The life of it
 
@@ -331,14 +347,23 @@ class Connection:
         if self.storm("drop", 0.01):
             raise Dropped
         handler = getattr(self, "do_" + word.lower().replace(" ", "_"), None)
-        needs = word in ("UID FETCH", "FETCH", "UID SEARCH", "SEARCH", "UID STORE", "UID EXPUNGE", "EXPUNGE", "CLOSE")
+        needs = word in ("UID FETCH", "FETCH", "UID SEARCH", "SEARCH", "UID STORE", "UID EXPUNGE", "EXPUNGE", "CLOSE",
+                         "UID COPY", "UID MOVE")
         text = b"done"
         try:
+            if word == "UID FETCH" and self.box is None and self.examining:
+                # It came behind an EXAMINE that was refused.
+                self.say(tag + b" BAD nothing is selected")
+                return
             if handler is None or (needs and self.box is None):
                 self.server.violation(f"a command that cannot be: {line[:200]!r}")
                 self.say(tag + b" BAD what?")
                 return
+            if word in ("SELECT", "EXAMINE"):
+                self.examining = word == "EXAMINE"
             if word not in ("LOGOUT", "LOGIN", "AUTHENTICATE", "CAPABILITY", "IDLE") and self.storm("unavailable", 0.02):
+                if word in ("SELECT", "EXAMINE"):
+                    self.box, self.view = None, []
                 raise Refused("[UNAVAILABLE] not now")
             self.tag = tag
             text = await handler(arguments) or text
@@ -502,13 +527,23 @@ class Connection:
                 if name not in names:
                     names.append(name)
         self.rng.shuffle(names)
+        wanted = self.pattern(arguments)
         for name in names:
+            if not wanted.fullmatch(utf7_encode(name).encode()):
+                continue
             box = self.server.boxes.get(name)
             self.say(b"* LIST (%s) %s %s" % (b"" if box else b"\\Noselect", self.mark(), self.name(name)))
             if status and box:
                 self.say_status(box, status.group(1))
 
     do_lsub = do_list
+
+    def pattern(self, arguments):
+        """The names that LIST asks for."""
+        word = rb'("(?:[^"\\]|\\.)*"|\S+)'
+        text = unquote(re.match(rb"(?:\([^)]*\) )?" + word + b" " + word, arguments).group(2))
+        delimiter = re.escape(self.manner.delimiter).encode()
+        return re.compile(re.escape(text).replace(rb"\*", b".*").replace(b"%", b"[^" + delimiter + b"]*"), re.S)
 
     def say_status(self, box, items):
         values = {b"MESSAGES": len(box.messages), b"UIDNEXT": box.uidnext, b"UIDVALIDITY": box.validity,
@@ -766,6 +801,100 @@ class Connection:
         if not self.writable:
             raise Refused("[READ-ONLY] examined only")
         return self.expunge([m for m in self.box.messages.values() if "\\Deleted" in m.flags])
+
+    # Mail that the client brings to a mailbox
+
+    async def do_append(self, arguments):
+        match = re.match(rb'("(?:[^"\\]|\\.)*"|\S+) (?:\(([^)]*)\) )?(?:"([^"]*)" )?', arguments)
+        box = self.target(match.group(1))
+        found = bodies.examine(self.literal)
+        if found["id"] is None or found["bad"] is not None or self.literal != bodies.make(found["id"], len(self.literal)):
+            self.server.violation(f"{len(self.literal)} octets appended to {box.name} that nobody wrote: {self.literal[:80]!r}")
+            raise Refused("what is that?")
+        words = (match.group(3) or b"").decode()
+        date = calendar.timegm(time.strptime(words.strip(), "%d-%b-%Y %H:%M:%S +0000")) if words else int(time.time())
+        uid = self.server.add(box, found["id"], len(self.literal), date, (match.group(2) or b"").decode().split())
+        self.server.on_new(box, box.messages[uid], None)
+        return b"[APPENDUID %d %d] stored" % (box.validity, uid) if self.has("UIDPLUS") else b"stored"
+
+    def target(self, word):
+        try:
+            return self.find(word)
+        except Refused:
+            raise Refused("[TRYCREATE] no such mailbox") from None
+
+    def copy(self, arguments):
+        """[(Message, its new UID)] and the code."""
+        self.alive()
+        words, _, name = arguments.partition(b" ")
+        box, copied = self.target(name), []
+        for _, m in self.chosen(words, True):
+            if self.box.messages.get(m.uid) is not m:
+                continue
+            if (self.box, m.uid) not in self.server.asked_copies:
+                self.server.violation(f"UID {m.uid} of {self.box.name} copied to {box.name}, which nobody asked for")
+            uid = self.server.add(box, m.identity, m.size, m.date, m.flags, m.announced)
+            box.messages[uid].theirs = m.theirs and not m.unmarked
+            self.server.on_new(box, box.messages[uid], (self.box, m.uid))
+            copied.append((m, uid))
+        if not copied or not self.has("UIDPLUS"):
+            return copied, b""
+        # In the order of the ranges of both.
+        return copied, b"[COPYUID %d %s %s] " % (box.validity, sequence_set([m.uid for m, _ in copied]),
+                                                 sequence_set([uid for _, uid in copied]))
+
+    async def do_uid_copy(self, arguments):
+        return self.copy(arguments)[1] + b"copied"
+
+    async def do_uid_move(self, arguments):
+        if not self.has("MOVE"):
+            self.server.violation("UID MOVE without MOVE")
+            raise Refused("no")
+        if not self.writable:
+            raise Refused("[READ-ONLY] examined only")
+        copied, code = self.copy(arguments)
+        if code:
+            self.say(b"* OK " + code + b"moved")
+        for message, _ in copied:
+            self.server.expunge(self.box, [message.uid])
+            self.server.on_gone(self.box, message.uid)
+        self.tell_gone()
+        return b"moved"
+
+    # Mailboxes that the client makes, deletes and renames
+
+    def new_name(self, word):
+        name = utf7_decode(unquote(word)).rstrip(self.manner.delimiter)
+        if name in self.server.boxes or name.upper() == "INBOX":
+            raise Refused("[ALREADYEXISTS] there is one")
+        return name
+
+    async def do_create(self, arguments):
+        name = self.new_name(arguments)
+        self.server.create(name)
+        self.server.on_names("CREATE", name, None)
+
+    async def do_delete(self, arguments):
+        box = self.find(arguments)
+        if box.name == "INBOX":
+            raise Refused("[CANNOT] never")
+        if box.messages:
+            self.server.violation(f"{box.name} deleted with {len(box.messages)} messages in it")
+        self.server.delete(box.name)
+        self.server.on_names("DELETE", box.name, None)
+
+    async def do_rename(self, arguments):
+        old, new = re.match(rb'("(?:[^"\\]|\\.)*"|\S+) (.*)$', arguments).groups()
+        box, name = self.find(old), self.new_name(new)
+        if box.name == "INBOX" or name.startswith(box.name + self.manner.delimiter):
+            raise Refused("[CANNOT] never")
+        self.server.on_names("RENAME", box.name, name)
+        self.server.rename(box.name, name)
+
+    async def do_subscribe(self, _):
+        pass
+
+    do_unsubscribe = do_subscribe
 
 
 def unquote(word):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A process that does to the mount what it is told, one job a line, and tells what it saw, when, and how long
 each call took. It knows nothing of what is right.
 
@@ -16,6 +17,7 @@ import time
 import bodies
 
 libc = ctypes.CDLL(None, use_errno=True)
+FLAGS = "user.imap.flags"
 GETDENTS64 = {"x86_64": 217, "aarch64": 61}[os.uname().machine]
 
 
@@ -163,7 +165,59 @@ def statvfs(call, path, job, rng):
     call(os.statvfs, path)
 
 
-JOBS = {function.__name__: function for function in (cat, pread, mapped, ls, lsl, stat, find, rm, statvfs)}
+def mv(call, path, job, rng):
+    call(os.rename, path, job["to"])
+
+
+def cp(call, path, job, rng):
+    """In pieces; what is wrong with a message is told by close."""
+    octets = bodies.make(job["identity"], job["octets"])
+    fd = call(os.open, path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    at = 0
+    try:
+        while at < len(octets):
+            at += call(os.write, fd, octets[at:at + rng.choice([100, 4096, 131072])])
+        job["written"] = True
+    finally:
+        call(os.close, fd)
+
+
+def copy(call, path, job, rng):
+    """As cp does from one folder of the mount to another."""
+    source = opened(call, path)
+    try:
+        fd = call(os.open, job["to"], os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            size = call(os.fstat, source).st_size
+            while size > 0:
+                n = call(os.copy_file_range, source, fd, size)
+                if n == 0:
+                    break
+                size -= n
+        finally:
+            call(os.close, fd)
+    finally:
+        call(os.close, source)
+
+
+def setfattr(call, path, job, rng):
+    call(os.setxattr, path, FLAGS, job["flags"].encode())
+
+
+def getfattr(call, path, job, rng):
+    job["flags"] = call(os.getxattr, path, FLAGS).decode()
+
+
+def mkdir(call, path, job, rng):
+    call(os.mkdir, path)
+
+
+def rmdir(call, path, job, rng):
+    call(os.rmdir, path)
+
+
+JOBS = {function.__name__: function for function in (cat, pread, mapped, ls, lsl, stat, find, rm, statvfs, mv, cp, copy,
+                                                     setfattr, getfattr, mkdir, rmdir)}
 
 
 def main():

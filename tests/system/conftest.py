@@ -1,7 +1,7 @@
+# SPDX-License-Identifier: MIT
 """What the system tests share: servers, mounts, and a watchdog, so that nothing can hang.
 
-From the environment (scripts/test sets them): IMAPFS, the program; IMAPFS_RELEASE, a build to
-measure; IMAPFS_TOOLS, the folder of the test tools.
+What is imported stands in lib/; the tests name it without the folder.
 """
 import contextlib
 import faulthandler
@@ -14,22 +14,15 @@ import threading
 
 import pytest
 
-import mounting
-from dovecot import Dovecot
-from world import World
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 
-TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-LIMIT_SECONDS = 90
+import mounting  # noqa: E402
+from dovecot import Dovecot  # noqa: E402
+from programs import PROGRAM, TOOLS  # noqa: E402
+import talk  # noqa: E402
+from world import World  # noqa: E402
 
-
-def first_existing(*paths):
-    return next((path for path in paths if path and os.path.exists(path)), paths[-1])
-
-
-PROGRAM = first_existing(os.environ.get("IMAPFS"), f"{TOP}/build-test/src/imapfs", f"{TOP}/build/src/imapfs")
-RELEASE = first_existing(os.environ.get("IMAPFS_RELEASE"), f"{TOP}/build/src/imapfs")
-TOOLS = first_existing(os.environ.get("IMAPFS_TOOLS"), f"{TOP}/build-test/tests/tools",
-                       f"{TOP}/build/tests/tools")
+LIMIT_SECONDS = 180  # for what takes some 30 where nobody else wants the machine
 
 
 class TimeLimit(Exception):
@@ -46,6 +39,7 @@ def pytest_configure(config):
 def pytest_runtest_protocol(item):
     """Ends a test that hangs. Its mounts are killed first, from another thread: that wakes a main
     thread that waits for one of them; then the exception goes to the main thread."""
+    talk.begin()
     marker = item.get_closest_marker("limit")
     seconds = marker.args[0] if marker else LIMIT_SECONDS
 
@@ -67,6 +61,15 @@ def pytest_runtest_protocol(item):
     signal.signal(signal.SIGALRM, before)
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """With a failure, what the scripted servers and their clients said."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        report.sections += talk.sections()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def no_mount_left():
     """Whatever a test did, nothing of this session stays mounted."""
@@ -83,6 +86,12 @@ def start_server():
             server.load(mails)
             return server
         yield start
+
+
+@pytest.fixture
+def own_name(request):
+    """A name for a mailbox of the test's own."""
+    return "".join(letter if letter.isalnum() else " " for letter in request.node.name)
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
+# SPDX-License-Identifier: MIT
 """Read-ahead: what is fetched before it is asked for, what is not, and what the kernel has before its reader."""
 import os
 import re
 import subprocess
-import sys
 import time
 
 import pytest
@@ -15,6 +15,8 @@ KIB = 1 << 10
 MIB = 1 << 20
 COUNT = 600
 SIZE = 4 * KIB
+BIG_COUNT = 30
+BIG_SIZE = 600 * KIB
 PLAIN = "compress=off"  # or the server writes down what nobody can read, where it was too slow
 
 
@@ -23,6 +25,7 @@ def fixture_server(start_server):
     generator = mailgen.Generator(8)
     mails = [Mail(box, generator.message(SIZE)[0], 1700000000) for box in ("INBOX", "Other") for _ in range(COUNT)]
     mails += [Mail("Large", generator.message(20 * MIB)[0], 1700000000)]
+    mails += [Mail("Big", generator.message(BIG_SIZE)[0], 1700000000) for _ in range(BIG_COUNT)]
     return start_server(mails, rawlog=True)
 
 
@@ -52,12 +55,12 @@ def counts(m):
 
 
 def in_order(names, order):
-    return sorted(names, key=int) if order == "UIDs" else sorted(names)
+    return sorted(names) if order == "names" else sorted(names, key=int, reverse=order == "UIDs backwards")
 
 
-@pytest.mark.parametrize("order", ["UIDs", "names"])
+@pytest.mark.parametrize("order", ["UIDs", "UIDs backwards", "names"])
 def test_orders(server, mount, order):
-    """All messages come once, by few commands, whichever of the two orders they are read in."""
+    """All messages come once, by few commands, whichever of the orders they are read in."""
     before = time.time()
     m = mount(server, PLAIN)
     bodies = server.fetch_all("INBOX")
@@ -110,13 +113,93 @@ def test_readers_of_one_mailbox(server, mount):
     m = mount(server, PLAIN)
     bodies = server.fetch_all("INBOX")
     names = os.listdir(m.path("INBOX"))
-    here_and_there = [names[i * 7919 % COUNT] for i in range(COUNT)]
+    here_and_there = shuffled(names)
     for turn, three in enumerate(zip(in_order(names, "UIDs"), in_order(names, "names"), here_and_there)):
         for name in three[:3 if turn % 50 == 0 else 2]:
             assert m.read("INBOX", name) == bodies[int(name)]
     commands = all_fetched(server, m, before, COUNT)
     assert sorted(uid for command in commands for uid in command) == sorted(bodies)
     assert len(commands) <= 2 * (3 + COUNT * SIZE // (128 * KIB)) + COUNT // 50
+
+
+def shuffled(names):
+    return [names[i * 7919 % COUNT] for i in range(COUNT)]
+
+
+def nearly_backwards(names):
+    """As threads take them that share a stack."""
+    backwards = in_order(names, "UIDs backwards")
+    return [backwards[i ^ 3] for i in range(COUNT)]
+
+
+def blocks(names):
+    """As xargs -P 8 -n 20 has them read."""
+    ascending = in_order(names, "UIDs")
+    return [ascending[i] for start in range(0, COUNT, 160) for offset in range(20)
+            for i in range(start + offset, min(start + 160, COUNT), 20)]
+
+
+@pytest.mark.parametrize("order", [shuffled, nearly_backwards, blocks])
+def test_no_order(server, mount, order):
+    """All messages come once, and most of them many at a time."""
+    before = time.time()
+    m = mount(server, PLAIN)
+    bodies = server.fetch_all("INBOX")
+    names = order(os.listdir(m.path("INBOX")))
+    assert len(set(names)) == COUNT
+    for name in names:
+        assert m.read("INBOX", name) == bodies[int(name)]
+    commands = all_fetched(server, m, before, COUNT)
+    assert sorted(uid for command in commands for uid in command) == sorted(bodies)
+    assert len(commands) <= COUNT // 6
+
+
+def test_a_few_here(server, mount):
+    """Three near each other may be the first of many; but not much is spent on it."""
+    before = time.time()
+    m = mount(server, PLAIN)
+    os.listdir(m.path("INBOX"))
+    for uid in (300, 311, 289):
+        run("cat", m.path("INBOX", uid))
+    m.stop()
+    wait_until(lambda: len(fetched(server, before)) > 3, "others were asked for")
+    others = sum(map(len, fetched(server, before))) - 3
+    assert 0 < others <= 512 * KIB // SIZE
+
+
+def read_beginning(m, name, octets):
+    with open(m.path("Big", name), "rb", buffering=0) as source:
+        os.posix_fadvise(source.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
+        return source.read(octets)
+
+
+@pytest.mark.parametrize("order", ["UIDs", "UIDs backwards", "shuffled"])
+def test_beginnings(server, mount, proxy, order):
+    """Of who looks at the beginnings of large messages only, little more than those is fetched."""
+    line = proxy(server)
+    m = mount(server, PLAIN, port=line.port)
+    bodies = server.fetch_all("Big")
+    names = in_order(os.listdir(m.path("Big")), order)
+    if order == "shuffled":
+        names = [names[i * 7 % BIG_COUNT] for i in range(BIG_COUNT)]
+    before = line.received()
+    for name in names:
+        assert read_beginning(m, name, 12 * KIB) == bodies[int(name)][:12 * KIB]
+    assert line.received() - before <= 3 * 256 * KIB * 11 // 10 + BIG_COUNT * 20 * KIB
+
+
+def test_more_than_beginnings(server, mount):
+    """A reader who goes on after all gets all, now and from the cache."""
+    m = mount(server, PLAIN)
+    bodies = server.fetch_all("Big")
+    names = in_order(os.listdir(m.path("Big")), "UIDs")
+    for name in names:
+        assert read_beginning(m, name, 4 * KIB) == bodies[int(name)][:4 * KIB]
+    for name in names[::2]:
+        assert m.read("Big", name) == bodies[int(name)]
+    m.restart()
+    for name in names:
+        assert m.read("Big", name) == bodies[int(name)]
 
 
 def test_seeks_cost_what_they_touch(server, mount, proxy):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Starting and ending: what fails is one clear line and an exit status, and leaves nothing behind."""
 import base64
 import contextlib
@@ -11,10 +12,10 @@ import pytest
 
 import dovecot
 import mounting
-from conftest import PROGRAM
 from dovecot import Mail
 from fakeimap import FakeImap
 from mounting import Mount, guardian_of, is_mounted, run, wait_until
+from programs import PROGRAM
 
 USAGE, CONNECT, TLS, LOGIN, MOUNT = 1, 2, 3, 4, 5
 TEXT = b"Subject: x\r\n\r\nbody\r\n"
@@ -366,11 +367,10 @@ def test_ordinary_user(server, directory):
                   f'mount --bind {directory}/fuse /dev/fuse\nexec "$@"', "sh")
     script = f"""
         cd {directory}
-        ./imapfs -o passfile=password,cafile=ca.pem,cache={directory}/cache {server.url} {directory}/mail
+        ./imapfs -o passfile=password,cafile=ca.pem,cache={directory}/cache,statedir={directory}/state {server.url} {directory}/mail
         cat mail/INBOX/1
         stat -c '%u %a' mail/INBOX/1 mail/INBOX
         if (echo x >>mail/INBOX/1) 2>/dev/null; then echo written; fi
-        if mkdir mail/made 2>/dev/null; then echo made; fi
         rm -f mail/INBOX/2
         ls mail/INBOX
         fusermount3 -u {directory}/mail

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """No call lasts longer than `timeout` and a second, whatever the server does.
 
 A server goes silent, or sends an octet now and then for ever, from a certain command on; then everything
@@ -16,14 +17,16 @@ import time
 import mounting
 from fakeimap import FakeImap
 from mounting import wait_until
+from patience import late
 from servers import FakeMount, noise
 
 CONNECT = 2      # exit status
 
 TIMEOUT = 4
 # And less than twice the timeout, which is what a deadline that is renewed would give.
-LIMIT = TIMEOUT + 1 + 2
+LIMIT = TIMEOUT + 1 + 1.5
 PAUSE = 0.4      # between two octets
+PART = slice(400_000, 404_096)
 TEXT = b"Subject: %d\r\n\r\nbody\r\n"
 LARGE = noise(600_000)
 
@@ -70,10 +73,20 @@ class Calls:
     def late(self):
         names = [name for name, thread in zip(self.names(), self.threads) if thread.is_alive()]
         return names + [f"{name}: {seconds:.1f} s, {result!r}" for name, (result, seconds) in self.results.items()
-                        if seconds > LIMIT]
+                        if seconds > LIMIT + late()]
 
     def names(self):
         return list(self.results) + ["a call that never ended"] * (len(self.threads) - len(self.results))
+
+
+def read_part(path):
+    """A page, which is one request. One call for all would be many, and each of them may wait anew after one that
+    was answered late: what a slow line brings is no failure."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        return os.pread(file, PART.stop - PART.start, PART.start)
+    finally:
+        os.close(file)
 
 
 def start_calls(calls, label, m):
@@ -85,7 +98,7 @@ def start_calls(calls, label, m):
             ("df", lambda: os.statvfs(m.point)),
             ("read what was read", lambda: m.read("INBOX", 1)),
             ("read", lambda: m.read("INBOX", 3)),
-            ("read a large one", lambda: m.read("Large", 1)),
+            ("read of a large one", lambda: read_part(path("Large", 1))),
             ("ls /", lambda: os.listdir(m.point)),
             ("ls what was listed", lambda: os.listdir(path("INBOX"))),
             ("rm", lambda: os.unlink(path("INBOX", 5))),
@@ -102,8 +115,8 @@ def check_result(name, result):
         assert result.errno in (errno.ETIMEDOUT, errno.ENETDOWN, errno.EIO, errno.EROFS), (name, result)
     elif what == "read":
         assert result == TEXT % 3
-    elif what == "read a large one":
-        assert result == LARGE
+    elif what == "read of a large one":
+        assert result == LARGE[PART]
 
 
 COMMANDS = ("LIST", "EXAMINE", "SELECT", "UID FETCH", "UID STORE", "UID EXPUNGE", "NOOP", "*")
@@ -250,5 +263,5 @@ def test_signals():
             os.kill(m.pid, number)
         for stage, number, _, m in cases:
             m.process.wait(30)
-            assert time.monotonic() - begun < 2 + 1.5, (stage, number)
+            assert time.monotonic() - begun < 2 + 1 + late(), (stage, number)
             assert m.process.returncode == (0 if stage == "mounted" else 7), m.said()

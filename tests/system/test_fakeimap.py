@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The fake server is right by default (as imaplib sees it), and wrong where told."""
 import imaplib
 import re
@@ -7,6 +8,7 @@ import subprocess
 
 import pytest
 
+import talk
 from fakeimap import FakeImap, Mailbox, Message
 
 BODIES = [b"Subject: one\r\n\r\nbody\r\n", b"Subject: two\r\n\r\n" + b"x" * 5000, b""]
@@ -265,3 +267,62 @@ def test_preauth_and_dribble():
     with FakeImap(**flags) as server, Raw(server, login=False) as raw:
         assert raw.greeting == b"* PREAUTH ready\r\n"
         assert b"EXISTS" in raw.ask(b"SELECT inbox")
+
+
+def test_talk_is_kept_for_failures(server):
+    """The last of it, by connection; not what a test before has said."""
+    with Raw(server) as raw, Raw(server) as second:
+        raw.ask(b"SELECT INBOX")
+        second.ask(b"NOOP")
+        raw.ask(b"UID FETCH 2 (BODY.PEEK[])")
+        lines = [line[8:] for line in server.talk.lines()]
+        assert lines.index("[1] C: r2 SELECT INBOX") < lines.index("[2] C: r2 NOOP")
+        assert lines[lines.index("[1] C: r3 UID FETCH 2 (BODY.PEEK[])") + 1:][:2] == [
+            "[1] S: * 2 FETCH (UID 2 BODY[] {5016}", "[1] S: Subject: two"]
+        assert lines[-1] == "[1] S: r3 OK done"
+        for _ in range(talk.LINES):
+            raw.ask(b"NOOP")
+        assert len(server.talk.lines()) == talk.LINES
+        assert "\n".join(server.talk.lines()) in [text for _, text in talk.sections()]
+        talk.begin()
+        assert not talk.sections()
+
+
+def test_append(server):
+    with Raw(server) as raw:
+        answer = raw.ask(b'APPEND Work/2024 (\\Seen $x) "01-Feb-2024 12:05:59 +0000" {5+}\r\nA: b\n')
+        assert b"OK [APPENDUID 1700000000 2025]" in answer
+        raw.ask(b"SELECT Work/2024")
+        answer = raw.ask(b"UID FETCH 2025 (FLAGS INTERNALDATE BODY.PEEK[])")
+        assert b"$x \\Seen" in answer and b"01-Feb-2024 12:05:59 +0000" in answer and b"{5}\r\nA: b\n" in answer
+        assert b"NO [TRYCREATE]" in raw.ask(b"APPEND None {1+}\r\nx")
+        assert b"EXISTS" in raw.ask(b"APPEND Work/2024 {1+}\r\nx")
+        server.behaviour.append_uid = "missing"
+        assert b"OK stored" in raw.ask(b"APPEND INBOX {1+}\r\nx")
+        server.behaviour.append_uid = "nil"
+        assert b"[APPENDUID 1700000000 NIL]" in raw.ask(b"APPEND INBOX {1+}\r\nx")
+        server.behaviour.quota = 10
+        assert b"NO [OVERQUOTA]" in raw.ask(b"APPEND INBOX {1+}\r\nx")
+
+
+def test_append_limit():
+    with FakeImap(append_limit=10) as s, Raw(s) as raw:
+        assert b"NO [TOOBIG]" in raw.ask(b"APPEND INBOX {11}")
+        assert b"NO [TOOBIG]" in raw.ask(b"APPEND INBOX {11+}\r\n" + b"x" * 11)
+        assert b"APPENDLIMIT 10" in raw.ask(b"STATUS INBOX (APPENDLIMIT)")
+        assert b"OK" in raw.ask(b"NOOP")
+
+
+def test_copy_and_move(server):
+    with Raw(server) as raw:
+        raw.ask(b"SELECT INBOX")
+        assert b"OK [COPYUID 1700000000 1,3 2025:2026]" in raw.ask(b"UID COPY 1,3 Work/2024")
+        answer = raw.ask(b"UID MOVE 2 Work/2024")
+        assert b"* OK [COPYUID 1700000000 2 2027]" in answer and b"* 2 EXPUNGE" in answer
+        for manner, told in (("empty", b"[COPYUID 1700000000 ]"), ("nil", b" NIL NIL]"), ("star", b" 1:* 1:*]"),
+                             ("fewer", b"1700000000 1:2 2031]"), ("missing", b"OK copied")):
+            server.behaviour.copy_uid = manner
+            assert told in raw.ask(b"UID COPY 1 Work/2024")
+        server.behaviour.refuse_move = True
+        assert b"NO [CANNOT]" in raw.ask(b"UID MOVE 1 Work/2024")
+        assert b"NO [TRYCREATE]" in raw.ask(b"UID COPY 1 None")

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A server that wants to hurt: it can refuse mail, but not take memory, time, the log or other mail.
 
 What a hostile server does, and where that is tried (here unless a file is named):
@@ -12,7 +13,8 @@ What a hostile server does, and where that is tried (here unless a file is named
     untagged floods                         test_flood
     names that escape or collide            test_servers_listing.py: test_name, test_odd_encodings
     rows, names that flood                  test_flood_of_rows, test_flood_of_names, test_long_names
-    names that come and go                  test_names_that_come_and_go, test_mailboxes_that_die_in_use
+    names that come and go                  test_names_that_come_and_go, test_names_that_are_gone_are_given_back,
+                                            test_mailboxes_that_die_in_use
     rows, UIDs and numbers in bad orders    tests/unit: mail/test_rows.c, mail/test_uidset.c, imap/test_seqmap.c
     sizes of 2^63                           test_huge_sizes
     dates of nonsense                       test_servers_listing.py: test_dates
@@ -33,13 +35,14 @@ import time
 
 import pytest
 
-from conftest import RELEASE
 from fakeaccount import Mailbox
 from mounting import wait_until
+from programs import RELEASE
 from servers import FakeImap, errno_of, mount, noise, refused_by, uids
 
 MIB = 1 << 20
 MEMORY = 64 * MIB       # for an account that has next to nothing
+MAILBOXES = 65536       # that are shown at most
 FLOOD = 96 * MIB       # what the server sends before it gives up
 LINES = 12              # of the log, whatever the server says
 ANYTHING = [""]         # any line is announced
@@ -53,9 +56,9 @@ def check(m, bodies=BODIES):
         assert (m.root / "INBOX" / str(uid)).read_bytes() == body
 
 
-def harmless(m, waited=False):
+def harmless(m, waited=False, memory=MEMORY):
     """waited: our own calls waited in vain for long, which is a line for each of them."""
-    assert m.peak() < MEMORY
+    assert m.peak() < memory
     lines = [line for line in m.said().splitlines() if not (waited and "took longer than" in line)]
     assert len(lines) <= LINES, lines[:LINES]
 
@@ -182,7 +185,8 @@ def test_flood_of_names():
             check(m)
             assert len(os.listdir(m.root)) > 50000
             assert re.search("imapfs: .*mailboxes are left out", m.said())
-            harmless(m)
+            # They are really there: each takes 440 octets, its names, and, while it is saved, a job of the cache.
+            harmless(m, memory=MAILBOXES * 1280)
 
 
 def test_names_that_come_and_go():
@@ -202,6 +206,23 @@ def test_names_that_come_and_go():
                 time.sleep(0.5)
             check(m)
             assert m.peak() < MEMORY / 2
+
+
+def test_names_that_are_gone_are_given_back():
+    """What 40,000 mailboxes took is the machine's again when they are no more, not only the daemon's to use anew."""
+    extra = [b""]
+    with FakeImap(ACCOUNT) as server:
+        server.rule("LIST", before_ok=lambda session: session.send(extra[0], now=True) or b"")
+        with mount(server, says=ANYTHING, program=RELEASE, timeout=30, refresh=1) as m:
+            check(m)
+            before = m.resident()
+            extra[0] = b"".join(b'* LIST () "/" "g%d"\r\n' % n for n in range(40000))
+            wait_until(lambda: len(os.listdir(m.root)) > 40000, "they are listed")
+            assert m.resident() > before + 16 * MIB
+            extra[0] = b""
+            wait_until(lambda: len(os.listdir(m.root)) == 2, "they are gone")
+            wait_until(lambda: m.resident() < before + 12 * MIB, "their memory is free")
+            check(m)
 
 
 def turmoil(server, seconds):

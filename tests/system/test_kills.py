@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """kill -9 of the daemon at random moments, while mail is read and removed; then it is mounted again.
 
 Whatever the moment: nothing stays mounted, the cache can be used, every file is what the server holds,
@@ -16,10 +17,10 @@ import time
 import pytest
 
 import mounting
-from conftest import PROGRAM
 from dovecot import Dovecot, Mail
 from fakeimap import FakeImap, Mailbox, Message
 from mounting import live, wait_until
+from programs import PROGRAM
 from servers import FakeMount
 
 KILLS = int(os.environ.get("IMAPFS_KILLS", "7"))

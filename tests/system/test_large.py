@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A mailbox of 100,000 messages: what it costs. By the ordinary build, since it measures."""
 import os
 import re
@@ -5,9 +6,9 @@ import subprocess
 
 import pytest
 
-from conftest import RELEASE
 from dovecot import Mail
 from mounting import run, sent, wait_until
+from programs import RELEASE
 
 COUNT = 100_000
 FIRST_DATE = 1_500_000_000

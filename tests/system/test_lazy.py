@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A mount that was taken away lazily (umount -l, fusermount3 -z) while files in it were open: its daemon
 lives on, and what is mounted in its place meanwhile is not the daemon's to unmount. And what takes its
 place at once: it gets the cache."""
@@ -92,7 +93,7 @@ def test_mounted_over():
 
 
 AS_USER = """
-mount() {{ exec ./imapfs $2 -o tls=none,timeout=10,passfile=password,cache=$1 imap://{user}@127.0.0.1:{port}/ mail; }}
+mount() {{ exec ./imapfs $2 -o tls=none,timeout=10,passfile=password,cache=$1,statedir=$1/state imap://{user}@127.0.0.1:{port}/ mail; }}
 mount first -f 2>/dev/null &
 daemon=$!
 while ! [ -e mail/INBOX ]; do sleep 0.05; done

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Logging in: by each mechanism, by the strongest, by certificate, as somebody else; what cannot be."""
 import base64
 import os

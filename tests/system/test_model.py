@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Random life on a server and in a mount of it, against a model of what may be seen: a share of what
 tests/model/run and tests/model/lives do for an hour by hand, with seeds that stay the same."""
 import os
@@ -6,13 +7,13 @@ import sys
 
 import pytest
 
-from conftest import PROGRAM, TOOLS, TOP
 from mounting import TETHER, live
+from programs import PROGRAM, TOOLS, TOP
 
-# Scripted servers: an honest one with everything, one that tells late and in any order, one without UIDPLUS
-# and CONDSTORE, one that fails now and then.
+# Scripted servers: an honest one with everything, where jobs move, copy and write, too, one that tells late and
+# in any order, one without UIDPLUS and CONDSTORE, one that fails now and then.
 LIVES = {
-    "telling": ("views", 2, "--faults=0", "--lies=0"),
+    "telling": ("views", 2, "--faults=0", "--lies=0", "--writes=1"),
     "late": ("views", 22, "--faults=0", "--lies=0", "--manner=tells=0", "--manner=order=any", "--manner=latency=0.02"),
     "failing": ("views", 3, "--faults=1", "--lies=0", "--manner=capabilities=UIDPLUS IDLE ESEARCH"),
     "Dovecot": ("dovecot", 5),

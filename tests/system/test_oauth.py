@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Login by OAuth tokens that a command prints: on a scripted server, and on Dovecot with tokens that expire."""
 import base64
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Without the server: what is known goes on, what is not fails in time, and it heals by itself."""
 import errno
 import os
@@ -11,11 +12,12 @@ import pytest
 import mounting
 from dovecot import Mail
 from mounting import live, wait_until, waits
+from patience import late
 
 TIMEOUT = 2
 # "No longer than timeout + 1 s", and a little more for a machine that is busy.
-LIMIT = TIMEOUT + 1 + 0.7
-AT_ONCE = 0.7
+LIMIT = TIMEOUT + 1 + 0.2
+AT_ONCE = 0.2
 LOST = (errno.ENETDOWN, errno.ETIMEDOUT)
 COUNT = 20
 
@@ -69,19 +71,19 @@ def check_known(m, line_limit=LIMIT):
                          (lambda: os.statvfs(m.point).f_bsize, 4096)):
         result, seconds = timed(call)
         assert result == wanted
-        assert seconds < AT_ONCE
+        assert seconds < AT_ONCE + late()
     for path, wanted in ((m.path("INBOX"), [str(i) for i in range(1, COUNT + 1)]),
                          (m.point, ["INBOX", "Never", "Unread"])):
         result, seconds = timed(lambda: sorted(os.listdir(path)))
         assert result == sorted(wanted)
-        assert seconds < line_limit
+        assert seconds < line_limit + late()
 
 
 def check_unknown(m, limit=LIMIT):
     for call in (lambda: m.read("Unread", 1), lambda: os.listdir(m.path("Never")), lambda: os.stat(m.path("Never", 1))):
         result, seconds = timed(call)
         assert result in LOST
-        assert seconds < limit
+        assert seconds < limit + late()
 
 
 def see(m):
@@ -128,7 +130,7 @@ def test_line_lost(server, line, mount, fault):
     check_known(m, AT_ONCE)
     check_unknown(m, AT_ONCE)
     result, seconds = timed(os.unlink, m.path("INBOX", 3))
-    assert result == errno.EROFS and seconds < AT_ONCE
+    assert result == errno.EROFS and seconds < AT_ONCE + late()
     line.ask("resume")
     line.ask("listen")
     check_healed(m, server)
@@ -149,7 +151,7 @@ def test_unlink_when_lost(server, line, mount, fault):
         line.ask(command)
     result, seconds = timed(os.unlink, m.path(f"unlink {fault}", 2))
     assert result in (*LOST, errno.EROFS, errno.EIO)
-    assert seconds < LIMIT
+    assert seconds < LIMIT + late()
     line.ask("resume")
     line.ask("listen")
     wait_until(lambda: status(m, "state") == "online" and timed(os.unlink, m.path(f"unlink {fault}", 2))[0] in (None, errno.ENOENT),
@@ -181,7 +183,7 @@ def test_dribble(server, line, mount):
     for _ in range(2):
         result, seconds = timed(m.read, "Unread", 2)
         assert result == errno.ETIMEDOUT
-        assert seconds < LIMIT
+        assert seconds < LIMIT + late()
         check_known(m)
     line.ask("resume")
 
@@ -265,13 +267,13 @@ def test_mount_and_end_with_a_dead_resolver(server, mount, world):
     m.ready, start = False, time.monotonic()
     m.start()
     m.wait_mounted()
-    assert time.monotonic() - start < LIMIT + 1
-    m.expect("showing what the cache holds, read-only")
+    assert time.monotonic() - start < LIMIT + 1 + late()
+    m.expect("showing what the cache holds until")
     check_known(m, AT_ONCE)
     assert sorted(os.listdir(m.path("Unread"))) == ["1", "2"]
     start = time.monotonic()
     m.stop()
-    assert time.monotonic() - start < LIMIT
+    assert time.monotonic() - start < LIMIT + late()
 
 
 @pytest.mark.parametrize("old", [("refuse", "cut"), ("half-open",)], ids=["refused", "vanished"])
@@ -309,7 +311,7 @@ def test_a_waiting_process_ends(server, line, mount, command, number):
         os.kill(reader.pid, number)
         start = time.monotonic()
         reader.wait(20)
-        assert time.monotonic() - start < 2 + 0.5
+        assert time.monotonic() - start < 2 + late()
         live.discard(reader)
 
 
@@ -333,8 +335,8 @@ def test_mount_without_server(server, line, mount, fault):
     m.expected, start = [], time.monotonic()
     m.start()
     m.wait_mounted()
-    assert time.monotonic() - start < LIMIT + 1
-    m.wait_said("showing what the cache holds, read-only")
+    assert time.monotonic() - start < LIMIT + 1 + late()
+    m.wait_said("showing what the cache holds until")
     assert m.said().count("warning") == 1
     tolerate_trouble(m)
     assert status(m, "state") == "offline"
@@ -357,7 +359,7 @@ def test_mount_of_an_unknown_account_without_server(server, line, mount, fault):
     m = mount(server, f"timeout={TIMEOUT}", port=line.port, ready=False)
     m.expect(r"imapfs: .*localhost:\d+: ")
     m.process.wait(mounting.START_SECONDS)
-    assert time.monotonic() - start < LIMIT
+    assert time.monotonic() - start < LIMIT + late()
     m.finished(2)
     assert len(m.said().splitlines()) == 1
 
@@ -366,7 +368,7 @@ def test_option_offline(server, line, mount, world):
     """Nor is a password needed. It goes on for hours."""
     m = fill(server, mount, port=line.port, environment=world.environment)
     line.ask("reset")
-    m.command = [re.sub("passfile=[^,]*", "passfile=/nowhere,offline", word) for word in m.command]
+    m.command = [re.sub("passfile=[^,]*", "passfile=/nowhere,offline,ro", word) for word in m.command]
     m.start()
     check_known(m, AT_ONCE)
     check_unknown(m, AT_ONCE)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A message cannot be changed: nobody, root neither, gets a descriptor to write with or a page that can be
 written, so what is in the page cache is what the server sent; and rm asks a person first."""
 import json
@@ -168,7 +169,7 @@ def test_by_an_ordinary_user(server, directory):
     with open(os.path.join(directory, "attempts"), "w", encoding="utf-8") as file:
         file.write(ATTEMPTS)
     process = user.start(f"""
-        ./imapfs -o tls=none,timeout=20,passfile=password,cache={directory}/cache \
+        ./imapfs -o tls=none,timeout=20,passfile=password,cache={directory}/cache,statedir={directory}/state \
             imap://user@127.0.0.1:{server.port}/ mail
         cat mail/INBOX/2 >/dev/null
         {sys.executable} attempts mail/INBOX/2

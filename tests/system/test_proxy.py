@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The line that the other tests lay between imapfs and a server: each fault is what it says."""
 import contextlib
 import errno
@@ -9,8 +10,8 @@ import types
 
 import pytest
 
-from conftest import TOOLS
 from mounting import Proxy, wait_until
+from programs import TOOLS
 
 TEXT = bytes(range(256)) * 40
 

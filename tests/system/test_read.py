@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The octets of messages: each is what the server holds, however it is read."""
 import hashlib
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The main promises on each of the real servers: Dovecot with two kinds of store, Cyrus, Courier.
 
 Where a server differs by its nature, the difference is asserted: see REFUSED, WATCHING and the like.
@@ -13,6 +14,7 @@ from dovecot import Dovecot
 from imapraw import ImapError
 from imapserver import Mail
 from mounting import run, wait_until
+from servers import errno_of
 from test_read import AWKWARD
 from unpacked import Courier, Cyrus
 
@@ -77,10 +79,33 @@ def fixture_refused(server):
     return names, messages
 
 
+@pytest.mark.usefixtures("refused")
+def test_walk(server, mount):
+    """The names that a walk finds are the server's: the first time, when there is news in each mailbox after a remount,
+    and when the same mount is walked again."""
+    boxes = [server.box(f"walk/{'left' if i % 2 else 'right'}/m{i}") for i in range(40)]
+    server.load(Mail(box, text(k), 1700000000) for i, box in enumerate(boxes) for k in range(1 + i % 3))
+    m = mount(server)
+
+    def found():
+        paths = run("find", m.point, "-type", "f", "-not", "-path", "*/.imapfs/*").stdout.splitlines()
+        return {os.path.relpath(path, m.point) for path in paths}
+    before = found()
+    assert before == set(tree.expected(server))
+    m.stop()
+    server.load(Mail(box, text(9), 1700000000) for box in boxes[::2])
+    server.expunge(boxes[2], [1])
+    m.start()
+    after = found()
+    assert after == set(tree.expected(server)) and len(after) == len(before) + 19
+    server.load(Mail(box, text(10), 1700000000) for box in boxes[::3])
+    wait_until(lambda: found() == set(tree.expected(server)), "the same mount shows what came")
+
+
 @pytest.fixture(name="box")
-def fixture_box(server, request):
+def fixture_box(server, own_name):
     """A mailbox of its own for a test, with 5 messages."""
-    box = server.box("".join(letter if letter.isalnum() else " " for letter in request.node.name))
+    box = server.box(own_name)
     server.load(Mail(box, text(i), 1700000000 + i) for i in range(1, 6))
     return box
 
@@ -142,6 +167,38 @@ def test_unlink(server, box, mount):
     assert server.fetch_all(box) == {}
 
 
+def test_folders(server, kind, box, mount):
+    """Made, renamed with what is below, and removed, by us."""
+    m = mount(server)
+    m.tolerate(r"UIDVALIDITY of .* changed: its messages are new ones")
+    # What is looked at by the way may be removed meanwhile.
+    m.tolerate("cannot select .*: Mailbox does not exist")
+    made, below, renamed = (server.box(name) for name in ("Möbel R&D", "Möbel R&D/tief/unten", "Neu"))
+    run("mkdir", "-p", place(server, m, below))
+    assert {made, below} <= set(server.mailboxes())
+    server.deliver(below, text(1))
+    wait_until(lambda: os.path.exists(place(server, m, below, "1")), "new mail comes", SECONDS)
+    inodes = [os.stat(place(server, m, below, name)).st_ino for name in (".", "1")]
+    with open(place(server, m, below, "1"), "rb") as file:
+        os.rename(place(server, m, made), place(server, m, renamed))
+        # Cyrus numbers anew what is renamed: the messages may be others then.
+        assert errno_of(file.read) in ((None, "ESTALE") if kind == "cyrus" else (None,))
+    below = server.box("Neu/tief/unten")
+    wait_until(lambda: os.path.exists(place(server, m, below, "1")), "it is under the new name", SECONDS)
+    if kind != "cyrus":
+        assert [os.stat(place(server, m, below, name)).st_ino for name in (".", "1")] == inodes
+    assert m.read(place(server, m, below, "1")) == text(1)
+    server.deliver(below, text(2))
+    wait_until(lambda: os.path.exists(place(server, m, below, "2")), "and under the new name", SECONDS)
+    with pytest.raises(OSError, match="not empty"):
+        os.rmdir(place(server, m, below))
+    os.rename(place(server, m, box), place(server, m, server.box("Neu/was da war")))
+    assert len(server.fetch_all(server.box("Neu/was da war"))) == 5
+    run("rm", "-r", place(server, m, renamed))
+    assert not [name for name in server.mailboxes() if "Neu" in name or "imapfs-rmdir" in name]
+    assert not os.path.exists(place(server, m, renamed))
+    m.restart()
+    assert not os.path.exists(place(server, m, renamed))
 
 
 def test_changes_in_a_directory(server, kind, box, mount):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A listing is complete or an error, in whatever order the rows of a mailbox come, and whatever happens
 between them.
 

@@ -1,5 +1,7 @@
+# SPDX-License-Identifier: MIT
 """Sizes and bodies as real servers send them: what is read is exactly the server's octets, or an error."""
 import collections
+import errno
 import os
 import re
 import shutil
@@ -271,7 +273,7 @@ def test_no_data_because_expunged():
         server.rule("UID FETCH", match=rb"FETCH 2 \(UID BODY", raw=b"{tag} OK nothing\r\n")
         server.expunge("INBOX", 2)
         assert errno_of((inbox / "2").read_bytes) in ("ESTALE", "ENOENT")
-        assert errno_of((inbox / "2").read_bytes) == "ENOENT"
+        wait_until(lambda: errno_of((inbox / "2").read_bytes) == "ENOENT", "the kernel has forgotten the name")
         assert "2" not in os.listdir(inbox)
         check(m, {uid: body for uid, body in BODIES.items() if uid != 2})
 
@@ -354,7 +356,7 @@ def read_all(fd, size=4096):
         try:
             octets = os.read(fd, size)
         except OSError as error:
-            return got, errno_of(lambda: (_ for _ in ()).throw(error))
+            return got, errno.errorcode[error.errno]
         if not octets:
             return got, None
         got += octets
@@ -466,9 +468,43 @@ def test_large_message_in_one_go():
         def turns():
             status = m.read(".imapfs", "status").decode()
             return int(re.search(r"data: ready, INBOX, .* (\d+) turns", status)[1])
+        os.listdir(m.root / "INBOX")
         (m.root / "INBOX" / "1").stat()
         before = turns()
         assert cat(m.root / "INBOX" / "1") == body
         assert turns() == before + 1
         asked = sum(int(line.rpartition(".")[2].partition(">")[0]) for line in body_fetches(server))
         assert asked < len(body) + 2 * CHUNK
+
+
+@pytest.mark.parametrize("size", [40_000, CHUNK - 77])
+def test_first_cat(size):
+    """The path is known and nothing was listed: all of the message comes with one turn, and its true size. The rows of
+    the others come behind that."""
+    bodies = {uid: noise(size + uid) for uid in range(1, 200)}
+    with serve(bodies, hide=("IDLE",)) as server, mount(server, sizes="auto", refresh=3600) as m:
+        since, other = len(server.names()), server.rule("NOOP", stall=True, times=1)
+        assert cat(m.root / "INBOX" / "77") == bodies[77]
+        wait_until(lambda: other.hits, "the check goes on")
+        assert server.names()[since:] == ["EXAMINE", "UID FETCH", "UID FETCH", "NOOP"]
+        assert all(" FETCH 77 (" in line for line in server.lines("UID FETCH"))
+        other.release()
+        assert sorted(os.listdir(m.root / "INBOX")) == sorted(map(str, bodies))
+        check(m, {uid: bodies[uid] for uid in (1, 77, 199)})
+
+
+@pytest.mark.parametrize("size", [CHUNK, CHUNK + 1, 700_001])
+def test_first_cat_of_a_large_one(size):
+    """What comes along of a message that is larger is not asked for again."""
+    with serve({1: b"x", 2: noise(size)}) as server, mount(server, sizes="auto", refresh=3600) as m:
+        check(m, {2: noise(size)})
+        assert len([line for line in body_fetches(server) if "<0." in line and " 2 " in line]) == 1
+
+
+@pytest.mark.parametrize("lie", ["one", "small", "large", "zero", "nil"])
+def test_first_cat_wrong_size(lie):
+    """What the server says of the size is wrong, and nothing else is known yet."""
+    with serve(size=LIES[lie]) as server, mount(server, sizes="auto", says=None) as m:
+        for uid in (3, 7):
+            check(m, {uid: BODIES[uid]})
+        check(m, FULL)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Names, numbers and listings as real servers send them: everything that can be understood is shown."""
 import calendar
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Servers of two minds: they say one thing and do another. Nothing is asked in a storm, and nobody pays for another's trouble."""
 import concurrent.futures
 import os
@@ -8,9 +9,9 @@ import time
 
 import pytest
 
-from conftest import PROGRAM
 from fakeimap import Mailbox, Message
 from mounting import run, wait_until
+from programs import PROGRAM
 from servers import FakeImap, FakeMount, errno_of, mount, uids
 
 FEW = ("IMAP4rev1", "IDLE", "UIDPLUS", "LIST-EXTENDED", "LIST-STATUS", "CHILDREN")
@@ -272,15 +273,15 @@ def test_idle_follows_a_reader(world, tmp_path):
     """Who reads by names that he knows is told of changes there, but not at once: of two that are read in turns
     one stays watched, since each change of mind costs an EXAMINE."""
     def idles():
-        """Of the connection that watches, which is the first to do so."""
-        examined, there, watching = {}, [], None
-        for command in server.commands:
+        """Where the connection that watches has done so: those that rest have listed or fetched something."""
+        commands = list(server.commands)
+        others = {c.connection for c in commands if c.name in ("LIST", "UID FETCH")}
+        examined, there = {}, []
+        for command in commands:
             if command.name == "EXAMINE":
                 examined[command.connection] = command.line.split(b'"')[1].decode()
-            elif command.name == "IDLE":
-                watching = watching or command.connection
-                if command.connection == watching:
-                    there.append(examined[command.connection])
+            elif command.name == "IDLE" and command.connection not in others:
+                there.append(examined[command.connection])
         return there
 
     with FakeImap({"INBOX": [b"1"], "Other": [b"2%d" % n for n in range(9)]}, capabilities=FEW) as server, \
@@ -299,26 +300,102 @@ def test_idle_follows_a_reader(world, tmp_path):
         wait_until(lambda: os.path.lexists(m.root / "Other" / str(uid)), "it tells of it")
 
 
+def has_heard(m, server):
+    """All that was sent so far on the connections that are up."""
+    heard = re.findall(r"^connection: .* (\d+) in, ", m.read(".imapfs", "status").decode(), re.M)
+    return sorted(map(int, heard)) == sorted(session.sent for session in server.sessions)
+
+
 def test_idle_is_renewed(world, tmp_path):
-    """Before ten minutes: servers may end it after half an hour, and some lines do after ten."""
+    """Before ten minutes: servers may end it after half an hour, and some lines do after ten. On the connection
+    that watches and on the one that rests, which is asked for a sign of life every two minutes; and that is all."""
+    step, steps = 121, 10
     with FakeImap({"INBOX": [b"1"]}, capabilities=FEW) as server, patient(server, tmp_path, world) as m:
         assert uids(m.root / "INBOX") == [1]
-        server.wait_for("IDLE")
-        # The connection that watches; the other one does so, too, when it rests.
-        watching = next(c.connection for c in server.commands if c.name == "IDLE")
-
-        def count(name):
-            return server.names(watching).count(name)
-
-        for turn in range(1, 4):
-            server.wait_idle()
-            assert count("IDLE") == turn
-            wait_until(lambda: rests(m), "nothing is under way that the clock would make late")
-            pass_time(m, world, 599)
-            server.wait(lambda: count("IDLE") > turn)
+        server.wait_idle(2)
+        resting = next(c.connection for c in server.commands if c.name == "LIST")
+        watching, = {c.connection for c in server.commands if c.name == "IDLE"} - {resting}
+        renewed = []
+        for turn in range(1, steps + 1):
+            wait_until(lambda: has_heard(m, server), "it has heard the answer to IDLE, which it counts from")
+            begun = len(server.commands)
+            pass_time(m, world, step)
+            server.wait(lambda: len([n for n in server.names(resting) if n == "IDLE"]) > turn)
+            server.wait_idle(2)
+            said = server.commands[begun:]
+            assert [c.name for c in said if c.connection == resting] == ["NOOP", "IDLE"]
+            if [c.name for c in said if c.connection == watching] == ["IDLE"]:
+                renewed.append(turn)
+            assert len(said) == 2 + (renewed[-1:] == [turn])
+        gaps = [(after - before) * step for before, after in zip([0, *renewed], renewed)]
+        assert len(gaps) == 2 and max(gaps) < 600 + step and min(gaps) > 400
         assert server.connections == 2
         uid = server.append("INBOX", b"22")
         wait_until(lambda: os.path.lexists(m.root / "INBOX" / str(uid)), "it tells still")
+
+
+# The connection that watches does so by NOTIFY, so those that IDLE are the others.
+NOTIFIED = (*FEW, "NOTIFY")
+BOXES = {"INBOX": [b"x"], **{f"Box{n}": [b"x"] for n in range(1, 9)}}
+
+
+def check_no_more_idle(server, m):
+    for n in (6, 7, 8):
+        assert uids(m.root / f"Box{n}") == [1]
+        time.sleep(1.2)  # twice the time after which it would rest
+    assert server.names().count("IDLE") == 3
+
+
+def test_lost_at_idle():
+    """A server that drops the line at IDLE: connections for data do without, and who reads does not pay."""
+    with FakeImap(BOXES, capabilities=NOTIFIED) as server, \
+            mount(server, says=None, refresh=3600, connections=1) as m:
+        server.rule("IDLE", raw=b"", drop="rst")
+        for turn in range(1, 4):
+            assert uids(m.root / f"Box{turn}") == [1]
+            server.wait_for("IDLE", turn)
+        before = server.connections
+        check_no_more_idle(server, m)
+        assert server.connections <= before + 1
+
+
+def test_lost_at_idle_of_one_after_the_other():
+    """The connection that watches is lost each time it is to watch another mailbox: ever fewer logins all the same."""
+    with FakeImap(BOXES, capabilities=FEW) as server, \
+            mount(server, says=None, refresh=3600, connections=1) as m:
+        server.rule("IDLE", raw=b"", drop="rst")
+        assert uids(m.root / "Box1") == uids(m.root / "Box2") == [1]
+        data = next(c.connection for c in server.commands if c.name == "LIST")
+        watching = []
+
+        def other(session):
+            """While it selects the one the other comes into use."""
+            if session.number != data and session.number not in watching:
+                watching.append(session.number)
+                line = [c.line for c in server.commands if c.connection == session.number][-1]
+                uids(m.root / f"Box{2 if b'Box1' in line else 1}")
+        server.rule("EXAMINE", action=other)
+        wait_until(lambda: uids(m.root / "Box1") and len(watching) >= 8, "eight logins", 30)
+        begun = [c.time for c in server.commands if c.name == "AUTHENTICATE" and c.connection in watching]
+        assert begun[7] - begun[0] > 2
+
+
+def test_silent_at_idle():
+    """A connection that rests is known to be dead in time, also when nobody wants anything of it; and after some of
+    them no other is lost that way."""
+    with FakeImap(BOXES, capabilities=NOTIFIED) as server, \
+            mount(server, says=None, refresh=3600, timeout=2, connections=1) as m:
+        server.rule("IDLE", stall=True)
+        for turn in range(1, 4):
+            # Whatever is timed by the first is over when the second is.
+            wait_until(lambda: errno_of(os.listdir, m.root / "Box1") is None, "it is there")
+            time.sleep(0.7)
+            wait_until(lambda t=turn: errno_of(os.listdir, m.root / f"Box{t + 1}") is None, "so is another")
+            server.wait_for("IDLE", turn)
+            before = server.connections
+            server.wait(lambda b=before: server.connections > b, 2 + 3)
+        wait_until(lambda: errno_of(os.listdir, m.root / "Box5") is None, "it is well again")
+        check_no_more_idle(server, m)
 
 
 def test_news_during_our_own_select():

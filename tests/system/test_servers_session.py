@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Logging in, being throttled, refused, dropped or ignored: each call ends, each refusal is one line."""
 import os
 import subprocess
@@ -222,22 +223,36 @@ def test_too_many_connections(limit, said):
 def test_more_connections_refused_by_login():
     """A NO to the login of one more means that those there are have to do, not that the password is wrong."""
     with FakeImap(ACCOUNT) as server:
-        server.rule("AUTHENTICATE", skip=1, reply=b"NO Login failed.")
+        # The first and that for watching are welcome.
+        server.rule("AUTHENTICATE", skip=2, reply=b"NO Login failed.")
         held = server.rule("EXAMINE", match=rb"INBOX", stall=True)
         with mount(server, says=None) as m:
             found = []
             readers = [threading.Thread(target=lambda name=name: found.append(errno_of(os.listdir, m.root / name)))
                        for name in ACCOUNT]
             readers[0].start()
-            server.wait(lambda: held.hits)
+            server.wait(lambda: held.hits and server.names().count("AUTHENTICATE") >= 2)
             readers[1].start()
-            # The first, that for watching, and one more.
             server.wait(lambda: server.names().count("AUTHENTICATE") >= 3)
             m.wait_said("going on with 1 connections")
             held.release()
             for reader in readers:
                 reader.join()
             assert found == [None, None]
+
+
+@pytest.mark.parametrize("flags, refusal, n, seconds", [
+    ({}, b"NO Login failed.", 3, 3), ({"connection_limit": 1, "connection_limit_bye": b"* BYE Too many\r\n"}, None, 4, 2)])
+def test_the_watching_one_refused(flags, refusal, n, seconds):
+    """It is refused beside a connection that is up: it is tried ever more rarely, and not as fast as it is refused."""
+    with FakeImap(ACCOUNT, **flags) as server:
+        if refusal:
+            server.rule("AUTHENTICATE", skip=1, reply=refusal)
+        with mount(server, says=None, connections=1) as m:
+            began = time.monotonic()
+            check(m)
+            wait_until(lambda: server.connections >= n, f"{n} connections", 30)
+            assert time.monotonic() - began > seconds
 
 
 # Silence

@@ -1,11 +1,14 @@
+# SPDX-License-Identifier: MIT
 """rm on servers of all kinds: the message that was asked for goes, and never another."""
 import os
 import re
+import subprocess
 import threading
 
 import pytest
 
 import servers
+from mounting import live, wait_until, waits
 from servers import FakeImap, errno_of, uids
 from fakeimap import CAPABILITIES, Mailbox, Message
 
@@ -185,19 +188,57 @@ def test_refused(command, kind):
         assert deleted(server) - {3} == MARKED
 
 
+def dated():
+    return {"INBOX": Mailbox([Message(b"Subject: %d\r\n\r\n" % 10 ** n, date=b"%02d-Jan-2024 00:00:00 +0000" % n)
+                              for n in range(1, 9)])}
+
+
+def replace(server):
+    """Each UID is another message from now on."""
+    with server.account.lock:
+        for message in server.mailbox("INBOX").messages:
+            message.body, message.date = b"other" + message.body, message.date.replace(b"2024", b"2023")
+
+
+def start(*command):
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    live.add(process)
+    return process
+
+
 @pytest.mark.parametrize("kind", ["uidplus", "no-uidplus"])
 def test_other_message_under_the_uid(kind):
     """Proton's Bridge: UIDs move on without another UIDVALIDITY. What was not shown is not removed."""
-    boxes = {"INBOX": Mailbox([Message(b"Subject: %d\r\n\r\n" % 10 ** n, date=b"%02d-Jan-2024 00:00:00 +0000" % n)
-                               for n in range(1, 9)])}
-    with FakeImap(boxes, **KINDS[kind]) as server, \
+    with FakeImap(dated(), **KINDS[kind]) as server, \
             mount(server, says=[r"INBOX/3 is not removed"], sizes="trust", refresh=600) as m:
         inbox = m.root / "INBOX"
         assert uids(inbox) == list(range(1, 9))
-        with server.account.lock:
-            for message in server.mailbox("INBOX").messages:
-                message.body, message.date = b"other" + message.body, message.date.replace(b"2024", b"2023")
+        replace(server)
         assert errno_of((inbox / "3").unlink) == "EIO"
+        assert present(server) == set(range(1, 9)) and not deleted(server)
+        assert not {"UID STORE", "EXPUNGE", "UID EXPUNGE"} & set(server.names())
+
+
+@pytest.mark.parametrize("kind", ["uidplus", "no-uidplus"])
+def test_other_message_behind_one_that_was_given_up(kind):
+    """Who comes while the messages of another are compared has his own compared, too."""
+    with FakeImap(dated(), **KINDS[kind]) as server, \
+            mount(server, says=[r"INBOX/4 is not removed"], sizes="trust", refresh=600, timeout=30) as m:
+        inbox = m.root / "INBOX"
+        assert uids(inbox) == list(range(1, 9))
+        replace(server)
+        rule = server.rule("UID FETCH", match=rb"FETCH 3 .*SIZE", stall=True)
+        first = start("rm", "-f", inbox / "3")
+        wait_until(lambda: rule.hits, "the first is compared")
+        first.kill()
+        first.wait(10)
+        second = start("rm", "-f", inbox / "4")
+        wait_until(lambda: waits(second), "the second waits")
+        m.read(".imapfs", "status")  # which is answered behind it
+        server.rules.remove(rule)
+        rule.release()
+        assert second.wait(20) == 1
+        live.difference_update((first, second))
         assert present(server) == set(range(1, 9)) and not deleted(server)
         assert not {"UID STORE", "EXPUNGE", "UID EXPUNGE"} & set(server.names())
 
@@ -213,6 +254,7 @@ def test_one_turn_each():
 
         inbox = m.root / "INBOX"
         (inbox / "1").unlink()  # selects it for writing
+        os.listdir(inbox)  # what a check asks is asked now
         before = turns()
         for uid in range(2, count + 2):
             (inbox / str(uid)).unlink()

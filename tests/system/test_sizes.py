@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Servers that state wrong sizes: no copy is cut short or padded, whatever makes it, and an honest server
 is hardly asked."""
 import os
@@ -157,7 +158,8 @@ def test_proved_without_reading(lie, tmp_path):
                 assert "sizes: some are wrong, each is proved" in (m.root / ".imapfs/status").read_text()
                 assert not reads(server)
                 assert turn == 0 or LIAR not in m.said()
-            asked = len(proofs(server)) if turn == 0 else asked
+            if turn == 0:
+                asked = len(proofs(server))
         assert len(proofs(server)) == asked
         server.append("INBOX", noise(3333))
         with mount(server, directory=tmp_path) as m:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What stat says of messages and directories."""
 import os
 import stat
@@ -62,7 +63,7 @@ def test_directory_time(server, mount):
 
 @pytest.mark.parametrize("options, owner, file_mode, directory_mode", [
     ((), None, 0o400, 0o700),
-    (("ro",), None, 0o400, 0o500),
+    (("ro",), None, 0o400, 0o700),
     (("umask=0477",), None, 0o000, 0o300),
     (("umask=077", "fmask=0", "dmask=0200"), None, 0o400, 0o500),
     (("uid=1234", "gid=4321"), (1234, 4321), 0o400, 0o700),
@@ -128,7 +129,7 @@ def test_options_of_the_mount(server, mount):
 def test_default_name_of_the_mount(server, mount):
     m = mount(server)
     assert subprocess.check_output(["findmnt", "-no", "SOURCE,FSTYPE", m.point], text=True).split() == \
-        ["user@localhost", "fuse.imapfs"]
+        [f"imaps://user@localhost:{server.imaps_port}/", "fuse.imapfs"]
 
 
 def test_another_user_is_kept_out(server, mount):

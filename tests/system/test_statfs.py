@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What df says."""
 import os
 
@@ -18,7 +19,7 @@ def test_quota(start_server, mount):
     m = mount(server)
     wait_until(lambda: os.statvfs(m.point).f_files == 1000, "the quota is known")
     name, size, used, free, share, point = df(m)
-    assert (name, int(size), point) == ("user@localhost", 64 << 20, m.point)
+    assert (name, int(size), point) == (f"imaps://user@localhost:{server.imaps_port}/", 64 << 20, m.point)
     assert int(used) + int(free) == int(size)
     assert abs(int(used) - 40 * len(TEXT)) < 8192
     assert share == f"{-(-int(used) * 100 // int(size))}%"

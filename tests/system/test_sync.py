@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a look at a mailbox costs, and that it is right wherever it is cut off.
 
 "In all" means with the mount: the handshake, the login and the list of mailboxes of two connections.
@@ -9,10 +10,10 @@ import re
 import pytest
 
 import mailgen
-from conftest import TOOLS
 from dovecot import Mail
 from mounting import Proxy, wait_until
 from fakeimap import Mailbox, Message
+from programs import TOOLS
 from servers import FakeImap, FakeMount
 
 COUNT = 10_000

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """TLS: which certificates are taken, what is said of the others and what to do about them, pins, versions,
 resumption."""
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The tools that people point at their mail: each gives what it would give on local files."""
 import os
 import tarfile

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Mailboxes as directories: names, nesting, what is shown and what is not."""
 import os
 

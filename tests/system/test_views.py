@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Each connection has a view of its own of a mailbox: what it was told. Nothing may be concluded about a
 message from one that was not told of it."""
 import os
@@ -83,8 +84,9 @@ def test_selected_again():
         for reader in readers:
             reader.join()
         # And it comes back, since the other one has much to do.
-        rule = server.rule("UID FETCH", match=rb"UID FETCH 3 .*BODY", delay=0.5)
-        reader = threading.Thread(target=(inbox / "3").read_bytes)
+        large = deliver(server, inbox, LARGE)  # which no read-ahead has fetched yet
+        rule = server.rule("UID FETCH", match=rb"UID FETCH %d .*BODY" % int(large.name), delay=0.5)
+        reader = threading.Thread(target=large.read_bytes)
         reader.start()
         server.wait(lambda: rule.hits > 1)
         wait_until(lambda: deliver(server, inbox, b"x").read_bytes() and where() == [b'EXAMINE "INBOX"'] * 2,

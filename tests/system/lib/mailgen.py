@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """Sample mail, the same for the same seed.
 
 messages() yields as many as wanted, quickly (bodies are cut from text made once); account() is a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the tests against the scripted server share: a mount of it, and what a call in the mount gives.
 
     with FakeImap(...) as server, mount(server, timeout=2) as m:
@@ -13,8 +14,8 @@ import shutil
 import tempfile
 
 import mounting
-from conftest import PROGRAM
 from fakeimap import FakeImap
+from programs import PROGRAM
 
 __all__ = ["FakeImap", "FakeMount", "errno_of", "mount", "noise", "refused_by", "uids"]
 

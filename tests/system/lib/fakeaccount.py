@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The account behind fakeimap.py: mailboxes in memory, and the words of the protocol.
 
 Threads of several sessions use an account; whoever reads or changes it holds Account.lock.
@@ -15,6 +16,7 @@ class Message:
     def __init__(self, body, uid=None, flags=(), date=DATE):
         self.body, self.uid, self.date = body, uid, date
         self.flags = set(as_bytes(flag) for flag in flags)
+        self.modseq = 1
 
 
 class Mailbox:
@@ -44,6 +46,7 @@ class Mailbox:
         self.uidnext = max(self.uidnext, message.uid + 1)
         self.messages.append(message)
         self.modseq += 1
+        message.modseq = self.modseq
         return message
 
     def find(self, uid):
@@ -58,6 +61,8 @@ class Mailbox:
     def set_flags(self, message, flags, session=None):
         if flags != message.flags:
             message.flags = flags
+            self.modseq += 1
+            message.modseq = self.modseq
             self.flag_changes.append((message, session))
 
 
@@ -66,6 +71,7 @@ class Account:
         self.lock = threading.RLock()
         self.delimiter = delimiter
         self.mailboxes = {}
+        self.made = 0           # by CREATE
         for name, mailbox in (mailboxes or {"INBOX": []}).items():
             if not isinstance(mailbox, Mailbox):
                 mailbox = Mailbox(mailbox)
@@ -78,15 +84,49 @@ class Account:
             name = next((n for n in self.mailboxes if n.upper() == b"INBOX"), name)
         return self.mailboxes.get(name)
 
-    def matching(self, reference, patterns):
-        """(name, mailbox) of those that LIST shows, in the order they were given."""
+    def below(self, name):
+        """The names of what is below a mailbox."""
+        return [n for n in self.mailboxes if self.delimiter and n.startswith(name + self.delimiter)]
+
+    def create(self, name):
+        name = name.removesuffix(self.delimiter) if self.delimiter else name
+        old = self.find(name)
+        if old and old.selectable:
+            return b"NO [ALREADYEXISTS] there is one"
+        self.made += 1
+        self.mailboxes[name] = Mailbox(uidvalidity=1800000000 + self.made, subscribed=False)
+        return b"OK made"
+
+    def delete(self, name):
+        mailbox = self.find(name)
+        if not mailbox:
+            return b"NO [NONEXISTENT] no such mailbox"
+        if name.upper() == b"INBOX" or (self.below(name) and not mailbox.selectable):
+            return b"NO [CANNOT] it stays"
+        del self.mailboxes[name]
+        if self.below(name):
+            self.mailboxes[name] = Mailbox(attributes=[b"\\Noselect"])
+        return b"OK deleted"
+
+    def rename(self, old, new):
+        if self.find(new):
+            return b"NO [ALREADYEXISTS] there is one"
+        moved = [old] * bool(self.find(old)) + self.below(old)
+        if not moved:
+            return b"NO [NONEXISTENT] no such mailbox"
+        for name in moved:
+            self.mailboxes[new + name[len(old):]] = self.mailboxes.pop(name)
+        return b"OK renamed"
+
+    def matching(self, reference, patterns, mailboxes=None):
+        """(name, mailbox) of those that LIST shows, in the order they were given; of all, or of these."""
         delimiter = re.escape(self.delimiter or b"")
         single = b"[^" + delimiter + b"]*" if delimiter else b".*"
         wanted = []
         for pattern in patterns:
             text = re.escape(reference + pattern).replace(rb"\*", b".*")
             wanted.append(re.compile(text.replace(b"%", single), re.DOTALL))
-        return [(name, box) for name, box in self.mailboxes.items()
+        return [(name, box) for name, box in (self.mailboxes if mailboxes is None else mailboxes).items()
                 if any(p.fullmatch(name) for p in wanted)]
 
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """A private Dovecot on loopback, for the tests and the demo.
 
 Everything it has lies in one directory: configuration, certificates, sockets, logs and mail. It runs
@@ -34,6 +35,7 @@ import tempfile
 import threading
 import time
 
+import dovecot24
 import imapraw
 from imapserver import ImapServer, Mail
 
@@ -356,6 +358,9 @@ class Dovecot(ImapServer):
                      f"default_login_user = {getpass.getuser()}\n"
                      f"default_internal_group = {group}")
             chroot = "chroot ="
+        version = subprocess.run(["dovecot", "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout
+        if dovecot24.is_wanted(version):
+            return dovecot24.config(self, users, chroot)
         mail_plugins, imap_plugins, plugin = [], [], []
         if self.compress:
             imap_plugins.append("imap_zlib")
@@ -413,13 +418,7 @@ class Dovecot(ImapServer):
                 time.sleep(0.02)
 
     def _answers(self, port):
-        """True when a login process answers; a bare connect succeeds before that."""
-        try:
-            imapraw.Connection("127.0.0.1", port, timeout=START_SECONDS,
-                               ca_file=self.ca_file if port == self.imaps_port else None).close()
-            return True
-        except (OSError, imapraw.ImapError):
-            return False
+        return imapraw.answers(port, START_SECONDS, self.ca_file if port == self.imaps_port else None)
 
     def log(self):
         """Everything Dovecot has said so far."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a process sees of the world outside: its clocks, the address of its server, the room on its disk,
 see tests/tools/world.c."""
 import mmap

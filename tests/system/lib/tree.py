@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """What imapfs must show for an account, told by the server itself through the independent client.
 
     expected(server)    {path below the mount point: Entry} of all messages
@@ -9,7 +10,6 @@ As a command: tree.py DIR list | invoices | large | year YEAR | compare ROOT | c
 where DIR is that of a server started by dovecot.py.
 """
 import argparse
-import calendar
 import collections
 import os
 import re
@@ -17,21 +17,10 @@ import sys
 import time
 
 import dovecot
+from imapraw import seconds
 
 Entry = collections.namedtuple("Entry", "mailbox uid body date")
 Entry.__doc__ = "A message; date is INTERNALDATE in seconds since 1970."
-
-MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
-
-
-def seconds(internaldate):
-    """The time of an INTERNALDATE such as "17-Jul-1996 02:44:25 -0700"."""
-    match = re.fullmatch(r" ?(\d+)-(\w+)-(\d+) (\d+):(\d+):(\d+) ([+-])(\d\d)(\d\d)", internaldate)
-    day, month, year, hour, minute, second, sign, zone_hours, zone_minutes = match.groups()
-    utc = calendar.timegm((int(year), MONTHS.index(month) + 1, int(day), int(hour), int(minute),
-                           int(second)))
-    zone = int(zone_hours) * 3600 + int(zone_minutes) * 60
-    return utc - zone if sign == "+" else utc + zone
 
 
 def component(level):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Running imapfs as a user without privileges, through fusermount3.
 
 Where only root may use /dev/fuse, that is in a mount namespace which has one for all. The tests cannot
@@ -7,8 +8,8 @@ import os
 import shutil
 import subprocess
 
-from conftest import PROGRAM
 from mounting import live
+from programs import PROGRAM
 
 NOBODY = 65534
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """One connection of the fake server in fakeimap.py: its thread, its octets, and the commands.
 
 Only a session's own thread reads and writes its socket; everyone else posts it work, which is done when
@@ -12,6 +13,8 @@ import struct
 import threading
 import time
 
+import fakechange
+import fakeparts
 import fakesasl
 from fakeaccount import (SYSTEM_FLAGS, SyntaxFault, as_bytes, format_set, in_set, literal, parse,
                          parse_set, quote)
@@ -44,8 +47,10 @@ class Session:
         self.authenticated = server.behaviour.preauth
         self.mailbox, self.name, self.read_only = None, None, False
         self.view = []          # the messages as numbered for this client
+        self.names = dict(server.account.mailboxes)  # at the beginning
         self.flags_seen = 0     # of mailbox.flag_changes
         self.tag, self.rule = b"", None
+        self.notifies_flags, self.modseqs = False, {}
         self.notified = None    # with NOTIFY: the state of each mailbox that it was told
         self.responses = 0      # FETCH responses of the command that runs
 
@@ -54,6 +59,7 @@ class Session:
         return self.server.behaviour
 
     def _run(self):
+        self.note("-", b"connected")
         try:
             self._serve()
         except (Gone, OSError):
@@ -61,6 +67,7 @@ class Session:
         except Exception as error:
             self.server.failures.append(error)
         finally:
+            self.note("-", b"closed")
             self.sock.close()
             self.wake_read.close()
             self.wake_write.close()
@@ -98,6 +105,9 @@ class Session:
         if self.server.context and not self.secure and self.behaviour.starttls != "missing":
             names.append("STARTTLS")
         return " ".join(n for n in names if n not in self.behaviour.hide).encode()
+
+    def note(self, who, octets):
+        self.server.talk.note(self.number, who, octets)
 
     # Octets
 
@@ -153,6 +163,8 @@ class Session:
 
     def _write(self, octets):
         self.sent += len(octets)
+        if octets:
+            self.note("S", octets)
         if not self.behaviour.dribble:
             self.sock.sendall(octets)
             if self.behaviour.rate:
@@ -188,6 +200,7 @@ class Session:
             self.receive()
         line = bytes(self.input[:end]).removesuffix(b"\r")
         del self.input[:end + 1]
+        self.note("C", line)
         return line
 
     def read_octets(self, count):
@@ -195,10 +208,11 @@ class Session:
             self.receive()
         octets = bytes(self.input[:count])
         del self.input[:count]
+        self.note("C", octets)
         return octets
 
     def read_pieces(self):
-        """A command as text, literal, text ... and as it was on the wire."""
+        """A command as text, literal, text ... and as it was on the wire. None for the text: refused."""
         pieces, whole = [], b""
         while True:
             line = self.read_line()
@@ -210,7 +224,10 @@ class Session:
             if count > LITERAL_MAX:
                 raise Gone
             if not match[2]:
-                self.send(b"+ go ahead\r\n", now=True)
+                refused = fakechange.literal_refusal(self, line, count)
+                self.send(refused or b"+ go ahead\r\n", now=True)
+                if refused:
+                    return None, line
             octets = self.read_octets(count)
             pieces += [line[:match.start()], octets]
             whole += b"\r\n" + octets
@@ -219,6 +236,8 @@ class Session:
 
     def serve_command(self):
         pieces, whole = self.read_pieces()
+        if pieces is None:
+            return
         self.tag, _, rest = pieces[0].partition(b" ")
         words = rest.split(b" ", 2)
         name = words[0].upper()
@@ -237,7 +256,7 @@ class Session:
 
     def meet_more(self, manner):
         """What a server that cannot pipeline does with octets behind a command."""
-        if not self.input and select.select([self.sock], [], [], 0.02)[0]:
+        if not self.input and select.select([self.sock], [], [], self.behaviour.pipelining_wait)[0]:
             self.receive()
         if self.input:
             with self.server.changed:
@@ -334,8 +353,7 @@ class Session:
             numbers = {id(m): n for n, m in enumerate(self.view, 1)} if changes else {}
             for message, knows in changes:
                 if knows is not self and id(message) in numbers:
-                    self.send(self.row_name(numbers[id(message)], message) + b" (UID %d FLAGS (%s))\r\n" % (
-                        message.uid, b" ".join(sorted(message.flags))))
+                    self.respond(numbers[id(message)], message, [b"UID %d" % message.uid] + self.flag_items(message))
 
     def idle_news(self):
         if self.behaviour.push_silent:
@@ -345,6 +363,11 @@ class Session:
         if self.notified is not None:
             self.notify()
 
+    def flag_items(self, message):
+        """Of a FETCH: the flags, and with CONDSTORE their mod-sequence."""
+        return [b"FLAGS (%s)" % b" ".join(sorted(message.flags))] + [
+            b"MODSEQ (%d)" % message.modseq] * ("CONDSTORE" in self.behaviour.capabilities)
+
     def notify(self):
         """A STATUS of each mailbox that is not as it was the last time."""
         with self.server.account.lock:
@@ -352,9 +375,16 @@ class Session:
                 state = (mailbox.uidnext, len(mailbox.messages), mailbox.uidvalidity)
                 if mailbox.selectable and self.notified.get(name) != state:
                     self.notified[name] = state
-                    self.send_status(name, mailbox, [b"MESSAGES", b"UIDNEXT", b"UIDVALIDITY"])
+                    self.send_status(name, mailbox, [b"MESSAGES", b"UIDNEXT", b"UIDVALIDITY"] +
+                                     [b"HIGHESTMODSEQ"] * self.notifies_flags)
+                elif self.notifies_flags and self.modseqs.get(name) != mailbox.modseq:
+                    self.send_status(name, mailbox, [b"HIGHESTMODSEQ"])
+                self.modseqs[name] = mailbox.modseq
 
-    def do_notify(self, _):
+    def do_notify(self, arguments):
+        self.notifies_flags = b"FlagChange" in arguments[2][1]
+        if self.notifies_flags and "FlagChange" in self.behaviour.hide:
+            return b"NO [BADEVENT (MessageNew MessageExpunge)] not of flags"
         self.notified = {}
         self.notify()
         return b"OK done"
@@ -445,7 +475,8 @@ class Session:
         if patterns == [b""]:
             self.send(b"* LIST (\\Noselect) " + self.delimiter() + b' ""\r\n')
             return b"OK done"
-        for name, mailbox in self.server.account.matching(reference, patterns):
+        names = self.names if self.behaviour.list_frozen else None
+        for name, mailbox in self.server.account.matching(reference, patterns, names):
             if b"SUBSCRIBED" in selection and not mailbox.subscribed:
                 continue
             self.send(self.list_line(b"LIST", name, mailbox))
@@ -461,14 +492,38 @@ class Session:
                 self.send(self.list_line(b"LSUB", name, mailbox))
         return b"OK done"
 
+    def do_create(self, arguments):
+        return self.server.account.create(arguments[0])
+
+    def do_delete(self, arguments):
+        return self.server.account.delete(arguments[0])
+
+    def do_rename(self, arguments):
+        return self.server.account.rename(arguments[0], arguments[1])
+
+    def subscribe(self, name, subscribed):
+        mailbox = self.server.account.find(name)
+        if mailbox:
+            mailbox.subscribed = subscribed
+        return b"OK done" if mailbox or not subscribed else b"NO [NONEXISTENT] no such mailbox"
+
+    def do_subscribe(self, arguments):
+        return self.subscribe(arguments[0], True)
+
+    def do_unsubscribe(self, arguments):
+        return self.subscribe(arguments[0], False)
+
     def send_status(self, name, mailbox, items):
         values = {
             b"MESSAGES": len(mailbox.messages), b"RECENT": 0, b"UIDNEXT": mailbox.uidnext,
             b"UIDVALIDITY": self.uidvalidity(name, mailbox),
             b"UNSEEN": sum(b"\\Seen" not in m.flags for m in mailbox.messages),
             b"SIZE": sum(len(m.body) for m in mailbox.messages),
+            b"HIGHESTMODSEQ": mailbox.modseq,
             b"DELETED": sum(b"\\Deleted" in m.flags for m in mailbox.messages),
         }
+        if self.behaviour.append_limit is not None:
+            values[b"APPENDLIMIT"] = self.behaviour.append_limit
         text = b" ".join(b"%s %d" % (i, values[i.upper()]) for i in items if i.upper() in values)
         self.send(b"* STATUS " + self.spell(name) + b" (" + text + b")\r\n")
 
@@ -514,6 +569,9 @@ class Session:
         gone = [uid for changed, uid in self.mailbox.vanished if changed > modseq]
         if gone and uidvalidity == self.uidvalidity(self.name, self.mailbox):
             self.send(b"* VANISHED (EARLIER) " + format_set(sorted(gone)) + b"\r\n")
+        for number, message in enumerate(self.view, 1):
+            if message.modseq > modseq and uidvalidity == self.uidvalidity(self.name, self.mailbox):
+                self.respond(number, message, [b"UID %d" % message.uid] + self.flag_items(message))
 
     def do_select(self, arguments):
         return self.select(arguments, False)
@@ -594,7 +652,10 @@ class Session:
         if self.uidonly and not uid:
             return b"BAD [UIDREQUIRED] no message numbers"
         refused = None
-        chosen, done = self.limited(self.chosen(arguments[0], uid), lambda pair: pair[1].uid)
+        chosen = self.chosen(arguments[0], uid)
+        if len(arguments) > 2:  # (CHANGEDSINCE n)
+            chosen = [pair for pair in chosen if pair[1].modseq > int(arguments[2][1])]
+        chosen, done = self.limited(chosen, lambda pair: pair[1].uid)
         for number, message in reversed(chosen) if b"LIMIT" in done else chosen:
             refused = self.fetch_message(number, message, items) or refused
         return refused or done
@@ -632,7 +693,9 @@ class Session:
         if item == b"UID":
             return b"UID %d" % message.uid
         if item == b"FLAGS":
-            return b"FLAGS (%s)" % b" ".join(sorted(message.flags))
+            return b" ".join(self.flag_items(message))
+        if item == b"EMAILID":
+            return b"EMAILID (M%x)" % (id(message) & 0xffffff)
         if item == b"INTERNALDATE":
             return b"INTERNALDATE " + quote(message.date)
         if item == b"RFC822.SIZE":
@@ -640,6 +703,9 @@ class Session:
             if self.behaviour.size:
                 size = self.behaviour.size(message.uid, size)
             return b"RFC822.SIZE " + as_bytes(size)
+        if item == b"BODYSTRUCTURE":
+            lie = self.behaviour.structure(message.uid) if self.behaviour.structure else None
+            return b"BODYSTRUCTURE " + (lie or fakeparts.bodystructure(message.body))
         raise SyntaxFault("unknown item " + item.decode("latin-1"))
 
     def shape(self, uid, partial):
@@ -654,11 +720,10 @@ class Session:
         """The octets of one body item, or None where nothing is to be sent."""
         data = message.body
         if section:
-            head, blank, text = data.partition(b"\r\n\r\n")
-            parts = {b"HEADER": head + blank, b"TEXT": text}
-            if section not in parts:
-                raise SyntaxFault("unknown section")
-            data = parts[section]
+            try:
+                data = fakeparts.section(data, section.decode())
+            except IndexError:
+                return b"BODY[%s] NIL" % section
         origin = b""
         if partial and not self.behaviour.ignore_partial:
             origin = {"right": b"<%d>" % partial[0], "missing": b"",
@@ -696,8 +761,7 @@ class Session:
             changed = {b"+": message.flags | flags, b"-": message.flags - flags}.get(match[1], flags)
             self.mailbox.set_flags(message, changed, self)
             if not match[2]:
-                self.respond(number, message, [b"UID %d" % message.uid] * uid +
-                             [b"FLAGS (%s)" % b" ".join(sorted(message.flags))])
+                self.respond(number, message, [b"UID %d" % message.uid] * uid + self.flag_items(message))
         return done
 
     def do_store(self, arguments):
@@ -761,6 +825,10 @@ class Session:
                 value = in_set(message.uid, parse_set(keys.pop(0), self.view[-1].uid))
             elif key == b"ALL":
                 value = True
+            elif key == b"CHARSET":
+                value = bool(keys.pop(0))
+            elif key in (b"BODY", b"TEXT"):
+                value = keys.pop(0).lower() in message.body.lower()
             else:
                 value = in_set(number, parse_set(key, len(self.view)))
             if value != wanted:
@@ -784,7 +852,10 @@ HANDLERS = {
     "STARTTLS": (Session.do_starttls, "any"), "LOGIN": (Session.do_login, "open"),
     "AUTHENTICATE": (Session.do_authenticate, "open"), "ENABLE": (Session.do_enable, "login"),
     "NAMESPACE": (Session.do_namespace, "login"), "LIST": (Session.do_list, "login"),
-    "LSUB": (Session.do_lsub, "login"), "STATUS": (Session.do_status, "login"),
+    "LSUB": (Session.do_lsub, "login"), "CREATE": (Session.do_create, "login"),
+    "DELETE": (Session.do_delete, "login"), "RENAME": (Session.do_rename, "login"),
+    "SUBSCRIBE": (Session.do_subscribe, "login"), "UNSUBSCRIBE": (Session.do_unsubscribe, "login"),
+    "STATUS": (Session.do_status, "login"),
     "SELECT": (Session.do_select, "login"), "EXAMINE": (Session.do_examine, "login"),
     "MYRIGHTS": (Session.do_myrights, "login"), "IDLE": (Session.do_idle, "login"),
     "NOTIFY": (Session.do_notify, "login"),
@@ -793,5 +864,6 @@ HANDLERS = {
     "UID FETCH": (Session.do_uid_fetch, "selected"), "STORE": (Session.do_store, "selected"),
     "UID STORE": (Session.do_uid_store, "selected"), "EXPUNGE": (Session.do_expunge, "selected"),
     "UID EXPUNGE": (Session.do_uid_expunge, "selected"), "SEARCH": (Session.do_search, "selected"),
-    "UID SEARCH": (Session.do_uid_search, "selected"),
+    "UID SEARCH": (Session.do_uid_search, "selected"), "APPEND": (fakechange.append, "login"),
+    "UID COPY": (fakechange.uid_copy, "selected"), "UID MOVE": (fakechange.uid_move, "selected"),
 }

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Cyrus and Courier as scripts/servers unpacks them: private servers on loopback, in a chroot.
 
     with Cyrus() as server:
@@ -22,8 +23,8 @@ import time
 import imapraw
 from dovecot import ServerError, free_ports, make_authority, make_certificate, session_members
 from imapserver import ImapServer, Mail
+from programs import TOP
 
-TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 START_SECONDS = 20
 STOP_SECONDS = 10
 
@@ -154,12 +155,7 @@ class Unpacked(ImapServer):
                 time.sleep(0.02)
 
     def _answers(self, port):
-        try:
-            imapraw.Connection("127.0.0.1", port, timeout=START_SECONDS,
-                               ca_file=self.ca_file if port == self.imaps_port else None).close()
-            return True
-        except (OSError, imapraw.ImapError):
-            return False
+        return imapraw.answers(port, START_SECONDS, self.ca_file if port == self.imaps_port else None)
 
     def _listen_to_syslog(self):
         """What the server says to syslog goes to the file log."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a test can do with any server: ask it for the truth, and change mail as another client would.
 
 All of it goes through imapraw.py, which shares nothing with imapfs.
@@ -48,6 +49,14 @@ class ImapServer:
         with self.client() as client:
             client.examine(mailbox)
             return client.fetch_bodies()
+
+    def letters(self, mailbox):
+        """[(octets, date in seconds since 1970)] of a mailbox, in the order of UIDs."""
+        with self.client() as client:
+            client.examine(mailbox)
+            bodies, dates = client.fetch_bodies(), client.dates()
+        # One may be removed between the two.
+        return [(bodies[uid], imapraw.seconds(dates[uid])) for uid in sorted(bodies) if uid in dates]
 
     def uids(self, mailbox):
         with self.client() as client:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A small IMAP client that shares nothing with imapfs, to ask a server for the truth.
 
 Strict where it matters (literals are read by their count, an untagged BYE or a NO raises) and
@@ -5,16 +6,28 @@ indifferent elsewhere. Mailbox names are str; on the wire modified UTF-7. Respon
 lists: atoms and strings are bytes, NIL is None, parentheses are nested lists.
 """
 import base64
+import calendar
 import re
 import socket
 import ssl
 import time
 
 TIMEOUT_SECONDS = 60
+MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 
 
 class ImapError(Exception):
     """The server refused, or spoke nonsense."""
+
+
+def seconds(internaldate):
+    """The time of an INTERNALDATE such as "17-Jul-1996 02:44:25 -0700"."""
+    match = re.fullmatch(r" ?(\d+)-(\w+)-(\d+) (\d+):(\d+):(\d+) ([+-])(\d\d)(\d\d)", internaldate)
+    day, month, year, hour, minute, second, sign, zone_hours, zone_minutes = match.groups()
+    utc = calendar.timegm((int(year), MONTHS.index(month) + 1, int(day), int(hour), int(minute),
+                           int(second)))
+    zone = int(zone_hours) * 3600 + int(zone_minutes) * 60
+    return utc - zone if sign == "+" else utc + zone
 
 
 def utf7_encode(name):
@@ -311,3 +324,12 @@ class Connection:
             first, _, last = word.partition(b":")
             uids += range(int(first), int(last or first) + 1)
         return uids
+
+
+def answers(port, seconds, ca_file=None):
+    """True when a login process on this machine answers; a bare connect succeeds before that."""
+    try:
+        Connection("127.0.0.1", port, timeout=seconds, ca_file=ca_file).close()
+        return True
+    except (OSError, ImapError):
+        return False

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The mechanisms of the fake server's AUTHENTICATE (fakesession.py): what it says, and whom it lets in.
 
 Each is a function (session, exchange) that returns the tagged line. exchange.ask(challenge) sends octets

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A scripted IMAP server for faults and odd behaviour, over an account in memory.
 
     with FakeImap(mailboxes={"INBOX": [b"Subject: x\r\n\r\n"]}) as s:
@@ -17,11 +18,12 @@ import threading
 
 from fakeaccount import SYSTEM_FLAGS, Account, Mailbox, Message, as_bytes
 from fakesession import Command, Gone, Session
+from talk import Talk
 
 __all__ = ["Behaviour", "Command", "FakeImap", "Mailbox", "Message", "Rule"]
 
 CAPABILITIES = ("IMAP4rev1", "LITERAL+", "SASL-IR", "ID", "ENABLE", "NAMESPACE", "IDLE", "UIDPLUS",
-                "ESEARCH", "LIST-EXTENDED", "LIST-STATUS", "SPECIAL-USE", "CHILDREN", "UNSELECT")
+                "ESEARCH", "LIST-EXTENDED", "LIST-STATUS", "SPECIAL-USE", "CHILDREN", "UNSELECT", "MOVE")
 
 
 @dataclasses.dataclass
@@ -41,7 +43,9 @@ class Behaviour:
     delimiter: bytes = b"/"              # None: NIL
     list_style: str = "quoted"           # quoted, literal or raw (exactly the octets of the name)
     list_extra: tuple = ()               # lines added to each LIST answer, without CRLF
+    list_frozen: bool = False            # LIST names for ever what there was when the session began
     size: object = None                  # function (uid, true size) -> int or bytes to announce
+    structure: object = None             # function uid -> the octets of BODYSTRUCTURE, or None for the true one
     body: object = "literal"             # literal, literal8, quoted, nil, none or none-quoted (no octets),
     #                                      missing, no, limit: for all, a dict by UID, or a function (uid, partial or None)
     literal_delta: object = 0            # added to announced lengths: for all, or a dict by UID
@@ -58,6 +62,13 @@ class Behaviour:
     permanent_flags: bytes = SYSTEM_FLAGS
     require_id: bool = False             # SELECT refused before ID
     refuse_uid_expunge: bool = False
+    refuse_move: bool = False            # UID MOVE is offered, and refused
+    examined_is_closed: bool = False     # nothing is put into the mailbox that the connection has examined
+    append_uid: str = "right"            # APPENDUID: right, missing, nil, other (UIDVALIDITY), older, ahead
+    append_limit: int = None             # octets of a message; larger ones are refused in place of "+"
+    append_change: object = None         # function (octets) -> what is stored of them
+    copy_uid: str = "right"              # COPYUID: right, missing, or one of fakechange.COPY_CODES
+    quota: int = None                    # octets in all mailboxes
     message_limit: int = None            # messages that a command does, from the highest UID down (RFC 9738)
     connection_limit: int = None         # more are sent connection_limit_bye
     connection_limit_bye: bytes = b"* BYE [UNAVAILABLE] too many connections\r\n"
@@ -71,6 +82,7 @@ class Behaviour:
     pipelining: str = "ok"               # after the login, commands that come before the one ahead is answered:
     #                                      ok, stall (nothing is answered any more), drop (they are lost),
     #                                      drop-after-done (those that come in one packet with DONE are)
+    pipelining_wait: float = 0.02        # seconds that it gives such a command to come
 
 
 @dataclasses.dataclass
@@ -153,10 +165,12 @@ class FakeImap:
         self.listener = None
         self.thread = None
         self.port = None
+        self.talk = None        # of sessions, see talk.py
 
     def __enter__(self):
         self.listener = socket.create_server(("127.0.0.1", self.port or 0))
         self.port = self.listener.getsockname()[1]
+        self.talk = Talk(f"the scripted server at port {self.port}")
         self.thread = threading.Thread(target=self._accept, daemon=True)
         self.thread.start()
         return self
@@ -170,6 +184,7 @@ class FakeImap:
             session.abort()
         for session in list(self.sessions):
             session.thread.join(10)
+        self.talk.over = True
         if kind is None and self.failures:
             raise self.failures[0]
 

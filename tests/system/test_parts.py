@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: MIT
+"""MAILBOX/.parts/UID/NAME: attachments under their names."""
+import base64
+import os
+import quopri
+import subprocess
+
+from fakeimap import FakeImap
+from mounting import wait_until
+from servers import errno_of, mount, noise
+
+HEADER = b"From: a@example.org\r\nSubject: x\r\nMIME-Version: 1.0\r\n"
+TEXT = b"Content-Type: text/plain\r\n\r\nsee below\r\n"
+
+
+def mixed(*parts, head=HEADER, boundary=b"b"):
+    body = b"".join(b"--" + boundary + b"\r\n" + part + b"\r\n" for part in parts)
+    return head + b"Content-Type: multipart/mixed; boundary=" + boundary + b"\r\n\r\n" + body + b"--" + boundary + b"--\r\n"
+
+
+def lines(octets, length=57, end=b"\r\n"):
+    return end.join(base64.b64encode(octets[at:at + length]) for at in range(0, len(octets), length))
+
+
+def part(name, encoded, encoding=b"base64", kind=b"application/pdf"):
+    return (b"Content-Type: " + kind + b"\r\nContent-Disposition: attachment; filename=\"" + name +
+            b"\"\r\nContent-Transfer-Encoding: " + encoding + b"\r\n\r\n" + encoded)
+
+
+SMALL, LARGE = noise(5000), noise(1_500_001)
+QUOTED = b"\n".join(b"line %d = \xe4" % n for n in range(40000))
+INNER = mixed(TEXT, part(b"inner.bin", lines(SMALL)), boundary=b"i")
+MESSAGES = [
+    HEADER + b"\r\nplain\r\n",
+    mixed(TEXT, part(b"report.pdf", lines(SMALL)), part(b"report.pdf", lines(SMALL[::-1])), part(b"../../x.exe", lines(b"abc"))),
+    mixed(TEXT, part(b"large.bin", lines(LARGE)), part(b"odd.bin", lines(LARGE[:684_000]) + b"\r\n" + lines(LARGE[684_000:], 30)),
+          part(b"as-is.bin", base64.b85encode(LARGE[:600_000]), b"7bit"), part(b"quoted.txt", quopri.encodestring(QUOTED).replace(b"\n", b"\r\n"), b"quoted-printable")),
+    mixed(TEXT, b"Content-Type: message/rfc822\r\n\r\n" + INNER),
+]
+ODD = LARGE[:684_000] + LARGE[684_000:]
+
+
+def fake(**behaviour):
+    return FakeImap({"INBOX": list(MESSAGES)}, **behaviour)
+
+
+def test_names(directory):
+    with fake() as server, mount(server, directory, sizes="trust") as m:
+        parts = m.root / "INBOX/.parts"
+        assert ".parts" not in os.listdir(m.root / "INBOX") and os.listdir(parts) == ["2", "3", "4"]
+        asked = [line for line in server.lines("UID FETCH") if "BODYSTRUCTURE" in line]
+        assert len(asked) == 1 and "BODY.PEEK" not in " ".join(server.lines("UID FETCH"))
+        assert os.listdir(parts / "1") == ["1.txt"]
+        assert os.listdir(parts / "2") == ["1.txt", "report.pdf", "report~3.pdf", "x.exe"]
+        assert os.listdir(parts / "4") == ["1.txt", "2.eml", "2"] and sorted(os.listdir(parts / "4/2")) == ["2.1.txt", "inner.bin"]
+        found = subprocess.run(["find", parts, "-name", "*.pdf"], capture_output=True, check=True, text=True).stdout
+        assert len(found.splitlines()) == 2 and "BODY.PEEK" not in " ".join(server.lines("UID FETCH"))
+        assert (parts / "2/report.pdf").read_bytes() == SMALL and (parts / "2/report~3.pdf").read_bytes() == SMALL[::-1]
+        assert (parts / "2/2").stat().st_ino == (parts / "2/report.pdf").stat().st_ino
+        assert (parts / "4/2.eml").read_bytes() == INNER and (parts / "4/2/inner.bin").read_bytes() == SMALL
+        assert (parts / "1/1").read_bytes() == b"plain\r\n"
+        assert (parts / "2").stat().st_mtime == (m.root / "INBOX/2").stat().st_mtime
+        for wrong in ("9", "2/9", "2/x", "2/report.pdf/x", "1/2", "2/..x"):
+            assert errno_of(os.stat, parts / wrong) in ("ENOENT", "ENOTDIR"), wrong
+        assert errno_of(open, parts / "2/x.exe", "w") == "EACCES" and errno_of(os.unlink, parts / "2/x.exe") == "EPERM"
+        assert errno_of(os.listdir, parts / "9") == "ENOENT"
+        status = (parts / "2/x.exe").stat()
+    with mount(server, directory, offline=True) as m:
+        assert (m.root / "INBOX/.parts/2/report.pdf").read_bytes() == SMALL
+        assert (m.root / "INBOX/.parts/2/x.exe").stat().st_ino == status.st_ino
+
+
+def test_large():
+    with fake() as server, mount(server, sizes="trust") as m:
+        parts = m.root / "INBOX/.parts/3"
+        for name, octets in (("large.bin", LARGE), ("odd.bin", ODD), ("as-is.bin", base64.b85encode(LARGE[:600_000])),
+                             ("quoted.txt", QUOTED.replace(b"\n", b"\r\n"))):
+            size = (parts / name).stat().st_size
+            with open(parts / name, "rb") as file:
+                if name == "odd.bin":  # its size is found to be wrong while it is read: the next time it is right
+                    assert errno_of(file.read) == "EIO"
+                    wait_until(lambda: (parts / "odd.bin").stat().st_size == len(ODD), "its size is known")
+                    size = len(ODD)
+                data = (parts / name).read_bytes()
+            assert data == octets and len(data) == size, name
+        with open(parts / "odd.bin", "rb") as file:
+            for at in (0, 699_990, 1_200_000, 1_499_999, 7):
+                file.seek(at)
+                assert file.read(1000) == ODD[at:at + 1000]
+
+
+def test_costs():
+    """A part alone, and of a part what is read."""
+    with fake() as server, mount(server, sizes="trust") as m:
+        path = m.root / "INBOX/.parts/3/large.bin"
+        with open(path, "rb", buffering=0) as file:
+            assert os.fstat(file.fileno()).st_size == len(LARGE)
+            file.seek(1_000_042)
+            assert file.read(1337) == LARGE[1_000_042:1_001_379]
+        lines_sent = [line for line in server.lines("UID FETCH") if "BODY.PEEK[" in line]
+        assert lines_sent and not [line for line in lines_sent if "BODY.PEEK[2]" not in line], lines_sent
+
+
+def test_lies():
+    """What the server says of a part is wrong: EIO, and nothing that is cut short."""
+    lies = {2: b'("application" "octet-stream" ("name" "x.bin") NIL NIL "7bit" 500000)'}
+    with fake(structure=lies.get) as server, mount(server, sizes="trust", says=None) as m:
+        assert errno_of((m.root / "INBOX/.parts/2/x.bin").read_bytes) in ("EIO", "ENOENT")
+        assert (m.root / "INBOX/2").read_bytes() == MESSAGES[1]
+
+
+def test_too_short():
+    """The server states a part as shorter than it is, or longer: the first read fails, unless the kernel has asked for
+    the size in between, and the next is right."""
+    encoded = lines(LARGE)
+    message = HEADER + b"Content-Type: application/pdf; name=x.pdf\r\nContent-Transfer-Encoding: base64\r\n\r\n" + encoded
+    for stated in (len(encoded) - 7800, len(encoded) + 7800):
+        lie = b'("application" "pdf" ("name" "x.pdf") NIL NIL "base64" %d)' % stated
+        with FakeImap({"INBOX": [message]}, structure=lambda uid, lie=lie: lie) as server, mount(server, sizes="trust", says=None) as m:
+            path = m.root / "INBOX/.parts/1/x.pdf"
+            assert errno_of(lambda path=path: path.read_bytes() == LARGE or 1 / 0) in ("EIO", None)
+            wait_until(lambda path=path: path.stat().st_size == len(LARGE), "its size is known")
+            assert path.read_bytes() == LARGE

@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: MIT
+"""Removals that are promised: the name is gone at once, the message a moment later, and what was not done is told."""
+import os
+import subprocess
+
+import pytest
+
+from fakeimap import Mailbox, Message
+from mounting import wait_until
+from programs import PROGRAM
+import servers
+from servers import FakeImap, errno_of, uids
+
+ALL = set(range(1, 9))
+
+
+def account(**options):
+    return {"INBOX": Mailbox([Message(b"Subject: %d\r\n\r\n" % n) for n in sorted(ALL)], **options)}
+
+
+def mount(server, **options):
+    return servers.mount(server, **{"async": True, **options})
+
+
+def present(server, name="INBOX"):
+    return {m.uid for m in server.mailbox(name).messages}
+
+
+def deleted(server):
+    return {m.uid for m in server.mailbox("INBOX").messages if b"\\Deleted" in m.flags}
+
+
+def sync(m):
+    """(exit status, what it says) of imapfs --sync."""
+    result = subprocess.run([PROGRAM, "--sync", m.point], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, timeout=60, check=False)
+    assert not result.stderr
+    return result.returncode, result.stdout.decode()
+
+
+def fsync(directory):
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        return errno_of(os.fsync, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def test_in_sets():
+    """Many that are removed one by one share commands."""
+    with FakeImap(account()) as server, mount(server, sizes="trust") as m:
+        inbox = m.root / "INBOX"
+        assert uids(inbox) == sorted(ALL)
+        for uid in (1, 2, 3, 5):
+            (inbox / str(uid)).unlink()
+            assert errno_of((inbox / str(uid)).unlink) == "ENOENT"
+            assert errno_of((inbox / str(uid)).stat) == "ENOENT"
+        assert uids(inbox) == [4, 6, 7, 8]
+        assert sync(m) == (0, "")
+        assert present(server) == {4, 6, 7, 8}
+        assert len(server.lines("UID EXPUNGE")) == 1
+
+
+def test_fsync_waits_and_is_told():
+    with FakeImap(account()) as server, mount(server, says=[r"INBOX/\d: not removed: permission denied"]) as m:
+        inbox = m.root / "INBOX"
+        (inbox / "3").unlink()
+        assert fsync(inbox) is None
+        assert present(server) == ALL - {3}
+        rule = server.rule("UID EXPUNGE", reply=b"NO [NOPERM] not you")
+        (inbox / "4").unlink()
+        assert fsync(inbox) == "EACCES"
+        assert fsync(inbox) is None
+        assert uids(inbox) == [1, 2, 4, 5, 6, 7, 8]
+        assert (inbox / "4").read_bytes() == b"Subject: 4\r\n\r\n"
+        assert not deleted(server)
+        assert b"refused: INBOX/4" in m.read(".imapfs", "status")
+        status, text = sync(m)
+        assert status == 8 and text.startswith("refused: INBOX/4: ") and text.count("\n") == 1
+        assert sync(m) == (0, "")
+        # Who asks again there waits for the answer.
+        assert errno_of((inbox / "5").unlink) == "EACCES"
+        server.rules.remove(rule)
+        (inbox / "5").unlink()
+        assert present(server) == ALL - {3, 5}
+
+
+def test_hold_after_a_refused_move():
+    """A program that replaces files is spared the message also where something else was refused before."""
+    with FakeImap({**account(), "Away": []}) as server, mount(server, says=[r"INBOX/3: not moved"]) as m:
+        inbox = m.root / "INBOX"
+        server.rule("UID MOVE", reply=b"NO [NOPERM] not there")
+        os.rename(inbox / "3", m.root / "Away" / "3")
+        assert sync(m)[0] == 8
+        (inbox / "4").unlink()
+        with open(inbox / "4", "wb") as file:
+            file.write(b"Subject: another\r\n\r\n")
+        assert sync(m)[0] == 0
+        assert ALL < present(server) and len(present(server)) == len(ALL) + 1
+
+
+def told(pipe):
+    return os.read(pipe, 1)
+
+
+def fsync_elsewhere(directory, go, done):
+    """In a process of its own, which is there already when it is to do it."""
+    child = os.fork()
+    if child == 0:
+        told(go)
+        os.write(done, b"x" if fsync(directory) is None else b"!")
+        os._exit(0)
+    return child
+
+
+def test_hold_while_another_fsyncs():
+    """Another process' fsync neither sends what can still be taken back nor waits for it."""
+    with FakeImap(account()) as server, mount(server) as m:
+        inbox = m.root / "INBOX"
+        assert uids(inbox) == sorted(ALL)
+        rule = server.rule("UID STORE", stall=True)
+        (go, start), (done, end) = os.pipe(), os.pipe()
+        child = fsync_elsewhere(inbox, go, end)
+        (inbox / "4").unlink()
+        os.write(start, b"x")
+        assert told(done) == b"x"
+        with open(inbox / "4", "wb") as file:
+            file.write(b"Subject: another\r\n\r\n")
+        os.waitpid(child, 0)
+        for pipe in (go, start, done, end):
+            os.close(pipe)
+        assert not server.lines("UID STORE")
+        server.rules.remove(rule)
+        rule.release()
+        assert sync(m) == (0, "")
+        assert ALL < present(server) and len(present(server)) == len(ALL) + 1
+
+
+def test_fsync_after_rm():
+    """What a process removed that is no more nobody can take back: fsync waits for it."""
+    with FakeImap(account()) as server, mount(server) as m:
+        inbox = m.root / "INBOX"
+        subprocess.run(["rm", inbox / "4"], check=True, timeout=50)
+        assert fsync(inbox) is None
+        assert present(server) == ALL - {4}
+
+
+def test_each_sync_tells():
+    """Also where the kernel remembers the name from the last time, and looks it up twice."""
+    with FakeImap(account()) as server, mount(server, says=[r"INBOX/\d: not (moved|removed)"]) as m:
+        inbox = m.root / "INBOX"
+        assert uids(inbox) == sorted(ALL)
+        server.rule("UID EXPUNGE", reply=b"NO [NOPERM] not you")
+        assert sync(m) == (0, "")
+        (inbox / "3").unlink()
+        wait_until(lambda: os.path.exists(inbox / "3"), "it is there again")
+        assert sync(m)[0] == 8
+        assert sync(m) == (0, "")
+
+
+def test_flags_come_along_after_a_refused_move():
+    """Who moves a message after a refusal waits for the answer; flags that are promised of it come along."""
+    with FakeImap({**account(), "Away": []}) as server, mount(server, says=[r"INBOX/3: not moved"]) as m:
+        inbox = m.root / "INBOX"
+        assert uids(inbox) == sorted(ALL)
+        server.rule("UID MOVE", times=1, reply=b"NO [NOPERM] not there")
+        os.rename(inbox / "3", m.root / "Away" / "3")
+        assert sync(m)[0] == 8
+        os.setxattr(inbox / "4", "user.imap.flags", b"\\Flagged")
+        os.rename(inbox / "4", m.root / "Away" / "4")
+        assert [message.flags for message in server.mailbox("Away").messages] == [{b"\\Flagged"}]
+        assert sync(m) == (0, "")
+
+
+def test_refused_comes_back():
+    """Without anybody who waits for it."""
+    with FakeImap(account(read_only=True)) as server, mount(server, says=[r"INBOX/3: not removed"]) as m:
+        inbox = m.root / "INBOX"
+        (inbox / "3").unlink()
+        wait_until(lambda: os.path.exists(inbox / "3"), "it is there again")
+        assert uids(inbox) == sorted(ALL)
+        assert (inbox / "3").read_bytes() == b"Subject: 3\r\n\r\n"
+        assert present(server) == ALL
+
+
+def test_unmount_drains():
+    with FakeImap(account()) as server, mount(server) as m:
+        for uid in (2, 4):
+            (m.root / "INBOX" / str(uid)).unlink()
+        m.stop()
+        assert present(server) == ALL - {2, 4}
+        assert not [name for name in os.listdir(os.path.join(m.directory, "state", "imapfs", os.listdir(
+            os.path.join(m.directory, "state", "imapfs"))[0])) if name.endswith(".db")]
+
+
+@pytest.mark.parametrize("moment", ["promised", "sent", "marked"])
+def test_killed(moment, tmp_path):
+    """The next mount does it, and nothing else; until then the name does not show."""
+    with FakeImap(account()) as server:
+        with mount(server, directory=tmp_path, says=None) as m:
+            inbox = m.root / "INBOX"
+            assert uids(inbox) == sorted(ALL)
+            if moment != "promised":
+                server.rule("UID STORE" if moment == "sent" else "UID EXPUNGE", stall=True)
+            (inbox / "3").unlink()
+            if moment != "promised":
+                server.wait_for("UID STORE" if moment == "sent" else "UID EXPUNGE")
+            m.process.kill()
+            m.process.wait()
+            m.kill()
+            server.rules.clear()
+            rule = server.rule("UID STORE", stall=True)
+            m.start()
+            assert uids(inbox) == sorted(ALL - {3})
+            assert errno_of((inbox / "3").stat) == "ENOENT"
+            server.rules.remove(rule)
+            rule.release()
+            assert sync(m) == (0, "")
+            assert present(server) == ALL - {3}
+            assert not deleted(server)
+
+
+def test_killed_and_numbered_anew(tmp_path):
+    with FakeImap(account()) as server:
+        with mount(server, directory=tmp_path, says=None) as m:
+            inbox = m.root / "INBOX"
+            assert uids(inbox) == sorted(ALL)
+            (inbox / "3").unlink()
+            m.process.kill()
+            m.process.wait()
+            m.kill()
+            gone = 3 not in present(server)
+            with server.account.lock:
+                server.mailbox("INBOX").uidvalidity += 1
+            m.start()
+            left = sorted(ALL - {3} if gone else ALL)
+            assert uids(inbox) == left
+            sync(m)
+            assert sorted(present(server)) == left
+            assert uids(inbox) == left
+
+
+def test_line_down(tmp_path):
+    """Removals are accepted while the server cannot be reached, also with -o offline, and done when it can."""
+    with FakeImap(account()) as server:
+        with mount(server, directory=tmp_path) as m:
+            assert uids(m.root / "INBOX") == sorted(ALL)
+        with mount(server, directory=tmp_path, offline=True) as m:
+            (m.root / "INBOX" / "3").unlink()
+            assert uids(m.root / "INBOX") == sorted(ALL - {3})
+            assert b"changes: 1 wait" in m.read(".imapfs", "status")
+        assert present(server) == ALL
+        with mount(server, directory=tmp_path, offline=True, ro=True) as m:
+            assert errno_of((m.root / "INBOX" / "4").unlink) == "EROFS"
+        with mount(server, directory=tmp_path) as m:
+            assert sync(m) == (0, "")
+            assert uids(m.root / "INBOX") == sorted(ALL - {3})
+            assert present(server) == ALL - {3}
+
+
+def test_two_mounts(tmp_path):
+    """Each has its own journal in one directory; another client's removals do not disturb."""
+    state = {"statedir": str(tmp_path / "state")}
+    with FakeImap(account()) as server, mount(server, **state) as one, mount(server, **state) as two:
+        assert uids(one.root / "INBOX") == uids(two.root / "INBOX") == sorted(ALL)
+        (one.root / "INBOX" / "1").unlink()
+        (two.root / "INBOX" / "2").unlink()
+        (one.root / "INBOX" / "3").unlink()
+        (two.root / "INBOX" / "3").unlink()
+        assert {name for name in os.listdir(tmp_path / "state") if name.endswith(".db")} == \
+            {"journal-1.db", "journal-2.db"}
+        assert sync(one) == sync(two) == (0, "")
+        assert present(server) == ALL - {1, 2, 3}
+
+
+def test_unlinked_but_open():
+    """What is open can be read on, as in any filesystem."""
+    with FakeImap(account()) as server, mount(server) as m:
+        rule = server.rule("UID STORE", stall=True)
+        with open(m.root / "INBOX" / "3", "rb", buffering=0) as source:
+            os.unlink(m.root / "INBOX" / "3")
+            assert source.read() == b"Subject: 3\r\n\r\n"
+        server.rules.remove(rule)
+        rule.release()
+        assert sync(m) == (0, "")
+        assert present(server) == ALL - {3}
+
+
+def test_special_use_trash():
+    """The trash that the server marks."""
+    boxes = {**account(), "Deleted Messages": Mailbox([], attributes=["\\Trash"])}
+    with FakeImap(boxes) as server, mount(server, delete="trash") as m:
+        assert uids(m.root / "INBOX") == sorted(ALL)
+        (m.root / "INBOX" / "3").unlink()
+        assert sync(m) == (0, "")
+        assert present(server) == ALL - {3}
+        assert [message.body for message in server.mailbox("Deleted Messages").messages] == [b"Subject: 3\r\n\r\n"]

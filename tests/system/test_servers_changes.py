@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: MIT
+"""The same changes of mail on servers that lack this or that extension, or say wrongly which messages came of them:
+each message is in the end where it was asked to be, once, and no name leads to another message."""
+import os
+
+import pytest
+
+import ledger
+from fakeimap import CAPABILITIES, Mailbox, Message
+from programs import PROGRAM
+from mounting import run, wait_until
+from servers import FakeImap, mount
+
+MORE = ("CONDSTORE", "QRESYNC", "NOTIFY", "ACL", "QUOTA", "APPENDLIMIT=1000000")
+EACH = ("MOVE", "UIDPLUS", "CONDSTORE", "QRESYNC", "ACL", "QUOTA", "APPENDLIMIT=1000000", "LITERAL+", "LIST-STATUS", "NOTIFY", "IDLE", "ESEARCH")
+
+
+class Account:
+    """Two mailboxes of some messages with flags and dates of their own."""
+
+    def __init__(self, server, m):
+        self.server, self.m = server, m
+
+    @staticmethod
+    def mailboxes():
+        def message(number):
+            return Message(ledger.text(number), flags=["\\Seen"] if number % 2 else [], date=date(number))
+        return {"INBOX": [], "A": Mailbox([message(i) for i in range(1, 13)]),
+                "B": Mailbox([message(i) for i in range(21, 24)])}
+
+    def at(self, box, *names):
+        return self.m.path(box, *map(str, names))
+
+    def now(self):
+        """{mailbox: {number: flags}}; a message that is there twice, or is not as it was, fails."""
+        found = {}
+        with self.server.account.lock:
+            for name, box in self.server.account.mailboxes.items():
+                found[name.decode()] = numbers = {}
+                for m in box.messages:
+                    number = int(m.body.split(b"number ")[1].split()[0])
+                    assert number not in numbers and bytes(m.body) == ledger.text(number) and m.date == date(number), (name, number)
+                    numbers[number] = {flag.decode() for flag in m.flags}
+        return found
+
+    def leads_to(self, number, *names):
+        """That name is no other message's; it may not be known."""
+        try:
+            assert self.m.read(*names) == ledger.text(number)
+        except FileNotFoundError:
+            pass
+
+
+def date(number):
+    return b"14-Nov-2023 22:%02d:%02d +0000" % (13 + (20 + number) // 60, (20 + number) % 60)
+
+
+def change_everything(account, m):
+    """One after the other, as people do it."""
+    at = account.at
+    for box in "AB":
+        assert os.listdir(at(box))
+    os.rename(at("A", 1), at("B", "one"))
+    for uid in (2, 3, 4, 5):
+        os.rename(at("A", uid), at("B", f"m{uid}"))
+    ledger.copy(at("A", 6), at("B", "copied"))
+    os.setxattr(at("A", 7), "user.imap.flags", b"\\Flagged")
+    os.setxattr(at("A", 8), "user.imap.flags", b"\\Answered")
+    os.rename(at("A", 8), at("B", "flagged"))
+    os.unlink(at("A", 9))
+    ledger.write(at("B", "letter"), ledger.text(40), ledger.WHEN + 40)
+    os.mkdir(at("New"))
+    os.mkdir(at("Gone"))
+    os.rename(at("New"), at("Newer"))
+    os.rmdir(at("Gone"))
+    account.leads_to(40, "B", "letter")
+    account.leads_to(6, "B", "copied")
+    account.leads_to(1, "B", "one")
+    run(PROGRAM, "--sync", m.point)
+
+
+def check(account):
+    def seen(*numbers):
+        return {i: {"\\Seen"} if i % 2 else set() for i in numbers}
+    assert account.now() == {
+        "INBOX": {}, "Newer": {}, "A": {**seen(6, 10, 11, 12), 7: {"\\Flagged"}},
+        "B": {**seen(1, 2, 3, 4, 5, 6, 21, 22, 23), 8: {"\\Answered"}, 40: set()}}
+    for number, name in ((1, "one"), (3, "m3"), (6, "copied"), (8, "flagged"), (40, "letter")):
+        account.leads_to(number, "B", name)
+    wait_until(lambda: len(os.listdir(account.at("B"))) == 11, "all are listed")
+    listed = {int(account.m.read("B", name).split(b"number ")[1].split()[0]) for name in os.listdir(account.at("B"))}
+    assert listed == {1, 2, 3, 4, 5, 6, 8, 21, 22, 23, 40}
+
+
+def remove_by_name(account, m):
+    """What is removed by the name that it came in under is that one."""
+    gone = set()
+    for number, name in ((1, "one"), (6, "copied"), (40, "letter"), (3, "m3")):
+        try:
+            os.unlink(account.at("B", name))
+            gone.add(number)
+        except FileNotFoundError:
+            pass
+    run(PROGRAM, "--sync", m.point)
+    assert set(account.now()["B"]) == {1, 2, 3, 4, 5, 6, 8, 21, 22, 23, 40} - gone
+
+
+def play(**behaviour):
+    options = {"expunge": "force"} if "UIDPLUS" in behaviour.get("hide", ()) else {}
+    with FakeImap(Account.mailboxes(), **behaviour) as server, mount(server, **{"async": True}, says=None, **options) as m:
+        account = Account(server, m)
+        change_everything(account, m)
+        check(account)
+        remove_by_name(account, m)
+
+
+@pytest.mark.parametrize("lacking", [(), *((word,) for word in EACH), EACH], ids=lambda words: " ".join(words) if len(words) < 2 else "all")
+def test_lacking(lacking):
+    play(capabilities=CAPABILITIES + MORE, hide=lacking)
+
+
+@pytest.mark.parametrize("hide", [(), ("MOVE",)], ids=["MOVE", "COPY"])
+@pytest.mark.parametrize("manner", ["missing", "empty", "nil", "star", "fewer", "older", "ahead", "some"])
+def test_copyuid(manner, hide):
+    play(copy_uid=manner, hide=hide)
+
+
+@pytest.mark.parametrize("manner", ["missing", "nil", "other", "older", "ahead"])
+def test_appenduid(manner):
+    play(append_uid=manner)
+
+
+def test_move_refused():
+    play(refuse_move=True)
+
+
+def test_numbered_anew_after_a_move():
+    """A mailbox that a move has emptied begins anew with UID 1: that is another message than the one that was moved."""
+    old, new = b"Subject: old\r\n\r\nmoved\r\n", b"Subject: new\r\n\r\ncame later\r\n"
+    with FakeImap({"INBOX": [], "A": [old], "B": []}) as server, mount(server, says=None, refresh=1) as m:
+        assert os.listdir(m.path("A")) == ["1"]
+        inode = os.stat(m.path("A", 1)).st_ino
+        os.rename(m.path("A", 1), m.path("B", "here"))
+        wait_until(lambda: os.listdir(m.path("A")) == [], "it is gone from there")
+        with server.account.lock:
+            box = server.account.mailboxes[b"A"]
+            box.uidvalidity, box.uidnext = box.uidvalidity + 1, 1
+        server.bye()
+        wait_until(lambda: os.listdir(m.path("A")) == [] and f"A: 0 messages, UIDVALIDITY {box.uidvalidity}," in
+                   m.read(".imapfs", "status").decode(), "it is known to begin anew")
+        server.append("A", new)
+        wait_until(lambda: os.listdir(m.path("A")) == ["1"], "the new one is there")
+        assert os.stat(m.path("A", 1)).st_ino != inode
+        assert m.read("A", 1) == new
+        assert m.read("B", "here") == old

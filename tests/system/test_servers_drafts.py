@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: MIT
+"""Files that are written into mailboxes on servers of all kinds: who closes them hears what came of it, what was
+not stored stays, and nothing is stored twice."""
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from fakeimap import CAPABILITIES, Mailbox
+from mounting import live, wait_until, waits
+from servers import FakeImap, errno_of, mount, uids
+
+LETTER = b"Subject: x\r\n\r\n" + b"x" * 3000 + b"\r\n"
+NOT_STORED = r"was not stored: "
+
+
+def texts(server, name="INBOX"):
+    return [bytes(message.body) for message in server.mailbox(name).messages]
+
+
+def write(path, text=LETTER):
+    with open(path, "wb") as target:
+        target.write(text)
+
+
+REFUSED = {
+    "quota": ({"quota": 1000}, "EDQUOT"),
+    "limit": ({"append_limit": 2000}, "EFBIG"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_refused(what):
+    behaviour, error = REFUSED[what]
+    with FakeImap({"INBOX": Mailbox()}, **behaviour) as server, mount(server, says=[NOT_STORED]) as m:
+        assert errno_of(write, m.root / "INBOX" / "letter") == error
+        assert texts(server) == []
+        # It stays, and is stored when that becomes possible.
+        server.behaviour.quota = server.behaviour.append_limit = None
+        os.rename(m.root / "INBOX" / "letter", m.root / "INBOX" / "again")
+        assert texts(server) == [LETTER]
+        assert os.listdir(m.root / "INBOX") == ["1"]
+
+
+def test_no_right():
+    with FakeImap({"INBOX": Mailbox(), "Shared": Mailbox(rights="lrs")}) as server, \
+            mount(server, says=[NOT_STORED]) as m:
+        assert errno_of(write, m.root / "Shared" / "letter") == "EACCES"
+        os.unlink(m.root / "Shared" / "letter")
+        assert os.listdir(m.root / "Shared") == []
+
+
+def test_larger_than_announced(tmp_path):
+    """APPENDLIMIT is said where it is passed, in the middle of the file; and the half that was written is no message."""
+    large = tmp_path / "large"
+    large.write_bytes(LETTER * 200)
+    with FakeImap({"INBOX": Mailbox()}, append_limit=200000) as server:
+        server.behaviour.capabilities += ("APPENDLIMIT=200000",)
+        with mount(server, says=[NOT_STORED]) as m:
+            letter = m.root / "INBOX" / "letter"
+            for command in (["dd", f"if={large}", f"of={letter}", "bs=64k", "status=none"],
+                            ["sh", "-c", 'dd if="$1" of="$2.part" bs=64k status=none; mv "$2.part" "$2"', "sh", large, letter]):
+                # By pieces that are smaller than what is taken.
+                result = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+                assert result.returncode == 1 and "File too large" in result.stderr
+            with open(letter, "r+b", buffering=0) as target:
+                assert errno_of(os.pwrite, target.fileno(), b"x", 200000) == "EFBIG"
+                assert errno_of(os.close, os.dup(target.fileno())) == "EFBIG"
+            assert texts(server) == []
+            assert b"letter: 196608 octets, not stored: a write failed: File too large" in (m.root / ".imapfs" / "status").read_bytes()
+            # Who begins anew has another one.
+            write(letter)
+            assert texts(server) == [LETTER]
+            os.unlink(m.root / "INBOX" / "letter.part")
+
+
+def test_no_answer():
+    """Nobody waits for ever, and when the answer comes after all there is one message."""
+    with FakeImap({"INBOX": Mailbox()}) as server:
+        stalled = server.rule("APPEND", stall=True, times=1)
+        with mount(server, timeout=2, says=[NOT_STORED, r"letter: the server does not say whether", r"took longer than",
+                                            r"whether it is there", r"does not answer|silent"]) as m:
+            assert errno_of(write, m.root / "INBOX" / "letter") == "ETIMEDOUT"
+            assert b"letter: " in (m.root / ".imapfs" / "status").read_bytes()
+            stalled.release()
+            wait_until(lambda: os.listdir(m.root / "INBOX") in (["1"], ["1", "letter"], ["letter"]), "decided")
+        assert len(texts(server)) <= 1
+
+
+def test_interrupted():
+    """Who waits for the server can be killed; what he has closed is stored all the same."""
+    with FakeImap({"INBOX": Mailbox()}) as server:
+        stalled = server.rule("APPEND", stall=True, times=1)
+        with mount(server, timeout=20) as m:
+            with subprocess.Popen([sys.executable, "-c", f"open({str(m.root / 'INBOX' / 'letter')!r}, 'wb')"
+                                                         f".write({LETTER!r})"]) as writer:
+                live.add(writer)
+                server.wait_for("APPEND")
+                writer.kill()
+                writer.wait(10)
+                live.discard(writer)
+            stalled.release()
+            wait_until(lambda: texts(server) == [LETTER], "stored")
+            wait_until(lambda: os.listdir(m.root / "INBOX") == ["1"], "no draft")
+
+
+@pytest.mark.parametrize("manner", ["missing", "nil", "other"])
+def test_wrong_uid(manner):
+    """Where the server does not say which message it became, or something else: it is found, or nothing is."""
+    with FakeImap({"INBOX": Mailbox([b"Subject: old\r\n\r\n"])}, append_uid=manner) as server, mount(server) as m:
+        write(m.root / "INBOX" / "letter")
+        assert texts(server)[1:] == [LETTER]
+        assert sorted(os.listdir(m.root / "INBOX")) == ["1", "2"]
+        found = subprocess.run(["cat", m.root / "INBOX" / "letter"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                               check=False).stdout
+        assert found in (b"", LETTER)
+
+
+def test_examined():
+    """Where the server puts nothing into what the connection has examined, it is selected: once for many."""
+    with FakeImap({"INBOX": Mailbox([LETTER])}, examined_is_closed=True) as server, mount(server, connections=1) as m:
+        inbox = m.root / "INBOX"
+        assert (inbox / "1").read_bytes() == LETTER
+        for i in range(3):
+            write(inbox / f"letter{i}", LETTER + b"%d\r\n" % i)
+        subprocess.run(["cp", inbox / "1", inbox / "copy"], check=True, timeout=30)
+        assert texts(server) == [LETTER, *(LETTER + b"%d\r\n" % i for i in range(3)), LETTER]
+        assert len(server.lines("APPEND")) == 4
+
+
+def test_removed_at_once():
+    """By who wrote it, before its row has come."""
+    with FakeImap({"INBOX": Mailbox([LETTER])}) as server, mount(server, **{"async": True}) as m:
+        inbox = m.root / "INBOX"
+        assert os.listdir(inbox) == ["1"]
+        server.rule("UID FETCH", delay=0.5)
+        write(inbox / "letter", LETTER + b"more\r\n")
+        os.unlink(inbox / "letter")
+        wait_until(lambda: texts(server) == [LETTER], "it is gone")
+
+
+def test_line_lost():
+    """The line is cut in the middle of the message: it is sent again, once."""
+    with FakeImap({"INBOX": Mailbox()}) as server:
+        server.rule("APPEND", times=1, drop="rst", raw=b"* OK a moment\r\n")
+        with mount(server, says=["lost"]) as m:
+            write(m.root / "INBOX" / "letter")
+            assert texts(server) == [LETTER]
+
+
+def test_listed_while_a_check_goes_on():
+    """A listing that finds a check under way shows what the server has told of since that had begun."""
+    entered, leave = threading.Event(), threading.Event()
+
+    def late(_):
+        entered.set()
+        leave.wait(30)
+        return b"OK done"
+    boxes = {"INBOX": Mailbox([b"Subject: 1\r\n\r\n"])}
+    with FakeImap(boxes, capabilities=(*CAPABILITIES, "NOTIFY")) as server, mount(server) as m:
+        assert uids(m.root / "INBOX") == [1]
+        server.rule("UID FETCH", match=rb"INTERNALDATE", times=1, status=late)
+        server.append("INBOX", b"Subject: 2\r\n\r\n")
+        assert entered.wait(20)
+        server.append("INBOX", b"Subject: 3\r\n\r\n")
+        with subprocess.Popen(["ls", m.root / "INBOX"], stdout=subprocess.PIPE) as lister:
+            live.add(lister)
+            wait_until(lambda: waits(lister), "it waits for the check")
+            leave.set()
+            assert lister.communicate(timeout=30)[0].split() == [b"1", b"2", b"3"]
+            live.discard(lister)

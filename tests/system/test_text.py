@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: MIT
+""".text/MAILBOX/UID and .headers/MAILBOX/UID: messages as people read them, and their headers."""
+import base64
+import os
+import subprocess
+
+from fakeimap import FakeImap
+from mounting import wait_until
+from servers import errno_of, mount, noise
+
+HEADER = (b"Date: Thu, 1 Jan 2026 00:00:00 +0000\r\nFrom: =?utf-8?b?QW5uYSBNw7xsbGVy?= <anna@example.org>\r\n"
+          b"Subject: =?iso-8859-1?q?Gr=FC=DFe?=\r\nMIME-Version: 1.0\r\n")
+ENCODED = HEADER + b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n" + \
+    base64.encodebytes("Die invoice liegt bei.\nGrüße\n".encode()).replace(b"\n", b"\r\n")
+HTML = HEADER + b"Content-Type: text/html\r\n\r\n<p>one invoice</p><script>x()</script><p>two &amp; <a href='http://x/'>three</a></p>\r\n"
+
+
+def mixed(*parts):
+    body = b"".join(b"--b\r\n" + part + b"\r\n" for part in parts)
+    return HEADER + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + body + b"--b--\r\n"
+
+
+def attachment(name, octets):
+    return (b"Content-Type: application/pdf; name=\"%s\"\r\nContent-Disposition: attachment; filename=\"%s\"\r\n"
+            b"Content-Transfer-Encoding: base64\r\n\r\n" % (name, name)) + base64.encodebytes(octets).replace(b"\n", b"\r\n")
+
+
+BIG = noise(3_000_000)
+LARGE = mixed(b"Content-Type: text/plain\r\n\r\nsee the invoice\r\n", attachment(b"report.pdf", BIG))
+PLAIN = HEADER + b"\r\nplain\r\ninvoice\r\n"
+
+
+def fake(messages=(ENCODED, HTML, LARGE, PLAIN), **behaviour):
+    return FakeImap({"INBOX": list(messages), "Other/In": [PLAIN]}, **behaviour)
+
+
+def octets_of(server, word):
+    """What commands with this word asked for."""
+    return [line for line in server.lines("UID FETCH") if word in line]
+
+
+def test_text(directory):
+    with fake() as server:
+        with mount(server, directory, sizes="trust") as m:
+            text = m.root / ".text/INBOX"
+            assert [name for name in os.listdir(m.root) if name[0] == "."] == []
+            assert os.listdir(text) == ["1", "2", "3", "4"] and os.listdir(m.root / ".text") == os.listdir(m.root)
+            assert not octets_of(server, "BODY")
+            first = (text / "1").read_text()
+            assert first.startswith("Date: ") and "From: Anna Müller <anna@example.org>\n" in first
+            assert "Subject: Grüße\n" in first and first.endswith("\n\nDie invoice liegt bei.\nGrüße\n") and "\r" not in first
+            assert "one invoice" in (text / "2").read_text() and "x()" not in (text / "2").read_text()
+            for uid in (1, 2, 3, 4):
+                status = os.stat(text / str(uid))
+                assert status.st_size == len((text / str(uid)).read_bytes()) and not status.st_mode & 0o222
+                assert status.st_mtime == os.stat(m.root / "INBOX" / str(uid)).st_mtime
+                assert status.st_ino & 0xffffffff == uid
+            # Of the large one its text alone is fetched.
+            third = (text / "3").read_text()
+            assert "Attachment: 2 application/pdf report.pdf\n" in third and third.endswith("\n\nsee the invoice\n")
+            asked = [line for line in octets_of(server, "FETCH 3 ") if "BODY" in line]
+            assert asked and not [line for line in asked if "BODY.PEEK[]" in line], asked
+            found = subprocess.run(["grep", "-ril", "invoice", m.root / ".text"], capture_output=True, check=True, text=True)
+            assert len(found.stdout.splitlines()) == 5
+            assert os.readlink(m.root / "INBOX/.text") == "../.text/INBOX"
+            assert os.readlink(m.root / "Other/In/.text") == "../../.text/Other/In"
+            assert (m.root / "Other/In/.text/1").read_text().endswith("\n\nplain\ninvoice\n")
+            for wrong in ("9", "x", "01"):
+                assert errno_of(os.stat, text / wrong) == "ENOENT"
+            assert errno_of(os.listdir, text / "1") == "ENOTDIR"
+            assert errno_of(open, text / "1", "w") == "EACCES" and errno_of(os.unlink, text / "1") == "EPERM"
+            inode, before = os.stat(text / "1").st_ino, len(server.lines("UID FETCH"))
+        # Kept: after a remount, and offline, it costs nothing.
+        with mount(server, directory, sizes="trust") as m:
+            assert (m.root / ".text/INBOX/1").read_text() == first and os.stat(m.root / ".text/INBOX/1").st_ino == inode
+            assert not [line for line in server.lines("UID FETCH")[before:] if "BODY" in line and "FETCH 1 " in line]
+        with mount(server, directory, offline=True) as m:
+            assert (m.root / ".text/INBOX/1").read_text() == first and (m.root / ".text/INBOX/3").read_text() == third
+
+
+def test_gone():
+    with fake() as server, mount(server) as m:
+        text = m.root / ".text/INBOX"
+        os.listdir(text)
+        (text / "1").read_bytes()
+        server.expunge("INBOX", 1)
+        wait_until(lambda: errno_of(os.stat, text / "1") == "ENOENT" and os.listdir(text) == ["2", "3", "4"], "it is gone")
+
+
+def test_in_order():
+    """One command for many messages, as for grep -r of the mailbox; and all structures are asked for in one."""
+    with FakeImap({"INBOX": [ENCODED] * 300}) as server, mount(server) as m:
+        found = subprocess.run(["grep", "-rc", "Grüße", m.root / ".text"], capture_output=True, check=True, text=True)
+        assert len(found.stdout.splitlines()) == 300 and set(line[-2:] for line in found.stdout.split()) == {":2"}
+        assert len(octets_of(server, "BODY.PEEK[")) <= 30, octets_of(server, "BODY.PEEK[")
+        assert len(octets_of(server, "BODYSTRUCTURE")) <= 4, octets_of(server, "BODYSTRUCTURE")
+
+
+def test_headers(directory):
+    with fake() as server:
+        with mount(server, directory, sizes="trust") as m:
+            headers = m.root / ".headers/INBOX"
+            raw = LARGE[:LARGE.index(b"\r\n\r\n") + 4]
+            assert (headers / "3").stat().st_size == len(raw) and (headers / "3").read_bytes() == raw
+            assert not octets_of(server, "BODY.PEEK[]") and octets_of(server, "BODY.PEEK[HEADER]")
+            assert os.listdir(headers) == ["1", "2", "3", "4"]
+        with mount(server, directory, offline=True) as m:
+            assert (m.root / "INBOX/.headers/3").read_bytes() == raw
+            assert errno_of((m.root / ".headers/INBOX/1").read_bytes) in ("ENETDOWN", "EIO")
+
+
+def test_refused():
+    """What cannot be had is an error, of that message alone."""
+    with fake() as server, mount(server, says=["cannot be shown", "BODYSTRUCTURE", "structure"]) as m:
+        server.rule("UID FETCH", match=rb"BODYSTRUCTURE", reply=b"NO not today")
+        assert errno_of((m.root / ".text/INBOX/3").read_bytes) in ("EIO", "EACCES")
+        assert (m.root / "INBOX/1").read_bytes() == ENCODED
+
+
+def test_hostile():
+    """Depth, many parts, addresses, false encodings: bounded, and the mount goes on."""
+    deep = HEADER + b"".join(b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (n, n) for n in range(300))
+    parts = mixed(*[b"Content-Type: text/plain\r\n\r\nx"] * 2000)
+    crowd = b"From: a@x\r\nTo: " + b", ".join([b"a@example.org"] * 20000) + b"\r\n\r\nbody\r\n"
+    false = HEADER + b"Content-Type: text/plain; charset=../../etc/passwd\r\nContent-Transfer-Encoding: base64\r\n\r\nQUJD=\xff!Q\r\n"
+    with fake((deep, parts, crowd, false, PLAIN)) as server, mount(server, says=None) as m:
+        said = {uid: errno_of((m.root / ".text/INBOX" / str(uid)).read_bytes) for uid in range(1, 6)}
+        assert said[5] is None and said[3] is None and said[4] is None and said[1] in (None, "EIO"), said
+        assert (m.root / ".text/INBOX/5").read_text().endswith("\n\nplain\ninvoice\n")
