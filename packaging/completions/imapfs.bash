@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: MIT
+# Completion for bash: verbs, the words of -o as imapfs -h tells them, accounts, and directories.
+_imapfs() {
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} words
+	COMPREPLY=()
+	case $prev in
+	-o)
+		words=$(imapfs -h 2>/dev/null | grep -oE '(-o |, )[a-z_]+=?' | sed 's/^-o //; s/^, //' | sort -u)
+		local done=
+		if [[ $cur == *,* ]]; then
+			done=${cur%,*},
+		fi
+		mapfile -t COMPREPLY < <(compgen -W "$words" -P "$done" -- "${cur##*,}")
+		compopt -o nospace
+		return
+		;;
+	--status | --sync | --wait | --json | --watch)
+		compopt -o dirnames
+		return
+		;;
+	esac
+	if [[ $cur == -* ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "-d -f -h -o -V --help --version --check --list --status --sync --wait --json --watch" -- "$cur")
+	else
+		mapfile -t COMPREPLY < <(compgen -W "$(imapfs --list 2>/dev/null | cut -f1)" -- "$cur")
+		compopt -o dirnames
+	fi
+}
+complete -F _imapfs imapfs
