@@ -337,7 +337,7 @@ static int apply_forget_spoilt(struct cache_writer *w, struct cache_job *job)
 	if (b.segment != want->segment || b.offset != want->offset)
 		return 0;
 	if (!w->spoilt_told)
-		log_warning("cache: %s: octets of message %u are damaged; what is found damaged is "
+		log_warning("cache: %s: bytes of message %u are damaged; what is found damaged is "
 			    "fetched again",
 			w->name, job->uid);
 	w->spoilt_told = true;

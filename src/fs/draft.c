@@ -392,7 +392,7 @@ int draft_report(struct fs *fs, struct buf *out)
 		const struct draft *d = list_entry(pos, struct draft, link);
 
 		if (d->named && d->state != DRAFT_STORED)
-			err |= buf_printf(out, "draft: %s: %llu octets, %s%s%s\n", draft_path(d),
+			err |= buf_printf(out, "draft: %s: %llu bytes, %s%s%s\n", draft_path(d),
 				(unsigned long long)d->place.size, state_words(d),
 				d->reason[0] ? ": " : "", d->reason);
 	}

@@ -307,7 +307,7 @@ void imap_session_feed(struct imap_session *s, struct span octets, uint64_t now)
 		size_t used = 0;
 		int err = imap_framer_feed(s->framer, octets.p, octets.n, &used, &frame);
 		if (err < 0) {
-			imap_session_fail(s, err, "the server's octets make no sense");
+			imap_session_fail(s, err, "the server's bytes make no sense");
 			return;
 		}
 		octets.p += used;

@@ -88,7 +88,7 @@ static void note_rate(struct conn *c, size_t octets)
 		return;
 	p->speed.rate = rate_mean(r);
 	if (p->options.compress == POOL_COMPRESS_AUTO && judge_deflate(&p->speed, c))
-		log_debug("%s: %llu octets a second, %s deflate %s", c->name,
+		log_debug("%s: %llu bytes a second, %s deflate %s", c->name,
 			(unsigned long long)rate_mean(r), c->wire.deflated ? "with" : "without",
 			judgements[p->speed.deflate]);
 }
@@ -115,8 +115,8 @@ static void note_width(const struct conn *c, size_t octets)
 	unsigned most = p->limit.max > 2 ? p->limit.max - 1 : 1;
 
 	if (width_note(w, octets, busy, most, conn_now(c)))
-		log_debug("read-ahead by %u connections, after %llu octets a second",
-			width_count(w), (unsigned long long)w->rate_fewer);
+		log_debug("read-ahead by %u connections, after %llu bytes a second", width_count(w),
+			(unsigned long long)w->rate_fewer);
 }
 
 void speed_note(struct conn *c, size_t octets)

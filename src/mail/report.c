@@ -65,7 +65,7 @@ static int put_server(struct account *a, struct buf *out)
 	err |= buf_printf(out, "sizes: %s\n", sizes_text(a));
 	if (a->quota->limit)
 		err |= buf_printf(
-			out, "quota: %llu of %llu octets\n", n(a->quota->used), n(a->quota->limit));
+			out, "quota: %llu of %llu bytes\n", n(a->quota->used), n(a->quota->limit));
 	return err;
 }
 
@@ -77,9 +77,9 @@ static int put_cache(struct account *a, struct buf *out)
 	cache_counts(a->cache, &c);
 	asked = c.hits + c.misses;
 	return buf_printf(out,
-		"cache: %s, %llu of %llu octets, %llu hits, %llu misses (%llu %%), %zu octets to "
+		"cache: %s, %llu of %llu bytes, %llu hits, %llu misses (%llu %%), %zu bytes to "
 		"write\n"
-		"memory: %llu octets of bodies\n",
+		"memory: %llu bytes of bodies\n",
 		c.on_disk ? "on disk" : "in memory", n(c.bytes), n(c.max_bytes), n(c.hits),
 		n(c.misses), n(asked ? c.hits * 100 / asked : 0), c.queued,
 		n(body_memory(a->bodies)));

@@ -93,7 +93,7 @@ ssize_t net_deflate_unpack(struct net_deflate *d, char *out, size_t size, struct
 	if (status != Z_OK && status != Z_BUF_ERROR && status != Z_STREAM_END)
 		return net_failure_set(f, ERR_PROTOCOL,
 			"the server's compressed data is damaged: %s",
-			d->ended ? "octets behind its end"
+			d->ended ? "bytes behind its end"
 			: z->msg ? z->msg
 				 : "unknown reason");
 	d->ended = status == Z_STREAM_END;

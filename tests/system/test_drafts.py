@@ -243,7 +243,7 @@ def test_no_mail(server, box, m, files, what):
     # It stays, and says why.
     assert m.read(box, "letter") == NOT_MAIL[what]
     assert os.listdir(m.path(box)) == ["letter"]
-    assert b"letter: %d octets, not stored: " % len(NOT_MAIL[what]) in m.read(".imapfs", "status")
+    assert b"letter: %d bytes, not stored: " % len(NOT_MAIL[what]) in m.read(".imapfs", "status")
     os.unlink(m.path(box, "letter"))
     assert os.listdir(m.path(box)) == []
 

@@ -333,7 +333,7 @@ def test_status(servers, mount):
     said = run(PROGRAM, "--status", m.point).stdout
     for line in (r"server: user@localhost:\d+", r"state: online", r"capabilities: .*\bNOTIFY\b.*", r"watching: NOTIFY",
                  r"connection: \[\d+\] data: .*INBOX.*", r"connection: \[\d+\] watch: .*",
-                 r"wire: [1-9]\d* in, [1-9]\d* out, [1-9]\d* turns", r"cache: on disk, [1-9]\d* of \d+ octets, .*",
+                 r"wire: [1-9]\d* in, [1-9]\d* out, [1-9]\d* turns", r"cache: on disk, [1-9]\d* of \d+ bytes, .*",
                  r"mailbox: INBOX: 1 messages, UIDVALIDITY \d+, complete, checked \d+ s ago"):
         assert re.search(f"^{line}$", said, re.M), (line, said)
     assert run(PROGRAM, "--status", m.directory, check=False).returncode == 5

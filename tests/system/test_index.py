@@ -76,11 +76,11 @@ def test_index(directory):
                 "from": "Jürgen <j@example.org>", "to": ["a@example.org", "B, Anna <b@example.org>"], "cc": [],
                 "subject": "one   two three four", "message_id": "<1@example.org>", "in_reply_to": [],
                 "references": ["<0@example.org>", "<00@example.org>"], "list_id": "", "sent": "",
-                "parts": [{"section": "1", "type": "text/plain", "name": "1.txt", "octets": 6}]}
+                "parts": [{"section": "1", "type": "text/plain", "name": "1.txt", "bytes": 6}]}
             assert objects[1]["subject"] == '"quoted" \\ back'
             assert objects[1]["parts"] == [
-                {"section": "1", "type": "text/plain", "name": "1.txt", "octets": 4},
-                {"section": "2", "type": "application/pdf", "name": "r.pdf", "octets": 4}]
+                {"section": "1", "type": "text/plain", "name": "1.txt", "bytes": 4},
+                {"section": "2", "type": "application/pdf", "name": "r.pdf", "bytes": 4}]
 
             # Later nothing, but for what is new.
             before = len(asked(server))

@@ -29,7 +29,7 @@ def test_seeds():
         assert sh("cut -f 6 ~/mail/INBOX/.index", m).splitlines() == ["one   two three four"] * 4 + ['"quoted" \\ back', "large"]
         assert sh("ls ~/mail/INBOX/.search/is:unread", m).split() == ["2", "3", "4", "5", "6"]
         if shutil.which("jq"):
-            assert sh("jq -r 'select(.uid == 5).parts[] | [.section, .type, .octets] | @tsv' ~/mail/INBOX/.index.jsonl", m) == \
+            assert sh("jq -r 'select(.uid == 5).parts[] | [.section, .type, .bytes] | @tsv' ~/mail/INBOX/.index.jsonl", m) == \
                 "1\ttext/plain\t4\n2\tapplication/pdf\t4\n"
         assert sh("getfattr -n user.imap.flags --only-values ~/mail/INBOX/5", m) == ""
         sh("setfattr -n user.imap.flags -v '\\Seen \\Flagged' ~/mail/INBOX/5", m)

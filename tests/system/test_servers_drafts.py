@@ -69,7 +69,7 @@ def test_larger_than_announced(tmp_path):
                 assert errno_of(os.pwrite, target.fileno(), b"x", 200000) == "EFBIG"
                 assert errno_of(os.close, os.dup(target.fileno())) == "EFBIG"
             assert texts(server) == []
-            assert b"letter: 196608 octets, not stored: a write failed: File too large" in (m.root / ".imapfs" / "status").read_bytes()
+            assert b"letter: 196608 bytes, not stored: a write failed: File too large" in (m.root / ".imapfs" / "status").read_bytes()
             # Who begins anew has another one.
             write(letter)
             assert texts(server) == [LETTER]

@@ -122,7 +122,7 @@ static int check_section(struct config *c, struct span line)
 
 	if (n == 0 || n > SECTION_MAX)
 		return fail(c, ERR_INVALID,
-			"%s:%u: an account begins with [NAME], of at most %d octets", c->path,
+			"%s:%u: an account begins with [NAME], of at most %d bytes", c->path,
 			c->line, SECTION_MAX);
 	for (size_t i = 1; i <= n; i++)
 		if ((unsigned char)line.p[i] <= ' ' || strchr(":/,[", line.p[i]))
@@ -141,10 +141,10 @@ static char *config_on_read(char *to, int room, void *ctx)
 		return NULL;
 	struct span line = next_line(c);
 	if (line.n + 1 >= (size_t)room)
-		fail(c, ERR_INVALID, "%s:%u: the line is longer than %d octets", c->path, c->line,
+		fail(c, ERR_INVALID, "%s:%u: the line is longer than %d bytes", c->path, c->line,
 			room - 2);
 	else if (memchr(line.p, '\0', line.n))
-		fail(c, ERR_INVALID, "%s:%u: there is a NUL octet", c->path, c->line);
+		fail(c, ERR_INVALID, "%s:%u: there is a NUL byte", c->path, c->line);
 	else if (line.n > 0 && line.p[0] == '[')
 		check_section(c, line);
 	if (c->err < 0)

@@ -100,7 +100,7 @@ static void close_if_ended(struct command *c)
 	if (c->line.len == 0)
 		set_error(c, ERR_IO, "%s (%s) printed no %s", c->option, c->name, c->noun);
 	else if (memchr(c->line.data, '\0', c->line.len))
-		set_error(c, ERR_IO, "%s (%s) printed a NUL octet", c->option, c->name);
+		set_error(c, ERR_IO, "%s (%s) printed a NUL byte", c->option, c->name);
 	close_handles(c);
 }
 
@@ -159,7 +159,7 @@ static void add_to_line(struct command *c, size_t n)
 
 	c->line_ended = end != NULL;
 	if (err == ERR_LIMIT)
-		set_error(c, err, "%s (%s) printed a line of more than %d octets", c->option,
+		set_error(c, err, "%s (%s) printed a line of more than %d bytes", c->option,
 			c->name, (int)c->line.max);
 	else if (err < 0)
 		set_error(c, err, "out of memory");

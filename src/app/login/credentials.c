@@ -116,7 +116,7 @@ static int read_first_line(
 	while (!memchr(line->len ? line->data : "", '\n', line->len)) {
 		if (line->len == line->max)
 			return fail(r, ERR_LIMIT,
-				"the first line of passfile %s is longer than %d octets", path,
+				"the first line of passfile %s is longer than %d bytes", path,
 				CREDENTIALS_MAX);
 		int err = wait_readable(fd, path, deadline, r);
 		if (err < 0)
@@ -156,7 +156,7 @@ static int take_line(
 	if (s.n == 0)
 		return fail(r, ERR_INVALID, "the first line of passfile %s is empty", path);
 	if (memchr(s.p, '\0', s.n))
-		return fail(r, ERR_INVALID, "the first line of passfile %s has a NUL octet", path);
+		return fail(r, ERR_INVALID, "the first line of passfile %s has a NUL byte", path);
 	int err = s.n > CREDENTIALS_MAX ? ERR_LIMIT : buf_append_span(password, s);
 	if (err < 0)
 		return fail(r, err, "the first line of passfile %s is too long", path);
@@ -296,7 +296,7 @@ static int prompt(const struct options *o, struct buf *password, char *error, si
 	if (err == 0 && line.len == 0)
 		err = fail(&r, ERR_CANCELED, "no password was given");
 	else if (err == 0 && memchr(line.data, '\0', line.len))
-		err = fail(&r, ERR_INVALID, "the password has a NUL octet");
+		err = fail(&r, ERR_INVALID, "the password has a NUL byte");
 	else if (err == 0 && (err = buf_append_span(password, buf_span(&line))) < 0)
 		fail(&r, err, "the password is too long");
 	buf_finish(&line);

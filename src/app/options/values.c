@@ -340,7 +340,7 @@ int options_set_size(struct options_parser *p, const struct options_rule *rule, 
 	if (!text_parse_number(digits, (uint64_t)INT64_MAX >> shift, &number) ||
 		number << shift < cache_size_min)
 		return options_fail(p,
-			"cache_size= is a number of octets, of at least 1M, with K, M or G "
+			"cache_size= is a number of bytes, of at least 1M, with K, M or G "
 			"behind it, not '%s'",
 			value);
 	p->o->cache_size = number << shift;

@@ -264,7 +264,7 @@ static int put_part(
 	if (err == 0)
 		err = put_string(names->of[i].text, out);
 	if (err == 0)
-		err = buf_printf(out, ",\"octets\":%" PRIu64 "}", part->octets);
+		err = buf_printf(out, ",\"bytes\":%" PRIu64 "}", part->octets);
 	buf_finish(&type);
 	return err;
 }

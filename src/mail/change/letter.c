@@ -288,7 +288,7 @@ int letter_end(struct letter *l)
 	if (!l->told)
 		first_line_is_none(l);
 	if (l->nul)
-		l->reason = "has NUL octets, so that it is no message";
+		l->reason = "has NUL bytes, so that it is no message";
 	return l->reason ? ERR_INVALID : 0;
 }
 

@@ -65,7 +65,7 @@ struct letter {
 uint64_t letter_sum(uint64_t sum, struct span octets);
 /* The next octets of the file. */
 void letter_feed(struct letter *l, struct span octets);
-/* There are no more: 0, or ERR_INVALID and l->reason says in a few words what it is: "has NUL octets"
+/* There are no more: 0, or ERR_INVALID and l->reason says in a few words what it is: "has NUL bytes"
  * (behind "the message", or the file's name). */
 int letter_end(struct letter *l);
 /* When it came: what the topmost Received says, else Date; false: it does not say. Seconds since 1970

@@ -439,7 +439,7 @@ static void suspect(struct question *q)
 	q->suspected = q->asked[0];
 	q->most = q->count = 1;
 	if (q->broken >= BROKEN_MAX)
-		none(q, "its octets break the protocol");
+		none(q, "its bytes break the protocol");
 }
 
 static void lost(struct question *q, int err)

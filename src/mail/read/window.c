@@ -376,7 +376,7 @@ static void all_came(struct window *w)
 	struct body *b = w->body;
 
 	if (!body_reaches(b, w->answer.from + w->answer.came)) {
-		end_unreadable(w, "its octets come and go");
+		end_unreadable(w, "its bytes come and go");
 		return;
 	}
 	show(w, UINT64_MAX);
@@ -464,7 +464,7 @@ static void window_on_lost(struct window *w, int err)
 {
 	/* Lost framing in the middle of this very body is most likely its fault. */
 	if (err == ERR_PROTOCOL && w->answer.begun && ++w->broken >= 2)
-		unreadable(w, "its octets break the protocol", SPAN(""));
+		unreadable(w, "its bytes break the protocol", SPAN(""));
 	else if (retry_lost(&w->retry, err))
 		window_queue(w);
 	else

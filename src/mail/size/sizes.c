@@ -150,7 +150,7 @@ static void caught(struct mailbox *mb, const struct cache_message *m, uint64_t s
 	set_belief(a, LIAR);
 	if (a->sizes->mode == SIZES_TRUST)
 		return;
-	log_notice("%s: the server states wrong sizes, such as %llu octets for message %u of %s: "
+	log_notice("%s: the server states wrong sizes, such as %llu bytes for message %u of %s: "
 		   "each is proved before it is shown",
 		a->options.pool.host, (unsigned long long)said, m->uid, mb->component);
 	map_each(&a->tree.by_id, doubt_mailbox, NULL);
@@ -185,7 +185,7 @@ void sizes_pin(struct mailbox *mb, struct cache_message *m, uint64_t octets)
 		return;
 	m->flags |= CACHE_SIZE_PROVED;
 	if (wrong) {
-		log_debug("message %u of %s has %llu octets, not %llu", m->uid, mb->component,
+		log_debug("message %u of %s has %llu bytes, not %llu", m->uid, mb->component,
 			(unsigned long long)octets, (unsigned long long)said);
 		set_wrong(mb, m, octets);
 	} else {

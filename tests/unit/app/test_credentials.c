@@ -116,7 +116,7 @@ static void test_file_length(void **state)
 
 	memset(line, 'x', CREDENTIALS_MAX + 3);
 	write_file(line, CREDENTIALS_MAX + 3, 0600);
-	assert_file_refused(ERR_LIMIT, "longer than 4096 octets");
+	assert_file_refused(ERR_LIMIT, "longer than 4096 bytes");
 	write_file(line, CREDENTIALS_MAX + 1, 0600);
 	assert_file_refused(ERR_LIMIT, "too long");
 	line[CREDENTIALS_MAX] = '\0';
@@ -288,10 +288,10 @@ static void test_command_fails(void **state)
 		{"true", ERR_IO, "printed no password"},
 		{"echo", ERR_IO, "printed no password"},
 		{"cat", ERR_IO, "printed no password"},
-		{"printf 'a\\0b\\n'", ERR_IO, "NUL octet"},
-		{"printf %04097d 1", ERR_LIMIT, "more than 4096 octets"},
-		{"cat /dev/zero", ERR_LIMIT, "more than 4096 octets"},
-		{"sh -c 'tr \"\\0\" x </dev/zero'", ERR_LIMIT, "more than 4096 octets"},
+		{"printf 'a\\0b\\n'", ERR_IO, "NUL byte"},
+		{"printf %04097d 1", ERR_LIMIT, "more than 4096 bytes"},
+		{"cat /dev/zero", ERR_LIMIT, "more than 4096 bytes"},
+		{"sh -c 'tr \"\\0\" x </dev/zero'", ERR_LIMIT, "more than 4096 bytes"},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

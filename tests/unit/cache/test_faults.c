@@ -106,7 +106,7 @@ static void test_damaged_body(void **state)
 	assert_false(has_chunk(f, 1, 7, 0, 5000));
 	fixture_settle(f);
 	fixture_idle(f);
-	expect_log("octets of message 7 are damaged; what is found damaged is fetched again");
+	expect_log("bytes of message 7 are damaged; what is found damaged is fetched again");
 	check_others(f);
 	put_chunk(f, 1, 7, 0, 5000);
 	fixture_settle(f);
@@ -127,7 +127,7 @@ static void test_cut_segment(void **state)
 	for (uint32_t uid = 10; uid >= 1; uid--)
 		assert_int_equal(has_chunk(f, 1, uid, 0, 5000), uid <= 6);
 	fixture_idle(f);
-	expect_log("octets of message 10 are damaged");
+	expect_log("bytes of message 10 are damaged");
 	load(f, 1);
 	assert_int_equal(f->n, 1000);
 	for (uint32_t uid = 1; uid <= 20; uid++)

@@ -110,8 +110,8 @@ static void json(void **state)
 		"\"subject\":\"\\\\\\\" \",\"message_id\":\"<1@b>\",\"in_reply_to\":[],"
 		"\"references\":[\"<1>\",\"<2>\"],\"list_id\":\"\",\"sent\":\"\",\"parts\":["
 		"{\"section\":\"1\",\"type\":\"text/"
-		"pl\\\"\xc3\xa4\",\"name\":\"1.txt\",\"octets\":3},"
-		"{\"section\":\"2\",\"type\":\"image/png\",\"name\":\"a\\\"b\",\"octets\":4}]}\n");
+		"pl\\\"\xc3\xa4\",\"name\":\"1.txt\",\"bytes\":3},"
+		"{\"section\":\"2\",\"type\":\"image/png\",\"name\":\"a\\\"b\",\"bytes\":4}]}\n");
 	mime_structure_finish(&structure);
 	buf_finish(&out);
 }
