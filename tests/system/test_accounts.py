@@ -69,7 +69,7 @@ def test_account(server, directory):
 
 
 def test_mount_by_root(server, directory):
-    """mount -a, twice; remounted read-only; and by the helper of mount -t imapfs. Nothing is said."""
+    """mount -a, twice, where a directory has the account's name; remounted read-only; and by the helper of mount -t imapfs. Nothing is said."""
     point = directory + "/mail"
     os.mkdir(point)
     write_config(directory, point, server, server.password_file)
@@ -77,6 +77,7 @@ def test_mount_by_root(server, directory):
 mount --bind {directory} /root
 cd {directory}
 findmnt -no OPTIONS mail && exit 1
+mkdir work
 mount -a
 mount -a
 findmnt -no OPTIONS mail

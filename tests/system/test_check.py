@@ -44,6 +44,7 @@ def test_good(server, directory):
     assert "TLS1." in lines["TLS"] and "certificate by" in lines["TLS"]
     assert lines["login"].startswith("by ") and "UIDPLUS" in lines["capabilities"]
     assert lines["folders"].endswith("hold messages") and "MB free" in lines["cache"]
+    assert lines["changes"] == "the server tells of them, in all mailboxes (NOTIFY)"
     assert lines["quota"] == "the server tells of none"
     # Nothing was made, mounted or told.
     assert not is_mounted(point) and os.listdir(directory) == ["mail"]

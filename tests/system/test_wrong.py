@@ -203,7 +203,7 @@ TABLE = [
     ("-o passfile={secret},tls_priority=NORMAL:-VERS-ALL u@h {m}", TLS, "allows neither TLS 1.2 nor TLS 1.3"),
     ("-o passfile={secret},certfile=/nonexistent u@h {m}", LOGIN, "keyfile /nonexistent: No such file"),
     # Mountpoint, cache and state
-    ("u@h /nonexistent", MOUNT, "/nonexistent: No such file or directory"),
+    ("u@h /nonexistent", MOUNT, "/nonexistent: No such file or directory; run: mkdir '/nonexistent'"),
     ("u@h {file}", MOUNT, "file: not a directory"),
     ("u@h {file}/x", MOUNT, "file/x: Not a directory"),
     ("-o passfile={secret},cache={file} u@h {m}", CACHE, "cache directory .*file"),
@@ -214,6 +214,7 @@ TABLE = [
     ("-o passfile={secret} imaps://u@localhost:1/ {m}", CONNECT, "localhost:1: cannot connect to localhost port 1: "
                                                                 "Connection refused"),
     ("-o passfile={secret},tls=starttls,port=1 u@localhost {m}", CONNECT, "cannot connect to localhost port 1"),
+    ("-o passfile={secret},port=1 u@localhost:1993 {m}", CONNECT, "if 1993 is a port write imaps://u@localhost:1993/"),
     ("-o passfile={secret} imaps://u@localhost:{port}/ {m}", TLS, "does not speak TLS there: wrong port, or one for "
                                                                  "STARTTLS"),
     ("-o passfile={secret} imap://u@localhost:{port}/ {m}", TLS, "STARTTLS"),

@@ -11,7 +11,6 @@
 #include "app/accounts/presets.h"
 #include "mail/account.h"
 #include "mail/quota.h"
-#include "mail/sync/watch.h"
 #include "net/tls_facts.h"
 
 /* A certificate that ends sooner than in so many seconds is worth a word. */
@@ -69,6 +68,14 @@ static bool has_word(const char *words, const char *word)
 	return has;
 }
 
+/* A mount has a connection for that, which comes to be used only after the start. */
+static const char *watching(const char *words)
+{
+	return has_word(words, "NOTIFY") ? "the server tells of them, in all mailboxes (NOTIFY)"
+	       : has_word(words, "IDLE") ? "the server tells of them, in one mailbox (IDLE)"
+					 : "the server tells of none, and is asked";
+}
+
 static void check_capabilities(struct check *c, struct account *a)
 {
 	const char *words = pool_capability_words(a->pool);
@@ -79,7 +86,7 @@ static void check_capabilities(struct check *c, struct account *a)
 			!(lacks[i].other && has_word(words, lacks[i].other)) &&
 			!(lacks[i].change && c->o->ro))
 			check_note(c, "server", "%s", lacks[i].text);
-	check_ok(c, "changes", "are heard of by %s", watch_mode(a->watch));
+	check_ok(c, "changes", "%s", watching(words));
 }
 
 static void check_provider(struct check *c)

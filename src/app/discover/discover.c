@@ -205,7 +205,7 @@ char *discover_hint_connect(const struct options *o)
 				  "(imapfs --list)",
 			o->source.host);
 	} else {
-		hint = mem_strdup("");
+		hint = discover_hint_mailbox(o);
 	}
 	free(known);
 	return hint;

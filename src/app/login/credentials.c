@@ -325,7 +325,25 @@ static int read_credential(struct buf *password, char *error, size_t size)
 		err = fail(&(struct report){reason, sizeof(reason)}, ERR_IO, "%s: %s", path,
 			strerror(errno));
 	free(path);
-	return err < 0 ? fail(&r, err, "of CREDENTIALS_DIRECTORY: %s", reason) : 0;
+	return err < 0 ? fail(&r, err, "CREDENTIALS_DIRECTORY: %s", reason) : 0;
+}
+
+/* A service that was given credentials, but not ours, has no terminal to ask on. */
+static int prompt_at_last(const struct options *o, struct buf *password, char *error, size_t size)
+{
+	const struct report r = {error, size};
+	const char *directory = getenv("CREDENTIALS_DIRECTORY");
+	int err = prompt(o, password, error, size);
+
+	if (err == ERR_IO && directory) {
+		char *reason = mem_strdup(error);
+		fail(&r, err,
+			"%s, or give the credential imapfs, which is not in "
+			"CREDENTIALS_DIRECTORY, %.200s",
+			reason, directory);
+		free(reason);
+	}
+	return err;
 }
 
 int credentials_get(const struct options *o, struct buf *password, char *error, size_t size)
@@ -342,5 +360,5 @@ int credentials_get(const struct options *o, struct buf *password, char *error, 
 	int err = read_credential(password, error, size);
 	if (err == 0 && password->len == 0 && o->netrc)
 		err = read_netrc(o, password, error, size);
-	return err < 0 || password->len > 0 ? err : prompt(o, password, error, size);
+	return err < 0 || password->len > 0 ? err : prompt_at_last(o, password, error, size);
 }

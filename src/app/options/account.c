@@ -80,17 +80,20 @@ static int account_on_entry(void *ctx, const struct config_entry *e)
 	return err < 0 ? name_line(a, e) : 0;
 }
 
-/* A URL could hold a name as its scheme only. */
+/* A URL could hold a name as its scheme only. mount(8) makes a path of a name that is also the name of a
+ * file where it is run. */
 static struct span account_of(const char *source)
 {
-	return (struct span){source, strstr(source, "://") ? 0 : strcspn(source, ":")};
+	const char *name = source[0] == '/' ? strrchr(source, '/') + 1 : source;
+
+	return (struct span){name, strstr(source, "://") ? 0 : strcspn(name, ":")};
 }
 
 /* The mailbox that stands behind the account's name goes to the end of what the file has. */
 static void take_source(struct options_parser *p, const struct account_reader *a)
 {
 	const char *base = a->source ? a->source : p->o->name;
-	const char *mailbox = p->source + a->wanted.n;
+	const char *mailbox = a->wanted.p + a->wanted.n;
 	bool url = strstr(base, "://");
 	size_t n = strlen(base);
 

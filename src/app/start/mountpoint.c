@@ -86,7 +86,8 @@ int mountpoint_check(const char *path, char *error, size_t size)
 	if (stat_patiently(path, &st) < 0)
 		return errno == ENOTCONN || errno == ECONNABORTED
 			       ? mountpoint_fail_stale(path, error, size)
-			       : fail(&r, "%s: %s", path, strerror(errno));
+			       : fail(&r, errno == ENOENT ? "%s: %s; run: mkdir '%s'" : "%s: %s",
+					 path, strerror(errno), path);
 	if (!S_ISDIR(st.st_mode))
 		return fail(&r, "%s: not a directory", path);
 	if (is_fuse_mount(path, st.st_dev))
