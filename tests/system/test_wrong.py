@@ -344,3 +344,30 @@ mknod -m 666 /dev/null c 1 3
     assert weak.startswith("imapfs: fusermount3 cannot mount for users, as it is not set-user-ID root; as root run: chmod")
     assert missing.startswith("imapfs: /dev/fuse: the kernel has no FUSE; as root run: modprobe fuse")
     assert {one, two, three} == {str(MOUNT)}
+
+
+AUTOMOUNT = """
+import ctypes, os, subprocess, sys
+os.chdir(sys.argv[1])
+options = f"fd={os.pipe()[1]},pgrp={os.getpgrp()},minproto=5,maxproto=5,direct"
+if ctypes.CDLL(None).mount(b"test", b"m", b"autofs", 0, options.encode()):
+    sys.exit(77)
+sys.exit(subprocess.run(sys.argv[2:]).returncode)
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can mount an automount")
+def test_automount(directory):
+    """Its directory is root's: fusermount3 would not mount on it for a user, and would not say what to do."""
+    os.chmod(directory, 0o755)
+    os.mkdir(directory + "/m")
+    shutil.copy(RELEASE, directory + "/imapfs")
+    done = subprocess.run(
+        ["unshare", "-m", sys.executable, "-c", AUTOMOUNT, directory, "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}",
+         "--clear-groups", directory + "/imapfs", "u@h", directory + "/m"], capture_output=True, text=True, timeout=60,
+        check=False, start_new_session=True, env={"PATH": os.environ["PATH"], "HOME": directory, "LC_ALL": "C.UTF-8"})
+    if done.returncode == 77:
+        pytest.skip("the kernel has no automounts")
+    assert done.returncode == MOUNT and done.stderr == (
+        f"imapfs: {directory}/m: only root can mount on an automount, whose directory is root's: instead of setuid= write "
+        f"allow_other,uid={NOBODY},gid={NOBODY}\n")

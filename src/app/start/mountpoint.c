@@ -19,7 +19,9 @@
 #include "base/mem.h"
 #include "app/options/options.h"
 
-#define FUSE_MAGIC 0x65735546 /* statfs(2) */
+/* statfs(2) */
+#define FUSE_MAGIC 0x65735546
+#define AUTOFS_MAGIC 0x0187
 /* Nanoseconds between looks whether a guardian has unmounted, and how many looks: 1.5 s. */
 #define GUARDIAN_STEP 20000000
 #define GUARDIAN_STEPS 75
@@ -50,9 +52,8 @@ int mountpoint_fail_stale(const char *path, char *error, size_t size)
 		path, path);
 }
 
-/* Whether path is the top of a FUSE mount. Over it root would mount a second time, and for others
- * fusermount3 says no more than "Permission denied". */
-static bool is_fuse_mount(const char *path, dev_t dev)
+/* The type of the filesystem whose top path is; 0 where it is none. */
+static long type_of_mount(const char *path, dev_t dev)
 {
 	struct statfs fs;
 	struct stat above;
@@ -60,7 +61,7 @@ static bool is_fuse_mount(const char *path, dev_t dev)
 	bool top = stat(parent, &above) == 0 && above.st_dev != dev;
 
 	free(parent);
-	return top && statfs(path, &fs) == 0 && fs.f_type == FUSE_MAGIC;
+	return top && statfs(path, &fs) == 0 ? (long)fs.f_type : 0;
 }
 
 /* stat(2). Where a daemon just died its guardian may need a moment to unmount. */
@@ -90,11 +91,19 @@ int mountpoint_check(const char *path, char *error, size_t size)
 					 path, strerror(errno), path);
 	if (!S_ISDIR(st.st_mode))
 		return fail(&r, "%s: not a directory", path);
-	if (is_fuse_mount(path, st.st_dev))
+	/* Over it root would mount a second time, and for others fusermount3 says no more than
+	 * "Permission denied". */
+	long type = type_of_mount(path, st.st_dev);
+	if (type == FUSE_MAGIC)
 		return fail(&r,
 			"%s: something is mounted here already; unmount it with 'fusermount3 -u "
 			"%s' first",
 			path, path);
+	if (type == AUTOFS_MAGIC && getuid() != 0)
+		return fail(&r,
+			"%s: only root can mount on an automount, whose directory is root's: "
+			"instead of setuid= write allow_other,uid=%u,gid=%u",
+			path, getuid(), getgid());
 	return EXIT_STATUS_OK;
 }
 
@@ -192,7 +201,7 @@ int mountpoint_remount(const char *path, bool ro, char *error, size_t size)
 	const struct report r = {error, size};
 	struct stat st;
 
-	if (stat(path, &st) < 0 || !is_fuse_mount(path, st.st_dev))
+	if (stat(path, &st) < 0 || type_of_mount(path, st.st_dev) != FUSE_MAGIC)
 		return fail(&r, "%s: nothing is mounted there that could be remounted", path);
 	if (mount(NULL, path, NULL, MS_REMOUNT | flags_of(path) | (ro ? MS_RDONLY : 0), NULL) == 0)
 		return EXIT_STATUS_OK;
