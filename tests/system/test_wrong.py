@@ -315,6 +315,16 @@ def test_table(directory):
     assert not wrong, f"{len(wrong)} of {len(TABLE)}"
 
 
+def test_credentials_of_others(directory):
+    """A service that was given some, but not ours, is told where they were looked for."""
+    os.mkdir(directory + "/m")
+    done = subprocess.run([RELEASE, "-f", "u@h", directory + "/m"], capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                          timeout=60, check=False, start_new_session=True, env={
+                              "PATH": os.environ["PATH"], "HOME": directory, "CREDENTIALS_DIRECTORY": directory})
+    assert done.returncode == LOGIN and "there is no terminal" in done.stderr
+    assert done.stderr.endswith(f"give the credential imapfs, which is not in CREDENTIALS_DIRECTORY, {directory}\n")
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can take things away")
 def test_without_fuse(directory):
     """What mounting needs is missed before anybody is asked for a password."""
