@@ -15,12 +15,10 @@ static const char settings[] = "PRAGMA page_size=1024;"
 			       "PRAGMA temp_store=MEMORY;";
 
 static const char schema[] =
-	"BEGIN IMMEDIATE;"
 	"CREATE TABLE account(name TEXT);"
 	"CREATE TABLE intents(mailbox BLOB, uidvalidity INTEGER, uid INTEGER, verb INTEGER,"
 	" target BLOB, argument BLOB, made INTEGER, size INTEGER, date INTEGER, flags INTEGER,"
-	" PRIMARY KEY(mailbox, uidvalidity, uid)) WITHOUT ROWID;"
-	"COMMIT;";
+	" PRIMARY KEY(mailbox, uidvalidity, uid)) WITHOUT ROWID;";
 
 static const char *const statements[JOURNAL_STATEMENTS] = {
 	[JOURNAL_PUT] =
@@ -64,14 +62,19 @@ static int get_number(struct journal *j, const char *sql, int64_t *value)
 
 static int make_schema(struct journal *j, const char *account)
 {
-	int rc = run(j, schema);
+	int rc = journal_begin(j);
 
 	if (rc == SQLITE_OK)
+		rc = run(j, schema);
+	if (rc == SQLITE_OK)
 		rc = run_with_text(j, "INSERT INTO account VALUES(%Q)", account);
-	return rc == SQLITE_OK ? run(j, "PRAGMA user_version=1") : rc;
+	if (rc == SQLITE_OK)
+		rc = run(j, "PRAGMA user_version=1");
+	return rc == SQLITE_OK ? journal_end(j, true) : rc;
 }
 
-static int check_schema(struct journal *j, const char *account)
+/* Before anything is set, which may write to it. */
+static int check_version(struct journal *j, bool *is_empty)
 {
 	int64_t version = 0, tables = 0;
 	int rc;
@@ -79,9 +82,10 @@ static int check_schema(struct journal *j, const char *account)
 	if ((rc = get_number(j, "PRAGMA user_version", &version)) != SQLITE_OK ||
 		(rc = get_number(j, "SELECT count(*) FROM sqlite_schema", &tables)) != SQLITE_OK)
 		return rc;
-	if (version == 0 && tables == 0)
-		return make_schema(j, account);
-	return version == SCHEMA_VERSION ? SQLITE_OK : SQLITE_MISMATCH;
+	*is_empty = version == 0 && tables == 0;
+	if (version > SCHEMA_VERSION)
+		return JOURNAL_NEWER;
+	return *is_empty || version == SCHEMA_VERSION ? SQLITE_OK : SQLITE_MISMATCH;
 }
 
 static int prepare_all(struct journal *j)
@@ -98,6 +102,7 @@ static int prepare_all(struct journal *j)
 /* unix-excl: what is locked is locked for the whole process, and the log's index is on the heap. */
 int journal_open(struct journal *j, const char *path, const char *account)
 {
+	bool is_empty = false;
 	int rc = sqlite3_open_v2(path, &j->db,
 		SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
 			SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_NOFOLLOW,
@@ -106,9 +111,11 @@ int journal_open(struct journal *j, const char *path, const char *account)
 	if (rc != SQLITE_OK)
 		return rc;
 	sqlite3_extended_result_codes(j->db, 1);
-	if ((rc = run(j, settings)) == SQLITE_OK && (rc = check_schema(j, account)) == SQLITE_OK)
-		rc = prepare_all(j);
-	return rc;
+	if ((rc = check_version(j, &is_empty)) == SQLITE_OK)
+		rc = run(j, settings);
+	if (rc == SQLITE_OK && is_empty)
+		rc = make_schema(j, account);
+	return rc == SQLITE_OK ? prepare_all(j) : rc;
 }
 
 void journal_close(struct journal *j)

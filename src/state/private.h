@@ -22,7 +22,10 @@ struct journal {
 	sqlite3_stmt *statements[JOURNAL_STATEMENTS];
 };
 
-/* SQLITE_MISMATCH: of another version. After a failure journal_close is still due. */
+/* Beside SQLite's codes: a newer version of imapfs made it. Nothing was written to it. */
+#define JOURNAL_NEWER (SQLITE_MISMATCH | 1 << 8)
+
+/* SQLITE_MISMATCH: it is none of ours. After a failure journal_close is still due. */
 int journal_open(struct journal *j, const char *path, const char *account);
 void journal_close(struct journal *j);
 /* Whose mail it is about; malloc'ed, "" when that cannot be said. */

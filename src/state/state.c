@@ -113,12 +113,35 @@ static void set_aside(const struct state *s, const struct place *p, const char *
 
 /* --- taking over --- */
 
+struct adoption {
+	struct journal *by;
+	int rc; /* the first that was not SQLITE_OK */
+};
+
 static void adopt_intent(void *ctx, const struct state_intent *intent)
 {
-	struct state *s = ctx;
+	struct adoption *adoption = ctx;
 
 	/* One that is newer is here, or was taken over before. */
-	journal_put(&s->journal, intent);
+	if (adoption->rc == SQLITE_OK)
+		adoption->rc = journal_put(adoption->by, intent);
+}
+
+static int adopt_intents(struct state *s, struct journal *from)
+{
+	struct adoption adoption = {.by = &s->journal};
+	int rc = journal_begin(&s->journal);
+
+	if (rc != SQLITE_OK)
+		return rc;
+	rc = journal_each(from, adopt_intent, &adoption);
+	if (rc == SQLITE_OK)
+		rc = adoption.rc;
+	if (rc == SQLITE_OK)
+		rc = journal_end(&s->journal, true);
+	if (rc != SQLITE_OK)
+		journal_end(&s->journal, false);
+	return rc;
 }
 
 /* The journal that nobody holds is empty afterwards, or stays as it was. */
@@ -127,16 +150,15 @@ static void adopt(struct state *s, struct place *p, const char *account)
 	struct journal other = {0};
 	int rc = journal_open(&other, p->path, account);
 
-	if (rc == SQLITE_OK && (rc = journal_begin(&s->journal)) == SQLITE_OK) {
-		rc = journal_each(&other, adopt_intent, s);
-		if (rc == SQLITE_OK)
-			rc = journal_end(&s->journal, true);
-		if (rc != SQLITE_OK)
-			journal_end(&s->journal, false);
-	}
+	if (rc == SQLITE_OK)
+		rc = adopt_intents(s, &other);
 	journal_close(&other);
 	if (rc == SQLITE_OK)
 		remove_journal(s, p);
+	else if (rc == JOURNAL_NEWER)
+		log_warning("%s: a newer version of imapfs made it: it is left as it is, and what "
+			    "was promised in it is not done before that version mounts again",
+			p->path);
 	else
 		log_warning("%s: %s; left as it is", p->path, sqlite3_errstr(rc));
 }
@@ -158,14 +180,6 @@ static void adopt_all(struct state *s, const char *account)
 
 /* --- opening --- */
 
-static bool take_own(struct state *s)
-{
-	for (unsigned i = 1; i <= JOURNALS_MAX; i++)
-		if (take_place(s, i, &s->own))
-			return true;
-	return false;
-}
-
 static bool prepare_file(const struct state *s)
 {
 	int fd = own_file_open(s->dir.fd, s->own.name);
@@ -186,11 +200,26 @@ static int open_own(struct state *s, const char *account)
 	int rc = prepare_file(s) ? journal_open(&s->journal, s->own.path, account)
 				 : SQLITE_CANTOPEN;
 
-	if (!is_damage(rc))
+	if (!is_damage(rc) || rc == JOURNAL_NEWER)
 		return rc;
 	journal_close(&s->journal);
 	set_aside(s, &s->own, sqlite3_errstr(rc));
 	return prepare_file(s) ? journal_open(&s->journal, s->own.path, account) : SQLITE_CANTOPEN;
+}
+
+/* The first place that nobody has, but for those of newer versions: false when there is none. */
+static bool take_own(struct state *s, const char *account, int *rc)
+{
+	for (unsigned i = 1; i <= JOURNALS_MAX; i++) {
+		if (!take_place(s, i, &s->own))
+			continue;
+		*rc = open_own(s, account);
+		if (*rc != JOURNAL_NEWER)
+			return true;
+		journal_close(&s->journal);
+		leave(&s->own);
+	}
+	return false;
 }
 
 /* What is promised about one person's mail must not be done to another's. */
@@ -210,14 +239,15 @@ static bool is_of(struct state *s, const char *account, char *error, size_t size
 
 static bool open_in_dir(struct state *s, const struct state_options *o, char *error, size_t size)
 {
+	int rc = SQLITE_OK;
+
 	if (own_dir_open("state", o->dir, &s->dir, error, size) < 0)
 		return false;
-	if (!take_own(s)) {
+	if (!take_own(s, o->account, &rc)) {
 		snprintf(error, size, "state directory %s: no journal can be locked: %s",
 			s->dir.path, strerror(errno));
 		return false;
 	}
-	int rc = open_own(s, o->account);
 	if (rc != SQLITE_OK) {
 		snprintf(error, size, "%s: %s", s->own.path, sqlite3_errstr(rc));
 		return false;

@@ -6,7 +6,8 @@
  * The journal is one SQLite database (WAL, synchronous=NORMAL: kill -9 loses nothing, a power cut
  * perhaps the last intents, and an intent that is lost leaves mail where it was). Each mount has its
  * own, journal-1.db and so on, which it keeps locked (flock); what it finds in a journal that nobody
- * holds, since its mount was killed or could not do all before its end, it takes over.
+ * holds, since its mount was killed or could not do all before its end, it takes over. One that a newer
+ * version of imapfs made it leaves alone, and says so: only that version knows what it promised.
  *
  * Everything is called from the loop; writing an intent takes some microseconds, and what would wait
  * for the disk (the checkpoint, which alone calls fsync) is done in libuv's pool. Measured on ext4, 2

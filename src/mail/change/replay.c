@@ -83,7 +83,8 @@ static void take_up(struct account *a, const struct state_intent *row)
 	struct mailbox *to = moves ? tree_by_name(&a->tree, row->target) : NULL;
 
 	/* Of a later version: nothing that this one could do by mistake. */
-	if (row->verb > INTENT_FLAGS || (row->verb == INTENT_FLAGS && row->argument.n == 0))
+	if (row->verb < INTENT_REMOVE || row->verb > INTENT_FLAGS ||
+		(row->verb == INTENT_FLAGS && row->argument.n == 0))
 		return;
 	if (!mb && a->tree.listed)
 		drop_row(a, row, "its mailbox is no more");

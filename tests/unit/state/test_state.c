@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The journal: what is put is there again, whoever opens it next, and nobody's is lost. */
 #include <fcntl.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -13,6 +14,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 #include "base/buf.h"
+#include "base/log.h"
 #include "state/state.h"
 
 struct fixture {
@@ -205,19 +207,89 @@ static void test_ours_alone(void **state)
 	state_close(s);
 }
 
+static void write_garbage(const struct fixture *f, const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", f->dir, name);
+	FILE *file = fopen(path, "w");
+	CHECK(file && fputs("This is no database, but it is long enough for a header. ........",
+			      file) > 0);
+	fclose(file);
+}
+
 static void test_damaged(void **state)
 {
 	struct fixture *f = *state;
 	char path[128];
 
-	snprintf(path, sizeof(path), "%s/journal-1.db", f->dir);
-	FILE *file = fopen(path, "w");
-	CHECK(file && fputs("This is no database, but it is long enough for a header. ........",
-			      file) > 0);
-	fclose(file);
+	write_garbage(f, "journal-1.db");
 	struct state *s = open_as(f, "joe");
 	put(s, "INBOX", 1, "");
 	assert_string_equal(all(f, s), "INBOX/1:1 ");
+	state_close(s);
+	snprintf(path, sizeof(path), "%s/journal-1.db.damaged", f->dir);
+	assert_int_equal(access(path, F_OK), 0);
+}
+
+static void change_version(struct fixture *f, int version)
+{
+	char text[128];
+	sqlite3 *db;
+
+	snprintf(text, sizeof(text), "%s/journal-1.db", f->dir);
+	CHECK(sqlite3_open(text, &db) == SQLITE_OK);
+	snprintf(text, sizeof(text), "PRAGMA user_version=%d", version);
+	CHECK(sqlite3_exec(db, text, NULL, NULL, NULL) == SQLITE_OK);
+	CHECK(sqlite3_close(db) == SQLITE_OK);
+}
+
+static void check_log(struct fixture *f, const char *text)
+{
+	buf_clear(&f->seen);
+	CHECK(log_recent(&f->seen) == 0);
+	if (!strstr(buf_cstr(&f->seen), text))
+		fail_msg("the log says '%s', not '%s'", buf_cstr(&f->seen), text);
+}
+
+/* Nothing in it is done, and nothing is lost: the version that made it goes on with it. */
+static void test_newer(void **state)
+{
+	struct fixture *f = *state;
+	struct state *s = open_as(f, "joe");
+
+	put(s, "INBOX", 9, "");
+	state_close(s);
+	change_version(f, 2);
+	for (int round = 0; round < 2; round++) {
+		s = open_as(f, "joe");
+		assert_non_null(s);
+		check_log(
+			f, "journal-1.db: a newer version of imapfs made it: it is left as it is");
+		assert_string_equal(all(f, s), round ? "INBOX/5:1 " : "");
+		put(s, "INBOX", 5, "");
+		state_close(s);
+	}
+	change_version(f, 1);
+	s = open_as(f, "joe");
+	assert_string_equal(all(f, s), "INBOX/5:1 INBOX/9:1 ");
+	state_close(s);
+}
+
+/* What is none of ours is kept for who wants to look. */
+static void test_foreign(void **state)
+{
+	struct fixture *f = *state;
+	struct state *s = open_as(f, "joe");
+	char path[128];
+
+	put(s, "INBOX", 9, "");
+	state_close(s);
+	change_version(f, 0);
+	s = open_as(f, "joe");
+	assert_non_null(s);
+	check_log(f, "it is kept as journal-1.db.damaged");
+	assert_string_equal(all(f, s), "");
 	state_close(s);
 	snprintf(path, sizeof(path), "%s/journal-1.db.damaged", f->dir);
 	assert_int_equal(access(path, F_OK), 0);
@@ -248,6 +320,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_another_account, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ours_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_newer, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_foreign, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
 	};
 
