@@ -53,9 +53,19 @@ static struct map_slot *find_slot(const struct map *m, uint64_t key)
 	return &m->slots[i];
 }
 
+uint64_t map_number(const struct map *m, uint64_t key)
+{
+	return m->count ? find_slot(m, key)->value : 0;
+}
+
+static void *pointer_of(uint64_t value)
+{
+	return (void *)(uintptr_t)value;
+}
+
 void *map_get(const struct map *m, uint64_t key)
 {
-	return m->count ? find_slot(m, key)->value : NULL;
+	return pointer_of(map_number(m, key));
 }
 
 static void grow_slots(struct map *m)
@@ -71,7 +81,7 @@ static void grow_slots(struct map *m)
 	free(old.slots);
 }
 
-void map_put(struct map *m, uint64_t key, void *value)
+static void put_value(struct map *m, uint64_t key, uint64_t value)
 {
 	if ((m->count + 1) * 4 > m->cap * 3)
 		grow_slots(m);
@@ -81,15 +91,28 @@ void map_put(struct map *m, uint64_t key, void *value)
 	*slot = (struct map_slot){key, value};
 }
 
+void map_put(struct map *m, uint64_t key, void *value)
+{
+	put_value(m, key, (uintptr_t)value);
+}
+
+void map_put_number(struct map *m, uint64_t key, uint64_t number)
+{
+	if (number)
+		put_value(m, key, number);
+	else
+		map_remove_number(m, key);
+}
+
 /* Later members of the same run move up, so that no search stops at the hole (no tombstones). */
-void *map_remove(struct map *m, uint64_t key)
+uint64_t map_remove_number(struct map *m, uint64_t key)
 {
 	if (m->count == 0)
-		return NULL;
+		return 0;
 	struct map_slot *slot = find_slot(m, key);
-	void *value = slot->value;
+	uint64_t value = slot->value;
 	if (!value)
-		return NULL;
+		return 0;
 	size_t mask = m->cap - 1;
 	size_t hole = (size_t)(slot - m->slots);
 	for (size_t i = (hole + 1) & mask; m->slots[i].value; i = (i + 1) & mask) {
@@ -99,14 +122,19 @@ void *map_remove(struct map *m, uint64_t key)
 			hole = i;
 		}
 	}
-	m->slots[hole].value = NULL;
+	m->slots[hole].value = 0;
 	m->count--;
 	return value;
+}
+
+void *map_remove(struct map *m, uint64_t key)
+{
+	return pointer_of(map_remove_number(m, key));
 }
 
 void map_each(const struct map *m, void (*f)(void *ctx, uint64_t key, void *value), void *ctx)
 {
 	for (size_t i = 0; i < m->cap; i++)
 		if (m->slots[i].value)
-			f(ctx, m->slots[i].key, m->slots[i].value);
+			f(ctx, m->slots[i].key, pointer_of(m->slots[i].value));
 }

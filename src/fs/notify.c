@@ -156,12 +156,9 @@ static void carry_out_notification(void *owner, struct list *item)
 
 static void count_due(struct notifier *n, fuse_ino_t ino, int by)
 {
-	intptr_t old = (intptr_t)map_get(&n->due, ino);
+	int64_t count = (int64_t)map_number(&n->due, ino) + by;
 
-	if (old + by > 0)
-		map_put(&n->due, ino, (void *)(old + by));
-	else
-		map_remove(&n->due, ino);
+	map_put_number(&n->due, ino, count > 0 ? (uint64_t)count : 0);
 }
 
 /* The first that wait, but where the directory is locked. */
@@ -170,7 +167,7 @@ static struct names *next_names(struct notifier *n)
 	LIST_FOREACH (pos, &n->waiting) {
 		struct names *names = list_entry(pos, struct names, link);
 
-		if (!map_get(&n->fs->locked, names->directory))
+		if (map_number(&n->fs->locked, names->directory) == 0)
 			return names;
 	}
 	return NULL;
@@ -343,7 +340,7 @@ void notify_unlocked(struct notifier *n)
 
 bool notify_is_due(const struct notifier *n, fuse_ino_t ino)
 {
-	return map_get(&n->due, ino) != NULL;
+	return map_number(&n->due, ino) > 0;
 }
 
 void notify_wait(struct notifier *n, struct notify_wait *w)

@@ -82,12 +82,9 @@ void op_note_wait(struct fs_op *op, int err)
 
 static void count_lock(struct fs *fs, fuse_ino_t directory, int by)
 {
-	intptr_t count = (intptr_t)map_get(&fs->locked, directory) + by;
+	int64_t count = (int64_t)map_number(&fs->locked, directory) + by;
 
-	if (count > 0)
-		map_put(&fs->locked, directory, (void *)count);
-	else
-		map_remove(&fs->locked, directory);
+	map_put_number(&fs->locked, directory, count > 0 ? (uint64_t)count : 0);
 }
 
 void op_lock(struct fs_op *op, fuse_ino_t directory)

@@ -12,7 +12,7 @@
 /* How far the message was read from its beginning without a gap. */
 static uint64_t reached(const struct fs *fs, fuse_ino_t ino)
 {
-	return (uintptr_t)map_get(&fs->begun, ino);
+	return map_number(&fs->begun, ino);
 }
 
 static void mark_seen(const struct body_read *read)
@@ -45,5 +45,5 @@ void seen_note(struct fs *fs, fuse_ino_t ino, const struct body_read *read, size
 		map_init(&fs->begun);
 	}
 	if (end > before)
-		map_put(&fs->begun, ino, (void *)(uintptr_t)end);
+		map_put_number(&fs->begun, ino, end);
 }

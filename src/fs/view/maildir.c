@@ -84,7 +84,7 @@ unsigned maildir_now(
 	struct flags_value value;
 	unsigned flags = flags_get(mb, message, &value) ? maildir_flags_of(&value) : 0;
 
-	unsigned side = (unsigned)(uintptr_t)map_get(&m->moved, message->uid);
+	unsigned side = (unsigned)map_number(&m->moved, message->uid);
 
 	if (!side)
 		side = flags == 0 ? MAILDIR_NEWS : MAILDIR_CUR;
@@ -124,7 +124,7 @@ static void note_shown(struct maildir *m, const struct cache_message *message, u
 {
 	uint64_t value = (uint64_t)date_of(message) << SHOWN_BITS | SHOWN | flags;
 
-	map_put(&m->shown, message->uid, (void *)(uintptr_t)value);
+	map_put_number(&m->shown, message->uid, value);
 }
 
 /* --- times --- */
@@ -437,7 +437,7 @@ static void note_change(struct fs *fs, struct view_node *node, uint32_t uid, boo
 	if (!m || !mb)
 		return;
 	m->dirty = true;
-	uint64_t shown = (uintptr_t)map_get(&m->shown, uid);
+	uint64_t shown = map_number(&m->shown, uid);
 	unsigned before = shown & (SHOWN - 1), now = message ? maildir_now(m, mb, message) : 0;
 	if (!shown || (!gone && before == now))
 		return;
@@ -474,7 +474,7 @@ void maildir_note_moved(struct fs *fs, const struct mailbox *mb, uint32_t uid, u
 {
 	struct maildir *m = maildir_of(fs, mb);
 
-	map_put(&m->moved, uid, (void *)(uintptr_t)side);
+	map_put_number(&m->moved, uid, side);
 	map_remove(&m->shown, uid);
 	m->dirty = true;
 	tell_side(fs, mb, MAILDIR_CUR);

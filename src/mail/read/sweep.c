@@ -37,7 +37,7 @@ struct side {
 struct sweep {
 	struct mailbox *mb;
 	struct side low, high;
-	struct map unread; /* UID -> octets asked for and not read yet, as a pointer */
+	struct map unread; /* UID -> octets asked for and not read yet */
 	uint64_t ahead;    /* the sum of them */
 	uint64_t asked;    /* octets, since the readers are about here */
 	uint64_t right;    /* of them, read */
@@ -113,7 +113,7 @@ static void want_around(struct sweep *s, struct lookup *lookup, const struct cac
 	if (octets == 0 || m->uid == s->last)
 		return;
 	lookup_message(lookup, m, true);
-	map_put(&s->unread, m->uid, (void *)(uintptr_t)octets);
+	map_put_number(&s->unread, m->uid, octets);
 	s->ahead += octets;
 	s->asked += octets;
 }
@@ -191,7 +191,7 @@ static void lengthen_lead(struct sweep *s)
 static void note_reader(struct sweep *s, uint32_t uid)
 {
 	const struct cache_message *m = mailbox_find(s->mb, uid);
-	uint64_t octets = (uintptr_t)map_remove(&s->unread, uid);
+	uint64_t octets = map_remove_number(&s->unread, uid);
 
 	s->ahead -= octets;
 	s->right += octets;

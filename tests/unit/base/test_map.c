@@ -46,6 +46,27 @@ static void put_replaces(void **state)
 	map_finish(&m);
 }
 
+/* On machines of 32 bits, too, and so do dates before 1970. */
+static void numbers_keep_all_their_bits(void **state)
+{
+	static const uint64_t numbers[] = {
+		1, (uint64_t)1 << 32, (uint64_t)-1, (uint64_t)1764238672 << 16 | 0x155};
+	struct map m;
+
+	map_init(&m);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		map_put_number(&m, i, numbers[i]);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		assert_int_equal(map_number(&m, i), numbers[i]);
+		assert_int_equal(map_remove_number(&m, i), numbers[i]);
+		assert_int_equal(map_number(&m, i), 0);
+	}
+	map_put_number(&m, 7, 1);
+	map_put_number(&m, 7, 0);
+	assert_int_equal(m.count, 0);
+	map_finish(&m);
+}
+
 static void count_value(void *ctx, uint64_t key, void *value)
 {
 	void **model = ctx;
@@ -105,6 +126,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(empty_map_finds_nothing),
 		cmocka_unit_test(put_replaces),
+		cmocka_unit_test(numbers_keep_all_their_bits),
 		cmocka_unit_test(agrees_with_a_model),
 	};
 
