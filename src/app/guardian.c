@@ -10,16 +10,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/libc.h"
 #include "base/log.h"
 #include "fs/mounted.h"
 
@@ -239,7 +240,7 @@ static _Noreturn void guard(struct ward *w, bool quiet)
 	let_go(w, quiet);
 	/* Of the kind that queues, so that another one cannot hide it. */
 	prctl(PR_SET_PDEATHSIG, SIGRTMIN);
-	w->process = pidfd_open(w->daemon, 0);
+	w->process = (int)syscall(SYS_pidfd_open, w->daemon, 0);
 	w->signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
 	rename_process(w->mountpoint);
 	/* Who died before the signal was ordered has closed the socket. */

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -69,7 +70,7 @@ void privileges_begin(void)
 		log_warning("prctl(PR_SET_DUMPABLE): %s", strerror(errno));
 	/* They are not closed, since passfile=/dev/fd/3 may be one of them. Before Linux 5.11 they
 	 * are passed on. */
-	close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
+	syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC);
 	forget_environment();
 }
 

@@ -61,5 +61,7 @@ char *mem_printf(const char *format, ...)
 
 void mem_give_back(void)
 {
+#ifdef __GLIBC__
 	malloc_trim(0);
+#endif
 }

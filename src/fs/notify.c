@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/libc.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "fs/filesystem.h"

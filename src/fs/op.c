@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/libc.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "fs/filesystem.h"

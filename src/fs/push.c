@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/libc.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "fs/filesystem.h"

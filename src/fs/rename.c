@@ -2,6 +2,7 @@
 #include "fs/rename.h"
 
 #include <errno.h>
+#include <linux/fs.h>
 #include <stdio.h>
 
 #include "base/span.h"

@@ -231,7 +231,7 @@ static int pack(struct net_stream *s)
 	return err;
 }
 
-static int encrypt(struct net_stream *s, struct buf *from)
+static int encrypt_out(struct net_stream *s, struct buf *from)
 {
 	while (from->len > 0 && s->wire.out.len < WIRE_OUT_FILL) {
 		ssize_t n = tls_session_write(s->tls, buf_span(from), &s->failure);
@@ -254,7 +254,7 @@ static int next_wire(struct net_stream *s, struct buf **wire)
 	if (s->deflate && s->packed.len == 0 && s->out.len > 0)
 		err = pack(s);
 	if (err == 0 && s->tls)
-		err = encrypt(s, from);
+		err = encrypt_out(s, from);
 	return err;
 }
 

@@ -2,6 +2,7 @@
 /* Requests on inodes of views: each becomes an op, and goes to the view. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
 
 #include "base/error.h"

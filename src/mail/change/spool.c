@@ -4,6 +4,8 @@
  * loop waits for no disk.
  */
 #include <errno.h>
+#include <linux/fs.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -53,7 +55,8 @@ static ssize_t read_at_once(struct spool *s)
 	ssize_t n;
 
 	do
-		n = preadv2(s->fd, &iov, 1, (off_t)s->offset, RWF_NOWAIT);
+		n = syscall(SYS_preadv2, s->fd, &iov, 1, (long)s->offset, (long)(s->offset >> 32),
+			RWF_NOWAIT);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return errno == EAGAIN || errno == EOPNOTSUPP || errno == ENOSYS ? 0 : ERR_IO;
