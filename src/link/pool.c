@@ -378,6 +378,16 @@ void pool_select_all_anew(struct pool *p, bool (*wanted)(const struct mailbox *m
 	}
 }
 
+void pool_select_named_anew(struct pool *p, const struct mailbox *mailbox)
+{
+	LIST_FOREACH (pos, &p->conns) {
+		struct conn *c = list_entry(pos, struct conn, link);
+		bool has = c->state == CONN_READY || c->state == CONN_SELECTING;
+		if (has && c->view.mailbox == mailbox && !c->next.mailbox)
+			select_next(c, c->view.mailbox, c->view.selected.writable, 0);
+	}
+}
+
 bool pool_may_ask(const struct pool *p, const struct pool_task *t, const struct mailbox *mailbox)
 {
 	const struct trouble_of of = {.mailbox = mailbox, .work = t->on_conn};

@@ -202,6 +202,9 @@ void pool_select_anew(struct pool_task *t);
  * on_begun is called for each. */
 void pool_select_all_anew(struct pool *p, bool (*wanted)(const struct mailbox *mailbox),
 	void (*on_begun)(struct mailbox *mailbox));
+/* The same for the connections that have this one selected, or select it now: it may be another by
+ * that name. */
+void pool_select_named_anew(struct pool *p, const struct mailbox *mailbox);
 /* Work on another mailbox than the one that is selected (STATUS): only the task knows which one it
  * is that the connection is lost over. Whether that may be tried, or has to wait since connections
  * were lost over it. */

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from fakeaccount import Mailbox
 from fakeimap import CAPABILITIES
 from mounting import wait_until
 from servers import FakeImap, mount
@@ -158,6 +159,32 @@ def test_a_server_that_refuses_to_idle():
             shows(m, server.append("INBOX", BODIES[0]))
             time.sleep(2)
             assert server.names().count("IDLE") <= 3
+
+
+@pytest.mark.parametrize("told", [(b"",), (rb"\NonExistent", b"")], ids=["at once", "one by one"])
+@pytest.mark.parametrize("selected", [True, False], ids=["selected", "not selected"])
+def test_made_anew_under_the_same_name(told, selected):
+    """What is deleted and made again, and gets no message, is told of by its name alone (RFC 5465 section 5.4), which
+    was known. A connection that has the old one selected says for ever that nothing changed."""
+    have = [word for word in MODES["NOTIFY"] if word != "LIST-STATUS"]
+    with FakeImap({"INBOX": BODIES, "Work": BODIES}, capabilities=have) as server, \
+            mount(server, refresh=3600, connections=4 if selected else 1) as m:
+        ready(m, "NOTIFY")
+        # Who told in time three times is believed.
+        for _ in range(4):
+            shows(m, server.append("INBOX", BODIES[0]))
+        assert sorted(os.listdir(m.root / "Work")) == list("12345")
+        server.wait(lambda: any(s.idling and (s.mailbox is server.mailbox("Work")) for s in server.sessions))
+        if not selected:
+            (m.root / "INBOX" / "1").read_bytes()
+        with server.account.lock:
+            server.account.mailboxes[b"Work"] = Mailbox(uidvalidity=1700000001)
+            one = next(s for s in server.sessions if s.notified is not None)
+            one.notified[b"Work"] = (1, 0, 1700000001)
+        for flags in told:
+            one.post(lambda s, flags=flags: s.send(b'* LIST (%s) "/" Work\r\n' % flags, now=True))
+        wait_until(lambda: os.listdir(m.root / "Work") == [], "the new mailbox, which is empty", 6)
+        assert not (m.root / "Work" / "1").exists() and sorted(os.listdir(m.root / "INBOX")) == list("123456789")
 
 
 @pytest.mark.limit(150)

@@ -139,6 +139,22 @@ static void on_status(struct watch *w, const struct imap_status_data *status)
 		note_told(w, mb, !sync_agrees_with_status(mb));
 }
 
+/* What is deleted and made again may be told of by its name alone, which was known, and by the second
+ * of both alone (RFC 5465 section 5.4). */
+static void on_list(struct watch *w, const struct imap_list *list)
+{
+	struct mailbox *raw = tree_by_name(&w->account->tree, list->name);
+	struct mailbox *text = tree_by_text(&w->account->tree, list->name);
+
+	lister_on_news(w->account);
+	if (list->flags & IMAP_LIST_NONEXISTENT)
+		return;
+	if (raw)
+		statuses_on_named(raw);
+	if (text && text != raw)
+		statuses_on_named(text);
+}
+
 void heard_on_untagged(struct pool_task *t, const struct imap_response *r, uint32_t uid)
 {
 	struct watch *w = list_entry(t, struct watch, task);
@@ -146,7 +162,7 @@ void heard_on_untagged(struct pool_task *t, const struct imap_response *r, uint3
 	if (r->kind == IMAP_STATUS)
 		on_status(w, &r->status);
 	else if (r->kind == IMAP_LIST)
-		lister_on_news(w->account);
+		on_list(w, &r->list);
 	else if (r->kind == IMAP_CONDITION && r->code == IMAP_CODE_NOTIFICATIONOVERFLOW)
 		watch_on_overflow(w);
 }

@@ -46,6 +46,12 @@ void statuses_on_hint(struct mailbox *mb)
 		sync_start(mb);
 }
 
+void statuses_on_named(struct mailbox *mb)
+{
+	pool_select_named_anew(mb->account->pool, mb);
+	statuses_on_hint(mb);
+}
+
 void statuses_on_status(
 	struct account *a, const struct conn *conn, const struct imap_status_data *status)
 {

@@ -21,5 +21,8 @@ void statuses_on_status(
 	struct account *a, const struct conn *conn, const struct imap_status_data *status);
 /* Something may have changed there: checks a mailbox that was listed. */
 void statuses_on_hint(struct mailbox *mb);
+/* Its name was told of as if it were new, so it may be another by that name: the same, on selections
+ * of now. */
+void statuses_on_named(struct mailbox *mb);
 
 #endif
