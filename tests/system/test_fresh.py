@@ -315,7 +315,8 @@ def test_made_anew(server, box, watch):
         client.delete(box)
         client.create(box)
         client.append(box, [Mail(box, text(i)) for i in (20, 21)])
-    m.expect("UIDVALIDITY of .* changed") if identity(m, box) == old and not missing(m.path(box))() else None
+    # Whether it is missed for a moment, or found to be another, depends on who looks first.
+    m.tolerate("UIDVALIDITY of .* changed")
     check_other(m, box, old, {1: text(20), 2: text(21)})
     check_stale()
 
