@@ -392,8 +392,8 @@ static void rename_store(struct fs *fs, fuse_req_t req, struct draft *d, const s
 		return;
 	}
 	namesake = hold_take_back(fs, req, r->to, r->newname);
-	if (!namesake)
-		entry_find(fs, r->to, r->newname, &namesake);
+	if (!namesake && !entry_find(fs, r->to, r->newname, &namesake))
+		namesake = entry_coming(r->to, r->newname);
 	/* Whoever renames it may not be who wrote it, and it may not be whole: what it was before
 	 * stays. */
 	d->uid = 0;

@@ -96,3 +96,10 @@ bool entry_find(const struct fs *fs, struct mailbox *mb, const char *name, uint3
 		*uid = 0;
 	return *uid != 0;
 }
+
+uint32_t entry_coming(struct mailbox *mb, const char *name)
+{
+	uint32_t uid = given_find(mb, name);
+
+	return uid && !mailbox_was(mb, uid) ? uid : 0;
+}

@@ -30,5 +30,8 @@ bool entry_parse_name(const struct fs *fs, struct mailbox *mb, const char *name,
 /* The message that it stands for: the one of that UID, else the one of that given name. Else false,
  * and the UID is 0. */
 bool entry_find(const struct fs *fs, struct mailbox *mb, const char *name, uint32_t *uid);
+/* The UID of the message that came in under this name a moment ago, and whose row has not come yet:
+ * entry_find does not find it. 0: there is none. */
+uint32_t entry_coming(struct mailbox *mb, const char *name);
 
 #endif

@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <linux/fs.h>
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "base/mem.h"
 #include "base/span.h"
 #include "fs/dir.h"
 #include "fs/draft.h"
@@ -14,8 +16,10 @@
 #include "fs/inode.h"
 #include "fs/move.h"
 #include "fs/node.h"
+#include "fs/op.h"
 #include "fs/views.h"
 #include "mail/model/given.h"
+#include "mail/sync/sync.h"
 
 enum rename_what { RENAME_NOTHING, RENAME_DIRECTORY, RENAME_MESSAGE };
 
@@ -42,6 +46,63 @@ static int find_directories(const struct fs *fs, struct rename *r)
 	return !r->from || !r->to ? ENOENT : 0;
 }
 
+static void rename_message(struct fs *fs, fuse_req_t req, const struct rename *r, uint32_t uid)
+{
+	move_rename(fs, req, r, uid);
+	draft_message_gone(fs, r->from, uid);
+}
+
+static void rename_known(struct fs_op *op, int err)
+{
+	struct fs *fs = op->fs;
+	fuse_req_t req = op->req;
+	uint32_t uid = op->uid;
+
+	if (err < 0) {
+		op_fail(op, err);
+		return;
+	}
+	char *newname = op->octets;
+	struct rename r = {
+		.from = mailbox_hold(op->mb), .to = mailbox_hold(op->to), .newname = newname};
+	op->octets = NULL;
+	fuse_req_interrupt_func(req, NULL, NULL);
+	op_end(op);
+	if (mailbox_shown(r.from, uid))
+		rename_message(fs, req, &r, uid);
+	else
+		fuse_reply_err(req, ENOENT);
+	mailbox_release(r.from);
+	mailbox_release(r.to);
+	free(newname);
+}
+
+/* Its row has not come yet: who wrote it may move it at once. */
+static void rename_unknown(struct fs *fs, fuse_req_t req, const struct rename *r, uint32_t uid)
+{
+	struct fs_op *op = op_create(fs, req, "rename", r->parent, r->from);
+
+	op->uid = uid;
+	op->to = mailbox_hold(r->to);
+	op->octets = mem_strdup(r->newname);
+	op_lock(op, r->parent);
+	op_lock(op, r->newparent);
+	sync_start(r->from);
+	op_wait_mailbox(op, false, rename_known);
+}
+
+/* By a name that it came in under it may be on its way. */
+static void rename_coming(struct fs *fs, fuse_req_t req, const struct rename *r)
+{
+	uint32_t uid = entry_coming(r->from, r->name);
+	struct mailbox *at;
+
+	if (uid)
+		rename_unknown(fs, req, r, uid);
+	else
+		fuse_reply_err(req, moves_find(fs, r->from, r->name, &at, &uid) ? EBUSY : ENOENT);
+}
+
 void rename_request(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
 	const char *newname, unsigned flags)
 {
@@ -51,7 +112,6 @@ void rename_request(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_in
 		.name = name,
 		.newname = newname,
 		.flags = flags};
-	struct mailbox *at;
 	uint32_t uid;
 	int error = 0;
 
@@ -82,12 +142,10 @@ void rename_request(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_in
 		folder_rename(fs, req, &r);
 		break;
 	case RENAME_MESSAGE:
-		move_rename(fs, req, &r, uid);
-		draft_message_gone(fs, r.from, uid);
+		rename_message(fs, req, &r, uid);
 		break;
 	case RENAME_NOTHING:
-		/* By a name that it came in under it may be on its way still. */
-		fuse_reply_err(req, moves_find(fs, r.from, name, &at, &uid) ? EBUSY : ENOENT);
+		rename_coming(fs, req, &r);
 		break;
 	}
 }

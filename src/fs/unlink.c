@@ -110,7 +110,7 @@ static void unlink_known(struct fs_op *op, int err)
 	mailbox_release(mb);
 }
 
-/* It came in a moment ago, and its row has not come yet: who wrote it may remove it at once. */
+/* Its row has not come yet: who wrote it may remove it at once. */
 static void unlink_unknown(fuse_req_t req, fuse_ino_t parent, struct mailbox *mb, uint32_t uid)
 {
 	struct fs_op *op = op_create(fuse_req_userdata(req), req, "unlink", parent, mb);
@@ -148,11 +148,11 @@ void file_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 		fuse_reply_err(req, EBUSY);
 		return;
 	}
-	uint32_t given = given_find(mb, name);
+	uint32_t coming = entry_coming(mb, name);
 	if (entry_find(fs, mb, name, &uid))
 		file_remove(req, parent, mb, uid);
-	else if (given && !mailbox_was(mb, given))
-		unlink_unknown(req, parent, mb, given);
+	else if (coming)
+		unlink_unknown(req, parent, mb, coming);
 	else
 		refuse_unlink(req, mb, name);
 }

@@ -141,6 +141,18 @@ def test_removed_at_once():
         wait_until(lambda: texts(server) == [LETTER], "it is gone")
 
 
+def test_moved_at_once():
+    """The same for a move."""
+    with FakeImap({"INBOX": Mailbox([LETTER]), "Other": Mailbox()}) as server, mount(server, **{"async": True}) as m:
+        inbox = m.root / "INBOX"
+        assert os.listdir(inbox) == ["1"] and os.listdir(m.root / "Other") == []
+        server.rule("UID FETCH", delay=0.5)
+        write(inbox / "letter", LETTER + b"more\r\n")
+        os.rename(inbox / "letter", m.root / "Other" / "letter")
+        wait_until(lambda: texts(server, "Other") == [LETTER + b"more\r\n"], "it is moved")
+        assert texts(server) == [LETTER]
+
+
 def test_line_lost():
     """The line is cut in the middle of the message: it is sent again, once."""
     with FakeImap({"INBOX": Mailbox()}) as server:
