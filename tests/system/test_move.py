@@ -6,7 +6,7 @@ import os
 import pytest
 
 from dovecot import Mail
-from mounting import run, sent, wait_until
+from mounting import run, wait_until
 from programs import PROGRAM
 
 TEXT = b"Subject: x\r\n\r\nbody\r\n"
@@ -192,18 +192,6 @@ def test_the_target_is_drained(server, boxes, mount):
     os.fsync(directory)
     os.close(directory)
     assert server.uids(b) == [4, 5]
-
-
-def test_many_share_commands(server, boxes, mount):
-    a, b = boxes
-    m = mount(server, "async")
-    assert len(os.listdir(m.path(a))) == 12
-    for uid in range(1, 13):
-        os.rename(m.path(a, uid), m.path(b, uid))
-    sync(m)
-    m.stop()
-    commands = [line for line in sent(server) if (b" UID MOVE " in line or b" UID COPY " in line) and b.encode() in line]
-    assert len(commands) <= 2
 
 
 def test_trash(server, boxes, mount):

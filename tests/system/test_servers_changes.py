@@ -130,6 +130,24 @@ def test_appenduid(manner):
     play(append_uid=manner)
 
 
+@pytest.mark.parametrize("hide", [(), ("MOVE",)])
+def test_many_share_commands(hide):
+    """What is asked for while a command is under way goes together into the next."""
+    command = "UID COPY" if hide else "UID MOVE"
+    with FakeImap(Account.mailboxes(), capabilities=CAPABILITIES, hide=hide) as server, mount(server, **{"async": True}) as m:
+        assert len(os.listdir(m.path("A"))) == 12
+        rule = server.rule(command, times=1, stall=True)
+        for uid in range(1, 13):
+            os.rename(m.path("A", str(uid)), m.path("B", f"m{uid}"))
+            if uid == 1:
+                server.wait_for(command, seconds=30)
+        rule.release()
+        run(PROGRAM, "--sync", m.root)
+        account = Account(server, m).now()
+        assert not account["A"] and len(account["B"]) == 15
+        assert len(server.lines(command)) <= 2, server.lines(command)
+
+
 def test_move_refused():
     play(refuse_move=True)
 
