@@ -2,13 +2,14 @@
 """The same changes of mail on servers that lack this or that extension, or say wrongly which messages came of them:
 each message is in the end where it was asked to be, once, and no name leads to another message."""
 import os
+import subprocess
 
 import pytest
 
 import ledger
 from fakeimap import CAPABILITIES, Mailbox, Message
 from programs import PROGRAM
-from mounting import run, wait_until
+from mounting import live, run, wait_until, waits
 from servers import FakeImap, mount
 
 MORE = ("CONDSTORE", "QRESYNC", "NOTIFY", "ACL", "QUOTA", "APPENDLIMIT=1000000")
@@ -134,18 +135,22 @@ def test_appenduid(manner):
 def test_many_share_commands(hide):
     """What is asked for while a command is under way goes together into the next."""
     command = "UID COPY" if hide else "UID MOVE"
-    with FakeImap(Account.mailboxes(), capabilities=CAPABILITIES, hide=hide) as server, mount(server, **{"async": True}) as m:
+    with FakeImap(Account.mailboxes(), capabilities=CAPABILITIES, hide=hide) as server, mount(server, timeout=60, **{"async": True}) as m:
         assert len(os.listdir(m.path("A"))) == 12
         rule = server.rule(command, times=1, stall=True)
         for uid in range(1, 13):
             os.rename(m.path("A", str(uid)), m.path("B", f"m{uid}"))
             if uid == 1:
                 server.wait_for(command, seconds=30)
-        rule.release()
-        run(PROGRAM, "--sync", m.root)
+        with subprocess.Popen([PROGRAM, "--sync", m.root]) as sync:
+            live.add(sync)
+            wait_until(lambda: waits(sync), "it is asked for at once, not in a while")
+            rule.release()
+            assert sync.wait(60) == 0
+            live.discard(sync)
         account = Account(server, m).now()
         assert not account["A"] and len(account["B"]) == 15
-        assert len(server.lines(command)) <= 2, server.lines(command)
+        assert len(server.lines(command)) <= 2
 
 
 def test_move_refused():
