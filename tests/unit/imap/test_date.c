@@ -147,6 +147,9 @@ static void agrees_with_the_library(void **state)
 		/* Years 1 to 9999. */
 		int64_t at = -62135596800 + (int64_t)(random_next(&random) % 315537897600u);
 		time_t t = (time_t)at;
+		/* One of 32 bits ends in 2038. */
+		if (t != at)
+			continue;
 		struct tm tm;
 		char text[64];
 		int64_t seconds;
