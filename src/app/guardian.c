@@ -80,7 +80,7 @@ static bool run_fusermount(const char *mountpoint)
 	posix_spawnattr_t attr;
 	sigset_t none;
 	pid_t child;
-	int status;
+	int status = -1;
 
 	snprintf(path, sizeof(path), "PATH=%s", given ? given : "/usr/bin:/bin");
 	sigemptyset(&none);
@@ -159,7 +159,7 @@ static void rescue(struct ward *w)
 /* False at the end of the daemon. */
 static bool obey(struct ward *w)
 {
-	char word;
+	char word = 0;
 
 	if (TEMP_FAILURE_RETRY(recv(w->socket, &word, 1, 0)) != 1)
 		return false;
