@@ -5,6 +5,7 @@ Each is a quotient of two measurements of that run and the most that it may be. 
 on that line only; what was not measured is left out.
 """
 import readers
+import views
 import walk
 import writing
 from contenders import REMOVE_COUNT
@@ -75,6 +76,11 @@ def views_marks(results, count):
     yield "`cat .index`, cold: octets", "850 a message", own("index", "received"), count * 850, 1
     for key in ("index-again", "jsonl-again", "search-again"):
         yield f"views, {key}: octets", "1 kB", own(key, "received"), 1000, 1
+    yield "`cat .index`, cold", "raw", own("index"), results.median("raw", "views-index"), 1.3
+    for key, allowed in (("text", 1.3), ("headers", 1.3), ("maildir", 1.5)):
+        title = next(title for each, title, _, _ in views.THROUGH if each == key)
+        yield f"{title}, cold", "`grep -r`", own(key), own("grep"), allowed
+    yield "`grep -ri` of `.text`, warm", "a local copy", own("text-again"), results.median("local", "views-text-again"), 1.2
 
 
 def walk_marks(results, line):

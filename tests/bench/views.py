@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""scripts/bench's part "views": files that show a mailbox otherwise than as it is, cold, again and after a remount."""
+"""scripts/bench's part "views": files that show a mailbox otherwise than as it is, cold, again and after a remount.
+
+What goes through a mailbox is held against `grep -r` of it, each with a fresh mount and a fresh cache.
+"""
 import os
 import shutil
 
 import mailgen
-from contenders import wire
+from contenders import measure, wire
 from lab import MIB, BenchError, Lab, Mount, log
 from results import cell, print_table, ratio
 
@@ -22,6 +25,19 @@ OPERATIONS = (
     ("search", "`ls .search/from:...`, then", ".search/from:anna", None),
     ("body", "`ls .search/body:...`, then", ".search/body:invoice", None),
 )
+
+WORD = "invoice"
+# (key, title, the command, with {box} for the mailbox's path in the tree of that name); the first is what the
+# others are held against.
+THROUGH = (
+    ("grep", "`grep -r`", "", ("grep", "-r", WORD, "{box}")),
+    ("text", "`grep -ri` of `.text`", ".text", ("grep", "-ri", WORD, "{box}")),
+    ("headers", "`grep -ri` of `.headers`", ".headers", ("grep", "-ri", WORD, "{box}")),
+    # mutt wants a terminal, and a folder that is there.
+    ("maildir", "mutt on `.maildir`", ".maildir",
+     ("script", "-qec", "mutt -n -F /dev/null -R -f {box} -e 'set quit=yes folder={box}' -e 'push <quit>'", "/dev/null")),
+)
+COPIED = ("grep", "text", "headers")
 
 
 class Views:
@@ -68,6 +84,32 @@ class Views:
                 self.add(f"views-{key}-remount", again, path)
         shutil.rmtree(mount.cache)
 
+    def through(self, key, tree, command):
+        """Cold, warm, and of a local copy of what the tree shows."""
+        def scenario(_):
+            with Mount(self.lab) as mount:
+                mount.timed("ls", mount.path)
+                box = os.path.join(mount.path, tree, BOX)
+                found = len(measure(self.lab, self.results, mount, f"views-{key}", *words(command, box)).lines())
+                if key in COPIED:
+                    self.warm(mount, key, command, box, found)
+            shutil.rmtree(mount.cache)
+        return scenario
+
+    def warm(self, mount, key, command, box, found):
+        self.results.add("imapfs", f"views-{key}-again", mount.timed(*words(command, box))[0])
+        copy = self.lab.fresh("copy")
+        mount.timed("cp", "-r", box, copy)
+        seconds, output = self.lab.timed(*words(command, copy))
+        if len(output.lines()) != found:
+            raise BenchError(f"grep finds {found} lines in {box}, and {len(output.lines())} in a copy")
+        self.results.add("local", f"views-{key}-again", seconds)
+        shutil.rmtree(copy)
+
+
+def words(command, box):
+    return [word.format(box=box) for word in command]
+
 
 def bench(results, line, options):
     with Lab(options) as lab:
@@ -81,6 +123,8 @@ def bench(results, line, options):
             results.repeat(options.runs, "views: raw", views.raw)
         if "imapfs" in options.only:
             results.repeat(options.runs, "views: imapfs", views.imapfs)
+            for key, _, tree, command in THROUGH:
+                results.repeat(options.runs, f"views: imapfs, {key}", views.through(key, tree, command))
 
 
 def report(results, line, count):
@@ -98,4 +142,20 @@ def report(results, line, count):
                          cell(results.median("imapfs", name, "round_trips"), 0),
                          cell(ratio(results.median("imapfs", name, "memory"), MIB), 1)])
     print(f"\nViews of a mailbox of {count} messages, round trip {line}; each after the one before:\n")
+    print_table(rows)
+    report_through(results, line, count)
+
+
+def report_through(results, line, count):
+    rows = [["through all messages", "imapfs s", "/ grep -r", "again s", "a local copy s", "again / local", "MB in", "kB out",
+             "round trips", "peak MiB", "CPU s"]]
+    for key, title, _, _ in THROUGH:
+        def own(field, key=key):
+            return results.median("imapfs", f"views-{key}", field)
+        again, local = (results.median(who, f"views-{key}-again") for who in ("imapfs", "local"))
+        rows.append([title, cell(own("seconds")), cell(ratio(own("seconds"), results.median("imapfs", "views-grep"))),
+                     cell(again), cell(local), cell(ratio(again, local)), cell(ratio(own("received"), 1e6)),
+                     cell(ratio(own("sent"), 1e3), 1), cell(own("round_trips"), 0), cell(ratio(own("memory"), MIB), 1),
+                     cell(own("cpu"))])
+    print(f"\nViews of all of {count} messages, cold, round trip {line}:\n")
     print_table(rows)
