@@ -42,6 +42,7 @@ struct view_node {
 	const struct view *view;
 	unsigned char state[VIEW_STATE]; /* what the view keeps of it; 0 at first: see view_save */
 	bool used;                       /* the kernel may know inodes of it, this mount */
+	bool fresh; /* it was made this mount: nothing of it was in the cache */
 	uint64_t
 		listed; /* for tree.c: names.version + 1 when the kernel last began to keep the listing */
 	void *data; /* the view's own; NULL: none */
@@ -69,6 +70,7 @@ struct view {
 	enum view_place place;
 	const struct view_tree *tree; /* for tree.h */
 	bool selectable;              /* it is only in mailboxes that can hold messages */
+	bool derived;                 /* for content.h */
 
 	/* op->octets is a name in a directory of the view, with a NUL behind it. */
 	void (*lookup)(struct fs_op *op);

@@ -38,8 +38,8 @@ void imap_parts_ask(struct imap_parts *p, struct imap_command *c)
 		imap_command_add(c, "1:%u", p->all);
 	else
 		add_set(p, c);
-	imap_command_add(c, " (UID BODY.PEEK[]<%llu.%llu>)\r\n", (unsigned long long)p->from,
-		(unsigned long long)p->octets);
+	imap_command_add(c, " (UID BODY.PEEK[%s]<%llu.%llu>)\r\n", p->section ? p->section : "",
+		(unsigned long long)p->from, (unsigned long long)p->octets);
 }
 
 static int compare_uid(const void *key, const void *part)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The same octets of several messages by one command, `UID FETCH set (UID BODY.PEEK[]<n.octets>)`:
- * whose each body is that comes, and when it is complete. Pure.
+ * The same octets of several messages, or of the same section of each, by one command, `UID FETCH set
+ * (UID BODY.PEEK[]<n.octets>)`: whose each body is that comes, and when it is complete. Pure.
  *
  * A body is a message's for certain when its row was parsed to the end and told the same message
  * as its beginning; and it is what was asked for when it begins where it was asked to. A body that
@@ -30,7 +30,8 @@ struct imap_part {
 };
 
 struct imap_parts {
-	uint64_t from, octets;               /* what is asked of each */
+	const char *section;                 /* of each, such as HEADER; NULL: all of it */
+	uint64_t from, octets;               /* what is asked of that */
 	uint32_t all;                        /* of all messages up to this UID; 0: of those below */
 	struct imap_part at[IMAP_PARTS_MAX]; /* ascending UIDs */
 	unsigned count;

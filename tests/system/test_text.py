@@ -109,6 +109,22 @@ def test_headers(directory):
             assert errno_of((m.root / ".headers/INBOX/1").read_bytes) in ("ENETDOWN", "EIO")
 
 
+def test_headers_in_order(directory):
+    """One command for many; one that does not end as headers do is read by itself."""
+    endless = HEADER + b"X-Last: 1\r\n"
+    with FakeImap({"INBOX": [endless if n % 100 == 50 else PLAIN for n in range(600)]}) as server:
+        with mount(server, directory) as m:
+            headers = m.root / ".headers/INBOX"
+            for uid in range(1, 601):
+                assert (headers / str(uid)).read_bytes() == (endless if uid % 100 == 51 else HEADER + b"\r\n")
+            asked = octets_of(server, "BODY.PEEK[HEADER]")
+            assert len(asked) <= 80, asked
+        with mount(server, directory) as m:
+            before = len(server.lines("UID FETCH"))
+            assert (m.root / ".headers/INBOX/77").read_bytes() == (m.root / ".headers/INBOX/78").read_bytes()
+            assert not [line for line in server.lines("UID FETCH")[before:] if "FETCH 77" in line or "FETCH 78" in line]
+
+
 def test_refused():
     """What cannot be had is an error, of that message alone."""
     with fake() as server, mount(server, says=["cannot be shown", "BODYSTRUCTURE", "structure"]) as m:

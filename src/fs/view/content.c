@@ -23,6 +23,7 @@ struct contents {
 	struct list kept;
 	struct map by_ino;
 	size_t octets;
+	struct map saved; /* inodes of fresh nodes that the cache was given octets of */
 };
 
 struct contents *contents_create(void)
@@ -31,6 +32,7 @@ struct contents *contents_create(void)
 
 	list_init(&all->kept);
 	map_init(&all->by_ino);
+	map_init(&all->saved);
 	return all;
 }
 
@@ -48,6 +50,7 @@ void contents_destroy(struct contents *all)
 	while (!list_empty(&all->kept))
 		drop_content(all, list_entry(all->kept.next, struct content, link));
 	map_finish(&all->by_ino);
+	map_finish(&all->saved);
 	free(all);
 }
 
@@ -98,6 +101,11 @@ static void content_on_put(void *ctx)
 
 static void save_content(struct fs_op *op, const char *octets, size_t n)
 {
+	struct contents *all = op->fs->contents;
+
+	if (op->at.node->view->derived)
+		return;
+	map_put(&all->saved, content_inode(op), all);
 	for (size_t at = 0;; at += CACHE_CHUNK) {
 		size_t m = n - at < CACHE_CHUNK ? n - at : CACHE_CHUNK;
 		cache_put_chunk(op->fs->account->cache, op->at.node->id, op->at.number,
@@ -108,11 +116,19 @@ static void save_content(struct fs_op *op, const char *octets, size_t n)
 	}
 }
 
+/* Asking it takes as long as making a small text does. */
+static bool may_be_cached(const struct fs_op *op)
+{
+	if (op->at.node->view->derived)
+		return false;
+	return !op->at.node->fresh || map_get(&op->fs->contents->saved, content_inode(op));
+}
+
 static bool load_content(struct fs_op *op)
 {
 	struct buf out;
 	size_t n = CACHE_CHUNK;
-	bool found = true;
+	bool found = may_be_cached(op);
 
 	buf_init(&out, CONTENT_MAX);
 	for (uint32_t chunk = 0; found && n == CACHE_CHUNK; chunk++) {
@@ -210,6 +226,7 @@ void content_forget(struct fs *fs, const struct view_node *node, uint32_t number
 
 	if (c)
 		drop_content(fs->contents, c);
+	map_remove(&fs->contents->saved, view_inode(node, number));
 	cache_drop_messages(fs->account->cache, node->id, &number, 1);
 }
 

@@ -4,7 +4,8 @@
  * made when somebody first looks at the file, kept in memory for its reader and in the cache under the
  * inode (the node's id stands where a mailbox's does), within the cache's bound. They are as right as
  * what they are made of, so they are not checked again; where another version of the program would make
- * others the view's key must change.
+ * others the view's key must change. Those of a view that is `derived` are not kept in the cache, as it
+ * has what they are made of.
  */
 #ifndef FS_VIEW_CONTENT_H
 #define FS_VIEW_CONTENT_H

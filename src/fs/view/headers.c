@@ -2,11 +2,11 @@
 /*
  * .headers/MAILBOX/UID: the header of a message, octet for octet.
  *
- * For whoever goes through a mailbox upwards those of the next messages are asked for beside.
+ * Whoever goes through a mailbox upwards gets those of the next messages ahead, ever more of them, by one
+ * command for many.
  */
 #include <stdlib.h>
 
-#include "base/error.h"
 #include "base/mem.h"
 #include "fs/view/content.h"
 #include "fs/view/private.h"
@@ -18,75 +18,54 @@ struct headers {
 	struct buf out;
 };
 
-/* How many are asked for beside, and octets of each. */
-#define AHEAD 64u
-#define AHEAD_OCTETS ((size_t)CACHE_CHUNK)
+/* Messages whose headers are asked for ahead of a reader: at first, and at most. */
+#define LEAD_MIN 16u
+#define LEAD_MAX 1024u
 
 struct headers_node {
 	uint32_t last;    /* UID that was looked at */
 	uint32_t reached; /* and up to which they are asked for */
-	unsigned under_way;
-	struct headers_ahead {
-		struct section_read read;
-		struct headers_node *of; /* NULL: unused */
-	} ahead[AHEAD];
+	unsigned ahead;   /* messages from there to here, about */
+	unsigned lead;    /* that may be */
 };
 
-static void headers_on_ahead(struct section_read *r, int err, const struct body_parts *parts)
+static void ask_ahead(struct headers_node *n, struct mailbox *mb)
 {
-	struct headers_ahead *a = list_entry(r, struct headers_ahead, read);
+	uint32_t uids[LEAD_MAX];
+	size_t count = 0;
+	const struct cache_message *m;
 
-	a->of->under_way--;
-	a->of = NULL;
-}
-
-static void ask_ahead(struct headers_node *n, struct mailbox *mb, uint32_t uid)
-{
-	struct headers_ahead *a = n->ahead;
-	struct body_parts parts;
-
-	while (a->of)
-		a++;
-	a->read = (struct section_read){
-		.of = {.mb = mb, .uid = uid, .part = MIME_NO_PART, .what = SECTION_HEADER},
-		.size = AHEAD_OCTETS,
-		.on_done = headers_on_ahead};
-	if (section_read_try(&a->read, &parts) != ERR_NOT_CACHED)
-		return;
-	a->of = n;
-	n->under_way++;
-	section_read_start(&a->read);
+	while (n->ahead < n->lead && (m = mailbox_after(mb, n->reached))) {
+		uids[count++] = n->reached = m->uid;
+		n->ahead++;
+	}
+	section_headers_ahead(mb, uids, count);
+	n->lead = n->lead < LEAD_MAX / 2 ? n->lead * 2 : LEAD_MAX;
 }
 
 static void read_ahead(struct fs_op *op)
 {
 	struct headers_node *n = op->at.node->data;
-	struct cache_message *m;
 
 	if (!n)
 		n = op->at.node->data = mem_zalloc(sizeof(*n));
 	bool goes_on = n->last != 0 && op->uid > n->last;
-	n->last = op->uid;
-	if (!goes_on || n->under_way > AHEAD / 2)
-		return;
-	if (n->reached < op->uid)
+	if (!goes_on)
+		n->lead = LEAD_MIN;
+	if (!goes_on || op->uid >= n->reached) {
 		n->reached = op->uid;
-	for (unsigned looked = 0;
-		looked < AHEAD && n->under_way < AHEAD && (m = mailbox_after(op->mb, n->reached));
-		looked++) {
-		n->reached = m->uid;
-		ask_ahead(n, op->mb, m->uid);
+		n->ahead = 0;
+	} else if (n->ahead > 0) {
+		n->ahead--;
 	}
+	n->last = op->uid;
+	if (goes_on && n->ahead <= n->lead / 4)
+		ask_ahead(n, op->mb);
 }
 
 static void headers_forget(struct view_node *node)
 {
-	struct headers_node *n = node->data;
-
-	for (unsigned i = 0; n && i < AHEAD; i++)
-		if (n->ahead[i].of)
-			section_read_cancel(&n->ahead[i].read);
-	free(n);
+	free(node->data);
 }
 
 static void headers_free(void *making)
@@ -141,6 +120,7 @@ const struct view view_headers = {
 	.name = ".headers",
 	.key = "headers",
 	.place = VIEW_TREE,
+	.derived = true,
 	.tree = &headers_tree,
 	.lookup = tree_lookup,
 	.list = tree_list,

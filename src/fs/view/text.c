@@ -38,7 +38,8 @@ struct text {
 struct text_node {
 	struct facts_wait all;
 	bool asking;
-	uint32_t last; /* that was made */
+	uint32_t last;  /* that was made */
+	uint32_t asked; /* UID up to which they were asked for */
 };
 
 static void text_free(void *making)
@@ -139,8 +140,11 @@ static void read_header(struct fs_op *op)
 static void fetch_whole(struct fs_op *op, int err)
 {
 	struct text *t = op->making;
-	struct body_read read = {
-		.mb = op->mb, .uid = op->uid, .offset = t->fetched, .size = CACHE_CHUNK};
+	struct body_read read = {.mb = op->mb,
+		.uid = op->uid,
+		.offset = t->fetched,
+		.size = CACHE_CHUNK,
+		.aside = true};
 	struct body_parts parts;
 
 	while (err == 0 && (err = body_read_try(&read, &parts)) == 0) {
@@ -201,7 +205,10 @@ static void note_made(struct fs_op *op)
 		n = op->at.node->data = mem_zalloc(sizeof(*n));
 	bool goes_on = n->last != 0 && n->last != op->uid;
 	n->last = op->uid;
-	if (!goes_on || n->asking || facts_try_all(op->mb, FACT_STRUCTURE) != ERR_NOT_CACHED)
+	if (!goes_on || n->asking || op->uid <= n->asked)
+		return;
+	n->asked = mailbox_last(op->mb);
+	if (facts_try_all(op->mb, FACT_STRUCTURE) != ERR_NOT_CACHED)
 		return;
 	n->asking = true;
 	n->all = (struct facts_wait){.mb = op->mb, .kind = FACT_STRUCTURE, .on_wake = text_on_all};

@@ -164,6 +164,7 @@ struct view_node *view_node(
 
 	if (!node) {
 		node = add_node(v, view, cache_new_id(fs->account->cache), mb->id, level);
+		node->fresh = true;
 		view_save(fs, node);
 	}
 	node->used = true;

@@ -40,7 +40,7 @@ void places_destroy(struct places *p)
 /* Feeds the octets of the message; false when they are not all here. */
 static bool feed_all(struct mailbox *mb, uint32_t uid, struct mime_split *split)
 {
-	struct body_read r = {.mb = mb, .uid = uid, .size = BODY_READ_MAX};
+	struct body_read r = {.mb = mb, .uid = uid, .size = BODY_READ_MAX, .aside = true};
 	struct body_parts parts;
 
 	do {
@@ -102,7 +102,7 @@ const struct place *places_find(
 
 bool places_header(struct mailbox *mb, uint32_t uid, struct place *place)
 {
-	const struct body_read r = {.mb = mb, .uid = uid, .size = CACHE_CHUNK};
+	const struct body_read r = {.mb = mb, .uid = uid, .size = CACHE_CHUNK, .quiet = true};
 	struct body_parts parts;
 
 	if (!body_is_here(mb, uid) || body_read_try(&r, &parts) != 0 || parts.count != 1)

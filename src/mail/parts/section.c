@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "mail/parts/facts.h"
 #include "mail/parts/places.h"
+#include "mail/read/lookup.h"
 
 /* A section's name has a number for each level of MIME_DEPTH_MAX. */
 #define NAME_MAX_OCTETS 1024u
@@ -93,13 +94,18 @@ static void find_place(
 		t->place.end = places[s->part + 1].at;
 }
 
+static const struct body_section header_section = {
+	.number = NUMBER_OF_HEADER, .name = "HEADER", .promised = UINT64_MAX, .header = true};
+
 static int resolve_header(const struct section *s, struct target *t)
 {
-	t->section.number = NUMBER_OF_HEADER;
-	t->section.promised = UINT64_MAX;
-	t->section.header = true;
-	t->is_here = places_header(s->mb, s->uid, &t->place);
-	return buf_append_span(&t->name, SPAN("HEADER"));
+	uint64_t end;
+
+	t->section = header_section;
+	/* What was read ahead need not be sought in the message. */
+	t->is_here = body_section_end(s->mb, s->uid, &header_section, &end) != 0 &&
+		     places_header(s->mb, s->uid, &t->place);
+	return buf_append_span(&t->name, span_of(header_section.name));
 }
 
 static int resolve_part(const struct section *s, struct target *t)
@@ -309,6 +315,11 @@ void section_read_start(struct section_read *r)
 		fetch(w);
 	else
 		wait_for_structure(w);
+}
+
+void section_headers_ahead(struct mailbox *mb, const uint32_t *uids, size_t n)
+{
+	lookup_headers(mb, &header_section, uids, n);
 }
 
 void section_read_cancel(struct section_read *r)

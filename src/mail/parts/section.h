@@ -45,6 +45,9 @@ struct section_read {
 int section_read_try(const struct section_read *r, struct body_parts *parts);
 /* Fetches; after section_read_try said ERR_NOT_CACHED. */
 void section_read_start(struct section_read *r);
+/* Who reads the header of one message after the other will want those: they are fetched many by one
+ * command, as far as they are not here. */
+void section_headers_ahead(struct mailbox *mb, const uint32_t *uids, size_t n);
 /* No callback any more. What was asked of the server goes on, into the cache. */
 void section_read_cancel(struct section_read *r);
 

@@ -128,7 +128,7 @@ static uint64_t look_up_mailbox(struct mailbox *mb, uint64_t most, bool selected
 			continue;
 		octets += m->size;
 		/* As it does when it came along with the rows. */
-		if (body_has(mb, uid, 0))
+		if (body_has(mb, uid, NULL, 0))
 			continue;
 		lookup_add(l, uid, 0);
 		/* The kernel takes only what belongs to a file that it knows. */

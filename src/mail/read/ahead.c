@@ -64,6 +64,7 @@ struct stream {
 	uint32_t last;             /* message read */
 	uint32_t frontier;         /* last message that was looked at, ahead of the reader */
 	bool at_end;               /* nothing lies behind the frontier */
+	bool aside;                /* each of its reader's reads is seen: all is kept back */
 	uint64_t lead;             /* octets that may be ahead */
 	uint64_t ahead;            /* octets asked for and not read yet */
 	uint64_t unkept;           /* octets since the last that is kept back */
@@ -158,7 +159,7 @@ static void want_message(struct stream *s, const struct cache_message *m, struct
 
 	if (octets == 0)
 		return;
-	bool keep = is_kept(s, octets);
+	bool keep = is_kept(s, octets) || s->aside;
 	lookup_message(lookup, m, keep);
 	add_upcoming(s, (struct upcoming){m->uid, octets, keep});
 }
@@ -230,7 +231,7 @@ static const char *const order_words[ORDERS] = {
 	[ORDER_NAME] = "names",
 };
 
-static void begin_stream(struct ahead *a, enum order order, uint32_t uid)
+static void begin_stream(struct ahead *a, enum order order, uint32_t uid, bool aside)
 {
 	struct stream *s = mem_zalloc(sizeof(*s));
 
@@ -239,6 +240,7 @@ static void begin_stream(struct ahead *a, enum order order, uint32_t uid)
 		end_stream(a, list_entry(a->streams.prev, struct stream, link));
 	s->mb = a->mb;
 	s->order = order;
+	s->aside = aside;
 	s->last = s->frontier = uid;
 	s->lead = LEAD_MIN;
 	list_prepend(&a->streams, &s->link);
@@ -322,11 +324,11 @@ static bool try_candidate(struct ahead *a, struct candidate *c, uint32_t uid)
 }
 
 /* True when it became a stream. */
-static bool check_candidate(struct ahead *a, struct candidate *c)
+static bool check_candidate(struct ahead *a, struct candidate *c, bool aside)
 {
 	for (enum order o = 0; o < ORDERS; o++) {
 		if (c->run[o] >= RUN_MIN) {
-			begin_stream(a, o, c->uid);
+			begin_stream(a, o, c->uid, aside);
 			*c = (struct candidate){0};
 			return true;
 		}
@@ -335,14 +337,14 @@ static bool check_candidate(struct ahead *a, struct candidate *c)
 }
 
 /* True when it makes a stream. */
-static bool note_candidate(struct ahead *a, uint32_t uid)
+static bool note_candidate(struct ahead *a, uint32_t uid, bool aside)
 {
 	for (unsigned i = 0; i < CANDIDATES; i++) {
 		struct candidate *c = &a->candidates[i];
 		if (c->uid == uid)
 			return false;
 		if (c->uid != 0 && try_candidate(a, c, uid))
-			return check_candidate(a, c);
+			return check_candidate(a, c, aside);
 	}
 	a->candidates[a->next_candidate++ % CANDIDATES] = (struct candidate){.uid = uid};
 	return false;
@@ -413,7 +415,7 @@ static struct ahead *ahead_of(struct mailbox *mb)
 	return a;
 }
 
-void ahead_note(struct mailbox *mb, uint32_t uid, bool waits)
+void ahead_note(struct mailbox *mb, uint32_t uid, bool waits, bool aside)
 {
 	struct ahead *a = ahead_of(mb);
 	size_t place;
@@ -427,9 +429,10 @@ void ahead_note(struct mailbox *mb, uint32_t uid, bool waits)
 	}
 	struct stream *s = find_stream(a, uid, &place);
 	if (s) {
+		s->aside = aside;
 		if (s->last != uid)
 			follow_reader(a, s, uid, place, waits);
-	} else if (!note_candidate(a, uid) && waits) {
+	} else if (!note_candidate(a, uid, aside) && waits) {
 		note_stray(a, uid);
 	}
 }

@@ -9,9 +9,9 @@
 
 #include "mail/model/mailbox.h"
 
-/* A reader began with this message, and waits for it to come from the server. Frees nothing, so
- * what body_read_try gave stays valid. */
-void ahead_note(struct mailbox *mb, uint32_t uid, bool waits);
+/* A reader began with this message, and waits for it to come from the server; aside: see struct
+ * body_read. Frees nothing, so what body_read_try gave stays valid. */
+void ahead_note(struct mailbox *mb, uint32_t uid, bool waits, bool aside);
 /* A reader has come to this octet of the message. */
 void ahead_note_reach(struct mailbox *mb, uint32_t uid, uint64_t reach);
 /* Octets of each message that its readers take, from the start; 0: all. */

@@ -88,3 +88,17 @@ bool answer_is_certain(const struct answer *a)
 {
 	return a->uid_said && (a->has_origin || a->from == 0);
 }
+
+struct imap_fetch answer_of_section(const struct imap_fetch *row, const char *section)
+{
+	struct imap_fetch it = *row;
+
+	if (!section)
+		return it;
+	bool same = span_equal_nocase(row->section.name, span_of(section));
+	it.body_kind = same ? row->section.kind : IMAP_BODY_ABSENT;
+	it.body = row->section.body;
+	it.has_origin = row->section.has_origin;
+	it.origin = row->section.origin;
+	return it;
+}

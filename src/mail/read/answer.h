@@ -48,6 +48,8 @@ struct span answer_take(struct answer *a, struct span octets);
 /* The end of a row. True when row->body is the body, which answer_take has not seen. is_next: it
  * most likely answers this question. */
 bool answer_end(struct answer *a, const struct imap_fetch *row, uint32_t uid, bool is_next);
+/* The row as it would be if that section (NULL: all of it) were the message. */
+struct imap_fetch answer_of_section(const struct imap_fetch *row, const char *section);
 /* What has come is of that message, from there. */
 bool answer_is_certain(const struct answer *a);
 

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "imap/parts.h"
+#include "mail/read/answer.h"
 #include "mail/read/private.h"
 
 /* What becomes of a message. */
@@ -19,6 +20,7 @@ struct batch {
 	struct pool_task task;
 	struct sync_rider rider; /* where its messages become known as it goes: parts.all */
 	struct mailbox *mb;
+	const struct body_section *section; /* NULL: the messages */
 	struct imap_command command;
 	struct imap_parts parts; /* owners: wishes */
 	struct wish wishes[IMAP_PARTS_MAX];
@@ -44,6 +46,12 @@ void batch_want_beginnings(struct batch *b, uint32_t octets)
 	b->parts.octets = octets;
 }
 
+void batch_want_section(struct batch *b, const struct body_section *section)
+{
+	b->section = section;
+	b->parts.section = section->name;
+}
+
 bool batch_is_full(const struct batch *b)
 {
 	return b->parts.count == IMAP_PARTS_MAX;
@@ -53,7 +61,7 @@ void batch_add(struct batch *b, uint32_t uid, bool keep)
 {
 	struct wish *wish = &b->wishes[b->parts.count];
 
-	*wish = (struct wish){body_hold(b->mb, uid), keep};
+	*wish = (struct wish){body_hold(b->mb, uid, b->section), keep};
 	struct chunk *c = chunk_make(wish->body, 0);
 	c->fetching = true;
 	c->n = 0;
@@ -106,6 +114,15 @@ static bool batch_on_body_begin(
 	return imap_parts_begin(&list_entry(t, struct batch, task)->parts, prefix, uid, size);
 }
 
+static bool batch_on_section_begin(
+	struct pool_task *t, const struct imap_fetch *prefix, uint32_t uid, uint64_t size)
+{
+	const struct batch *b = list_entry(t, struct batch, task);
+	const struct imap_fetch it = answer_of_section(prefix, b->parts.section);
+
+	return it.body_kind != IMAP_BODY_ABSENT && batch_on_body_begin(t, &it, uid, size);
+}
+
 /* A chunk holds what is believed of a message that is announced as small. */
 static void keep_part(struct body *body, const struct imap_part *part, struct span octets)
 {
@@ -135,13 +152,23 @@ static void batch_on_body_data(struct pool_task *t, struct span octets)
  * and no more than promised. Else a window finds out. */
 enum right { RIGHT_NOT, RIGHT_WHOLE, RIGHT_BEGINNING, RIGHT_CHUNK };
 
-static enum right is_right(
-	const struct batch *b, const struct body *body, const struct imap_part *part)
+/* Only a header is known to be whole by what it is. */
+static bool is_whole_section(const struct batch *b, struct body *body, const struct imap_part *part)
+{
+	const struct chunk *c = map_get(&body->chunks, 0);
+
+	return b->section->header && c && part->got >= 4 && part->got < b->parts.octets &&
+	       memcmp(c->data + part->got - 4, "\r\n\r\n", 4) == 0;
+}
+
+static enum right is_right(const struct batch *b, struct body *body, const struct imap_part *part)
 {
 	const struct cache_message *m = body->mb ? mailbox_find(body->mb, part->uid) : NULL;
 
 	if (!m || !part->complete || part->got == 0)
 		return RIGHT_NOT;
+	if (b->section)
+		return is_whole_section(b, body, part) ? RIGHT_WHOLE : RIGHT_NOT;
 	if (part->got < b->parts.octets && m->size == part->got)
 		return RIGHT_WHOLE;
 	if (part->got < b->parts.octets || m->size < part->got)
@@ -158,7 +185,7 @@ static bool is_kept(const struct batch *b, const struct wish *wish)
 	struct mailbox *mb = b->mb;
 
 	if (b->parts.all == 0)
-		return wish->keep;
+		return wish->keep || b->section;
 	return mb->names.cached_version == 0 || wish->body->uid == mailbox_last(mb);
 }
 
@@ -183,7 +210,7 @@ static void note_coming(struct batch *b, const struct imap_fetch *row, uint32_t 
 	if (uid > b->parts.all || !row->has_size || !m || (m->flags & CACHE_SIZE_UNKNOWN) ||
 		m->size == 0)
 		return;
-	if (!batch_is_full(b) && !body_has(b->mb, uid, 0))
+	if (!batch_is_full(b) && !body_has(b->mb, uid, NULL, 0))
 		batch_add(b, uid, false);
 }
 
@@ -191,11 +218,14 @@ static void batch_on_untagged(struct pool_task *t, const struct imap_response *r
 {
 	struct batch *b = list_entry(t, struct batch, task);
 
-	if (r->kind == IMAP_FETCH && r->fetch.body_kind == IMAP_BODY_ABSENT && b->parts.all != 0)
-		note_coming(b, &r->fetch, uid);
-	if (r->kind != IMAP_FETCH || r->fetch.body_kind != IMAP_BODY_STREAMED)
+	if (r->kind != IMAP_FETCH)
 		return;
-	const struct imap_part *part = imap_parts_end(&b->parts, &r->fetch, uid, false);
+	const struct imap_fetch row = answer_of_section(&r->fetch, b->parts.section);
+	if (row.body_kind == IMAP_BODY_ABSENT && b->parts.all != 0)
+		note_coming(b, &row, uid);
+	if (row.body_kind != IMAP_BODY_STREAMED)
+		return;
+	const struct imap_part *part = imap_parts_end(&b->parts, &row, uid, false);
 	struct wish *wish = part ? part->owner : NULL;
 	if (!wish || !wish->body)
 		return;
@@ -238,7 +268,8 @@ void batch_start_foreseen(struct batch *b, unsigned number, bool awaited)
 		.on_conn = batch_on_conn,
 		.on_fail = batch_on_fail,
 		.on_untagged = batch_on_untagged,
-		.on_body_begin = batch_on_body_begin,
+		.on_body_begin = b->section ? NULL : batch_on_body_begin,
+		.on_section_begin = b->section ? batch_on_section_begin : NULL,
 		.on_body_data = batch_on_body_data,
 	};
 	pool_start(a->pool, &b->task);

@@ -8,6 +8,7 @@
 #define MAIL_READ_BATCH_H
 
 #include "mail/model/mailbox.h"
+#include "mail/read/body.h"
 #include "mail/sync/sync.h"
 
 /* Octets: messages that are smaller come whole in one answer, if they are wanted whole. */
@@ -24,6 +25,8 @@ void batch_want_beginnings(struct batch *b, uint32_t octets);
 /* Nothing is known of their sizes: those that are larger come up to the end of their first chunk. Before
  * any is added. */
 void batch_want_chunks(struct batch *b);
+/* Not the messages but that header (it stays) of each. Before any is added. */
+void batch_want_section(struct batch *b, const struct body_section *section);
 /* Not when the command is full. The message must not be in memory. keep: it is not pushed into the
  * kernel before it is read. */
 void batch_add(struct batch *b, uint32_t uid, bool keep);

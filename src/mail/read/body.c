@@ -36,6 +36,11 @@ static struct body *find_body(const struct mailbox *mb, uint32_t uid, uint32_t n
 	return b;
 }
 
+static uint32_t number_of(const struct body_section *section)
+{
+	return section ? section->number : 0;
+}
+
 static void link_body(struct body *b)
 {
 	b->beside = map_get(&b->mb->reading.bodies, b->uid);
@@ -113,7 +118,7 @@ static struct body *create_body(
 /* Of a section, NULL: of the whole message. */
 static struct body *get_body(struct mailbox *mb, uint32_t uid, const struct body_section *section)
 {
-	struct body *b = find_body(mb, uid, section ? section->number : 0);
+	struct body *b = find_body(mb, uid, number_of(section));
 
 	/* The server tells another structure than before. */
 	if (b && section && strcmp(b->section, section->name) != 0) {
@@ -137,9 +142,9 @@ struct body *body_known(const struct mailbox *mb, uint32_t uid)
 	return find_body(mb, uid, 0);
 }
 
-struct body *body_hold(struct mailbox *mb, uint32_t uid)
+struct body *body_hold(struct mailbox *mb, uint32_t uid, const struct body_section *section)
 {
-	struct body *b = body_get(mb, uid);
+	struct body *b = get_body(mb, uid, section);
 
 	b->fetches++;
 	return b;
@@ -273,10 +278,10 @@ int body_read_try(const struct body_read *r, struct body_parts *parts)
 		if (b->run > 0)
 			plan_fetch(b, r->offset, r->size);
 	}
-	if (r->section)
+	if (r->section || r->quiet)
 		return err;
 	if (r->offset == 0)
-		ahead_note(r->mb, r->uid, err != 0);
+		ahead_note(r->mb, r->uid, err != 0, r->aside);
 	ahead_note_reach(r->mb, r->uid, r->offset + r->size);
 	return err;
 }
@@ -357,9 +362,9 @@ void body_fail(struct body *b, int err)
 
 /* --- what is there before it is read --- */
 
-bool body_has(struct mailbox *mb, uint32_t uid, uint32_t index)
+bool body_has(struct mailbox *mb, uint32_t uid, const struct body_section *section, uint32_t index)
 {
-	struct body *b = body_known(mb, uid);
+	struct body *b = find_body(mb, uid, number_of(section));
 
 	return b && !chunk_is_missing(b, index);
 }
@@ -395,7 +400,7 @@ bool body_is_coming(struct mailbox *mb, uint32_t uid)
 {
 	const struct cache_message *m = mailbox_find(mb, uid);
 
-	return m && sizes_said(m) && m->size <= CACHE_CHUNK && body_has(mb, uid, 0);
+	return m && sizes_said(m) && m->size <= CACHE_CHUNK && body_has(mb, uid, NULL, 0);
 }
 
 bool body_begins(struct mailbox *mb, uint32_t uid, uint32_t octets)
@@ -433,19 +438,20 @@ static bool is_as_promised(struct mailbox *mb, uint32_t uid, uint32_t index, siz
 	return n == CACHE_CHUNK ? end <= m->size : end == m->size;
 }
 
-void body_loaded(struct mailbox *mb, uint32_t uid, uint32_t index, char *data, size_t n, bool keep)
+void body_loaded(struct mailbox *mb, uint32_t uid, const struct body_section *section,
+	uint32_t index, char *data, size_t n, bool keep)
 {
-	if (n == 0 || body_has(mb, uid, index) || !mailbox_find(mb, uid)) {
+	if (n == 0 || body_has(mb, uid, section, index) || !mailbox_find(mb, uid)) {
 		free(data);
 		return;
 	}
-	const struct body *known = body_known(mb, uid);
+	const struct body *known = find_body(mb, uid, number_of(section));
 	bool waits = known && !list_empty(&known->readers);
-	if (!keep && !waits && is_as_promised(mb, uid, index, n)) {
+	if (!section && !keep && !waits && is_as_promised(mb, uid, index, n)) {
 		push_ahead(mb, uid, index, data, n);
 		return;
 	}
-	struct body *b = body_get(mb, uid);
+	struct body *b = get_body(mb, uid, section);
 	chunk_put(b, index, data, n);
 	if (waits) {
 		body_wake(b);

@@ -58,6 +58,8 @@ struct body_read {
 	const struct body_section *section; /* NULL: the whole message */
 	uint64_t offset;
 	size_t size; /* at most BODY_READ_MAX */
+	bool aside;  /* it is not a file's: what comes ahead of its reader is not for the kernel */
+	bool quiet;  /* it says nothing of what will be read next */
 	/* Once, from the loop; parts is NULL when err is negative: ERR_GONE, ERR_STALE,
 	 * ERR_UNREADABLE, or what happened to the connection. */
 	body_read_done *on_done;

@@ -10,8 +10,9 @@
 #include "mail/read/private.h"
 
 struct lookup {
-	struct mailbox *mb; /* held */
-	uint32_t beginning; /* octets of each message; 0: all of it */
+	struct mailbox *mb;                 /* held */
+	const struct body_section *section; /* NULL: the messages */
+	uint32_t beginning;                 /* octets of each message; 0: all of it */
 	struct cache_want *wants;
 	size_t n, cap;
 	struct map kept; /* UIDs of lookup_keep */
@@ -44,6 +45,19 @@ void lookup_add(struct lookup *l, uint32_t uid, uint32_t chunk)
 	l->wants[l->n++] = (struct cache_want){.uid = uid, .chunk = chunk};
 }
 
+void lookup_headers(
+	struct mailbox *mb, const struct body_section *section, const uint32_t *uids, size_t n)
+{
+	struct lookup *l = lookup_create(mb);
+
+	l->section = section;
+	l->beginning = 0;
+	for (size_t i = 0; i < n; i++)
+		if (!body_has(mb, uids[i], section, 0))
+			lookup_add(l, uids[i], section->number * CACHE_SECTION_CHUNKS);
+	lookup_start(l);
+}
+
 uint32_t lookup_octets(const struct lookup *l, const struct cache_message *m)
 {
 	uint64_t most = l->beginning ? l->beginning : LOOKUP_LARGE_MAX;
@@ -62,7 +76,7 @@ void lookup_message(struct lookup *l, const struct cache_message *m, bool keep)
 	if (body_begins(l->mb, m->uid, octets))
 		return;
 	for (uint64_t at = 0; at < octets; at += CACHE_CHUNK)
-		if (!body_has(l->mb, m->uid, (uint32_t)(at / CACHE_CHUNK)))
+		if (!body_has(l->mb, m->uid, NULL, (uint32_t)(at / CACHE_CHUNK)))
 			lookup_add(l, m->uid, (uint32_t)(at / CACHE_CHUNK));
 }
 
@@ -80,12 +94,12 @@ static bool comes_in_batch(const struct lookup *l, uint32_t uid)
 {
 	const struct cache_message *m = mailbox_find(l->mb, uid);
 
-	return m && (l->beginning || m->size < BATCH_MESSAGE_MAX);
+	return m && (l->section || l->beginning || m->size < BATCH_MESSAGE_MAX);
 }
 
 static bool is_there(const struct lookup *l, const struct cache_want *w)
 {
-	return w->data || body_has(l->mb, w->uid, w->chunk) ||
+	return w->data || body_has(l->mb, w->uid, l->section, w->chunk % CACHE_SECTION_CHUNKS) ||
 	       (l->beginning && body_begins(l->mb, w->uid, l->beginning));
 }
 
@@ -95,6 +109,8 @@ static struct batch *create_batch(const struct lookup *l)
 
 	if (l->beginning)
 		batch_want_beginnings(b, l->beginning);
+	if (l->section)
+		batch_want_section(b, l->section);
 	return b;
 }
 
@@ -157,7 +173,8 @@ static void lookup_on_loaded(void *ctx, int err, struct cache_want *wants, size_
 		struct cache_want *w = &wants[i];
 		bool keep = w->chunk == 0 && map_get(&l->kept, w->uid);
 		if (w->data && err == 0 && !mb->dead)
-			body_loaded(mb, w->uid, w->chunk, w->data, w->n, keep);
+			body_loaded(mb, w->uid, l->section, w->chunk % CACHE_SECTION_CHUNKS,
+				w->data, w->n, keep);
 		else
 			free(w->data);
 	}

@@ -7,6 +7,7 @@
 #define MAIL_READ_LOOKUP_H
 
 #include "mail/model/mailbox.h"
+#include "mail/read/body.h"
 
 struct lookup;
 
@@ -25,6 +26,9 @@ void lookup_add(struct lookup *l, uint32_t uid, uint32_t chunk);
 void lookup_keep(struct lookup *l, uint32_t uid);
 /* Nobody has selected the mailbox yet: it is to be asked in ahead of its turn (pool_foresee). */
 void lookup_foresee(struct lookup *l);
+/* Headers of these messages, by a section that is one and stays: they are kept in memory. */
+void lookup_headers(
+	struct mailbox *mb, const struct body_section *section, const uint32_t *uids, size_t n);
 /* Begins, and destroys it at the end. False: there was nothing to look up. */
 bool lookup_start(struct lookup *l);
 

@@ -61,8 +61,8 @@ struct body {
 struct body *body_get(struct mailbox *mb, uint32_t uid);
 /* The message's if there is one, or NULL. */
 struct body *body_known(const struct mailbox *mb, uint32_t uid);
-/* The same with one more fetch, for who fetches it by other means than a window. */
-struct body *body_hold(struct mailbox *mb, uint32_t uid);
+/* That, or a section's, with one more fetch, for who fetches it by other means than a window. */
+struct body *body_hold(struct mailbox *mb, uint32_t uid, const struct body_section *section);
 /* Destroys b when nothing holds it and it is of no use. */
 void body_release(struct body *b);
 /* Octets arrived or the end is known: answers who can be answered. */
@@ -79,15 +79,16 @@ bool body_reaches(struct body *b, uint64_t reached);
 void body_set_end(struct body *b, uint64_t end);
 /* What a whole chunk tells about the end. */
 void body_note_whole(struct body *b, const struct chunk *c);
-/* Whether the chunk is in memory or on its way. */
-bool body_has(struct mailbox *mb, uint32_t uid, uint32_t index);
+/* Whether the chunk, of a section or with NULL of the message, is in memory or on its way. */
+bool body_has(struct mailbox *mb, uint32_t uid, const struct body_section *section, uint32_t index);
 /* Whether so many octets from the message's start are in memory. */
 bool body_begins(struct mailbox *mb, uint32_t uid, uint32_t octets);
 /* Pushes a whole chunk, or whole pages of the first one's beginning, of a message that has the size that is shown, into the kernel. */
 void body_push(struct body *b, const struct chunk *c);
 /* What the cache holds of a message that somebody will read soon: pushes it into the kernel or, with
- * keep, keeps it in memory. data (malloc'ed) becomes the body's. */
-void body_loaded(struct mailbox *mb, uint32_t uid, uint32_t index, char *data, size_t n, bool keep);
+ * keep, keeps it in memory, always that of a section. data (malloc'ed) becomes the body's. */
+void body_loaded(struct mailbox *mb, uint32_t uid, const struct body_section *section,
+	uint32_t index, char *data, size_t n, bool keep);
 /* Evicts what is over the bound. */
 void body_trim(struct body_pool *p);
 

@@ -173,23 +173,11 @@ static bool window_on_body_begin(
 	return answer_begin(&w->answer, prefix, uid, size);
 }
 
-/* The row as it would be if the section that the window is about were the message. */
-static struct imap_fetch of_section(const struct window *w, const struct imap_fetch *row)
-{
-	struct imap_fetch it = *row;
-	bool same = span_equal_nocase(row->section.name, span_of(w->body->section));
-
-	it.body_kind = same ? row->section.kind : IMAP_BODY_ABSENT;
-	it.body = row->section.body;
-	it.has_origin = row->section.has_origin;
-	it.origin = row->section.origin;
-	return it;
-}
-
 static bool window_on_section_begin(
 	struct pool_task *t, const struct imap_fetch *prefix, uint32_t uid, uint64_t size)
 {
-	const struct imap_fetch it = of_section(list_entry(t, struct window, task), prefix);
+	const struct window *w = list_entry(t, struct window, task);
+	const struct imap_fetch it = answer_of_section(prefix, w->body->section);
 
 	return it.body_kind != IMAP_BODY_ABSENT && window_on_body_begin(t, &it, uid, size);
 }
@@ -213,7 +201,7 @@ static void window_on_untagged(struct pool_task *t, const struct imap_response *
 
 	if (r->kind != IMAP_FETCH || !w->body->mb)
 		return;
-	const struct imap_fetch row = w->body->section ? of_section(w, &r->fetch) : r->fetch;
+	const struct imap_fetch row = answer_of_section(&r->fetch, w->body->section);
 	tell_answer(w);
 	if (answer_end(&w->answer, &row, uid, pool_is_next(t, &w->command)))
 		take_octets(w, row.body);

@@ -35,6 +35,19 @@ static void the_command_names_runs_as_ranges(void **state)
 		SPAN("UID FETCH 1:2,4,9,4294967294:4294967295 (UID BODY.PEEK[]<7.20>)\r\n"));
 }
 
+static void a_section_is_named(void **state)
+{
+	struct imap_parts p = {.section = "HEADER", .octets = 20};
+	struct imap_command c;
+
+	imap_parts_add(&p, 3, NULL);
+	imap_parts_add(&p, 4, NULL);
+	imap_command_init(&c, false, NULL);
+	imap_parts_ask(&p, &c);
+	assert_string_equal(buf_cstr(&c.text), "UID FETCH 3:4 (UID BODY.PEEK[HEADER]<0.20>)\r\n");
+	imap_command_finish(&c);
+}
+
 static void the_longest_command_fits_a_line(void **state)
 {
 	struct imap_parts p = {.from = UINT64_MAX, .octets = UINT64_MAX};
@@ -209,6 +222,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_command_names_runs_as_ranges),
+		cmocka_unit_test(a_section_is_named),
 		cmocka_unit_test(the_longest_command_fits_a_line),
 		cmocka_unit_test(a_body_counts_when_its_row_has_ended),
 		cmocka_unit_test(a_body_that_is_cut_is_not_complete),
