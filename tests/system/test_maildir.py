@@ -181,13 +181,14 @@ def test_python():
         assert len(flags(server, "Empty")) == 1
 
 
-def test_mutt(directory):
+@pytest.mark.parametrize("program", ["mutt", "neomutt"])
+def test_mutt(directory, program):
     """It lists, flags, deletes, and notices what comes."""
     with fake() as server, mount(server, directory, **ASYNC) as m:
         rc = os.path.join(directory, "rc")
         with open(rc, "w", encoding="ascii") as file:
             file.write(f"set folder={m.point} quit=yes delete=yes move=no sleep_time=0 wait_key=no mail_check=0 timeout=1\n")
-        with Terminal(["mutt", "-n", "-F", rc, "-f", box(m, "INBOX")], {"HOME": directory, "LC_ALL": "C.UTF-8"}) as t:
+        with Terminal([program, "-n", "-F", rc, "-f", box(m, "INBOX")], {"HOME": directory, "LC_ALL": "C.UTF-8"}) as t:
             t.expect(r"Msgs:6 ")
             t.keys("2\nFd$")
             t.expect("2 deleted")
@@ -246,3 +247,22 @@ def test_notmuch(directory):
             wait_until(lambda: os.listdir(box(m, "INBOX/cur"))[1:2] == [name(3, "S")], "both are seen")
             said = notmuch("new")
             assert "Removed 1 message" in said and "Detected 1 file rename" in said, said
+
+
+def test_mu(directory):
+    """Indexed twice: the second time it reads no message. Flags and names that changed are followed."""
+    with fake() as server, mount(server, directory, **ASYNC) as m:
+        def mu(*words):
+            return subprocess.run(["mu", *words, f"--muhome={directory}/mu"], env={**os.environ, "HOME": directory},
+                                  capture_output=True, check=True, text=True).stdout
+
+        mu("init", f"--maildir={m.root}/.maildir")
+        assert "updated/new: 7;" in mu("index")
+        assert len(mu("find", "flag:unread").splitlines()) == 5 and len(mu("find", "flag:flagged").splitlines()) == 1
+        before = len(server.lines("UID FETCH"))
+        assert "updated/new: 0;" in mu("index")
+        assert not [line for line in server.lines("UID FETCH")[before:] if "BODY" in line]
+        server.set_flags("INBOX", 1, "\\Flagged")
+        wait_until(lambda: name(1, "F") in os.listdir(box(m, "INBOX/cur")), "it is seen")
+        mu("index")
+        assert len(mu("find", "flag:flagged").splitlines()) == 2

@@ -162,13 +162,14 @@ def test_python():
         assert inbox.get_sequences() == {"unseen": [3, 5], "flagged": [2, 4], "replied": [5]}
 
 
-def test_mutt(directory):
+@pytest.mark.parametrize("program", ["mutt", "neomutt"])
+def test_mutt(directory, program):
     """It lists the mailbox, flags, marks as read, and deletes."""
     with fake() as server, mount(server, directory, **ASYNC) as m:
         rc = os.path.join(directory, "rc")
         with open(rc, "w", encoding="ascii") as file:
             file.write(f"set folder={m.point} mbox_type=MH quit=yes delete=yes mh_purge=yes move=no sleep_time=0 wait_key=no\n")
-        with Terminal(["mutt", "-n", "-F", rc, "-f", m.root / "INBOX"], {"HOME": directory, "LC_ALL": "C.UTF-8"}) as t:
+        with Terminal([program, "-n", "-F", rc, "-f", m.root / "INBOX"], {"HOME": directory, "LC_ALL": "C.UTF-8"}) as t:
             t.expect(r"Msgs:6 New:3 Flag:1")
             t.keys("2\nFWNd$")
             t.expect("1 deleted")
