@@ -32,15 +32,26 @@ void buf_finish(struct buf *b)
 	*b = (struct buf){.max = b->max, .secret = b->secret};
 }
 
-/* Doubling, so that appending stays linear; one octet more than asked for buf_cstr's NUL. No
- * realloc: it would leave a copy of a secret behind. */
+/* What is large need not be there twice then; but a copy of a secret would be left behind. */
+static bool may_resize(const struct buf *b)
+{
+	return !b->secret && b->data == b->memory;
+}
+
+/* Doubling, so that appending stays linear; one octet more than asked for buf_cstr's NUL. */
 static int grow_memory(struct buf *b, size_t need)
 {
 	size_t cap = need < SIZE_MAX ? array_room(b->cap, need + 1, 1) : 0;
-	char *memory = cap ? malloc(cap) : NULL;
+	bool resizes = may_resize(b);
+	char *memory = !cap ? NULL : resizes ? realloc(b->memory, cap) : malloc(cap);
 
 	if (!memory)
 		return ERR_NOMEM;
+	if (resizes) {
+		b->memory = b->data = memory;
+		b->cap = cap;
+		return 0;
+	}
 	if (b->len)
 		memcpy(memory, b->data, b->len);
 	free_memory(b);

@@ -12,11 +12,26 @@
 #include "fs/view/private.h"
 #include "fs/view/tree.h"
 
+/* Octets of one that are on their way to the cache at once. */
+#define SAVED_AT_ONCE ((size_t)8 * CACHE_CHUNK)
+
 struct content {
 	struct list link; /* contents.kept, the least recently used first */
 	fuse_ino_t ino;
 	char *octets;
 	size_t n;
+	struct content_save *save; /* NULL: it is not on its way to the cache */
+};
+
+/* It goes into the cache chunk by chunk; if it is forgotten before it is there whole, what is there is
+ * of no use, as its last chunk is missing. */
+struct content_save {
+	struct content *of; /* NULL: it was forgotten */
+	struct cache *cache;
+	uint32_t id, number;
+	size_t at; /* octets that were handed over */
+	bool last; /* its last chunk was */
+	unsigned under_way;
 };
 
 struct contents {
@@ -38,6 +53,8 @@ struct contents *contents_create(void)
 
 static void drop_content(struct contents *all, struct content *c)
 {
+	if (c->save)
+		c->save->of = NULL;
 	list_remove(&c->link);
 	map_remove(&all->by_ino, c->ino);
 	all->octets -= c->n;
@@ -59,20 +76,26 @@ static fuse_ino_t content_inode(const struct fs_op *op)
 	return view_inode(op->at.node, op->at.number);
 }
 
+void content_make_room(struct contents *all, size_t n)
+{
+	while (!list_empty(&all->kept) && all->octets + n > CONTENT_KEPT)
+		drop_content(all, list_entry(all->kept.next, struct content, link));
+}
+
 /* octets become its. */
-static void keep_content(struct contents *all, fuse_ino_t ino, char *octets, size_t n)
+static struct content *keep_content(struct contents *all, fuse_ino_t ino, char *octets, size_t n)
 {
 	struct content *c = map_get(&all->by_ino, ino);
 
 	if (c)
 		drop_content(all, c);
-	while (!list_empty(&all->kept) && all->octets + n > CONTENT_KEPT)
-		drop_content(all, list_entry(all->kept.next, struct content, link));
+	content_make_room(all, n);
 	c = mem_zalloc(sizeof(*c));
 	*c = (struct content){.ino = ino, .octets = octets, .n = n};
 	list_append(&all->kept, &c->link);
 	map_put(&all->by_ino, ino, c);
 	all->octets += n;
+	return c;
 }
 
 static struct content *find_content(struct contents *all, fuse_ino_t ino)
@@ -95,25 +118,64 @@ struct span content_of(const struct fs_op *op)
 
 /* --- the cache: the last chunk is shorter than others, perhaps empty --- */
 
-static void content_on_put(void *ctx)
+static void content_on_put(void *ctx);
+
+static void save_chunk(struct content_save *s)
 {
+	size_t left = s->of->n - s->at, m = left < CACHE_CHUNK ? left : CACHE_CHUNK;
+	char *octets = m > 0 ? mem_copy(s->of->octets + s->at, m) : mem_alloc(1);
+	uint32_t chunk = (uint32_t)(s->at / CACHE_CHUNK);
+
+	s->at += m;
+	s->last = m < CACHE_CHUNK;
+	s->under_way++;
+	cache_put_chunk(s->cache, s->id, s->number, chunk, octets, m, content_on_put, s);
 }
 
-static void save_content(struct fs_op *op, const char *octets, size_t n)
+static void save_more(struct content_save *s)
 {
-	struct contents *all = op->fs->contents;
+	while (s->of && !s->last && s->under_way < SAVED_AT_ONCE / CACHE_CHUNK)
+		save_chunk(s);
+	if (s->under_way > 0)
+		return;
+	if (s->of)
+		s->of->save = NULL;
+	free(s);
+}
 
+static void content_on_put(void *ctx)
+{
+	struct content_save *s = ctx;
+
+	s->under_way--;
+	save_more(s);
+}
+
+static void save_content(struct fs_op *op, struct content *c)
+{
 	if (op->at.node->view->derived)
 		return;
-	map_put(&all->saved, content_inode(op), all);
-	for (size_t at = 0;; at += CACHE_CHUNK) {
-		size_t m = n - at < CACHE_CHUNK ? n - at : CACHE_CHUNK;
-		cache_put_chunk(op->fs->account->cache, op->at.node->id, op->at.number,
-			(uint32_t)(at / CACHE_CHUNK), mem_copy(octets + at, m), m, content_on_put,
-			NULL);
-		if (m < CACHE_CHUNK)
-			return;
-	}
+	map_put(&op->fs->contents->saved, content_inode(op), op->fs->contents);
+	c->save = mem_zalloc(sizeof(*c->save));
+	*c->save = (struct content_save){.of = c,
+		.cache = op->fs->account->cache,
+		.id = op->at.node->id,
+		.number = op->at.number};
+	save_more(c->save);
+}
+
+/* The buffer's octets, and no more memory than they need; the buffer is empty then. Nothing was consumed
+ * of it. */
+static char *take_octets(struct buf *out, size_t *n)
+{
+	char *octets = out->memory, *fitting = NULL;
+
+	*n = out->len;
+	if (octets)
+		fitting = realloc(octets, out->len ? out->len : 1);
+	out->memory = NULL;
+	buf_finish(out);
+	return fitting ? fitting : octets;
 }
 
 /* Asking it takes as long as making a small text does. */
@@ -138,9 +200,10 @@ static bool load_content(struct fs_op *op)
 			buf_append(&out, data, n) == 0;
 		free(data);
 	}
-	if (found)
-		keep_content(
-			op->fs->contents, content_inode(op), mem_copy(out.data, out.len), out.len);
+	if (found) {
+		char *octets = take_octets(&out, &n);
+		keep_content(op->fs->contents, content_inode(op), octets, n);
+	}
 	buf_finish(&out);
 	return found;
 }
@@ -149,12 +212,10 @@ static bool load_content(struct fs_op *op)
 
 void content_made(struct fs_op *op, struct buf *out)
 {
-	char *octets = mem_copy(out->data, out->len);
-	size_t n = out->len;
+	size_t n;
+	char *octets = take_octets(out, &n);
 
-	buf_finish(out);
-	save_content(op, octets, n);
-	keep_content(op->fs->contents, content_inode(op), octets, n);
+	save_content(op, keep_content(op->fs->contents, content_inode(op), octets, n));
 	op->made_ready(op, 0);
 }
 

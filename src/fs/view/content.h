@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "fs/op.h"
+#include "fs/views.h"
 
 /* Octets of one file, and of those that are kept in memory; the last one made always is. */
 #define CONTENT_MAX ((size_t)16 << 20)
@@ -22,6 +23,8 @@ typedef void content_make(struct fs_op *op);
 
 /* Calls ready(op, 0) when content_of(op) is there, perhaps at once; else the op fails. */
 void content_need(struct fs_op *op, content_make *make, op_resume *ready);
+/* n octets are being made: as many of others are forgotten as are too many beside them. */
+void content_make_room(struct contents *all, size_t n);
 /* The octets; out (of at most CONTENT_MAX) is empty afterwards. */
 void content_made(struct fs_op *op, struct buf *out);
 /* Valid until the loop's next turn. */

@@ -53,6 +53,7 @@ struct part_known {
 	struct map files; /* part << 32 | UID -> struct part_index */
 	struct map
 		irregular; /* the same -> UNTOLD or TOLD, of those that are not in lines as they seemed */
+	struct parts_shape *last_shape;
 };
 
 /* Whether somebody was told the true size. Before, nobody reads: the kernel tries again what failed. */
@@ -80,6 +81,7 @@ void part_forget(struct view_node *node)
 	map_each(&k->files, free_index, NULL);
 	map_finish(&k->files);
 	map_finish(&k->irregular);
+	parts_shape_release(k->last_shape);
 	free(k);
 }
 
@@ -96,6 +98,11 @@ static struct part_known *known_of(struct fs_op *op)
 	return k;
 }
 
+struct parts_shape **part_last_shape(struct fs_op *op)
+{
+	return &known_of(op)->last_shape;
+}
+
 static uint32_t part_of(const struct fs_op *op)
 {
 	return PARTS_PART(op->at.node->level);
@@ -110,7 +117,7 @@ static const struct mime_part *described(const struct fs_op *op)
 {
 	const struct parts_work *w = op->making;
 
-	return &w->structure.parts[part_of(op)];
+	return &w->shape->structure.parts[part_of(op)];
 }
 
 /* index becomes the mailbox's. */
@@ -423,7 +430,7 @@ static void plain_came(struct fs_op *op, int err)
 {
 	struct parts_work *w = op->making;
 	uint64_t end = op->offset + w->want, proved;
-	const struct section s = {op->mb, op->uid, part_of(op), SECTION_BODY};
+	const struct section s = {op->mb, op->uid, part_of(op), SECTION_BODY, &w->shape->structure};
 
 	bool wrong = section_size(&s, &proved) == 0 && proved != described(op)->octets;
 	bool longer = end == described(op)->octets && w->out.len > w->want;
@@ -488,7 +495,7 @@ void part_read(struct fs_op *op)
 	struct parts_work *w = op->making;
 
 	w->reads = true;
-	if (part_of(op) >= w->structure.count)
+	if (part_of(op) >= w->shape->structure.count)
 		op_fail(op, ERR_STALE);
 	else if (described(op)->octets <= SMALL)
 		content_need(op, small_make, small_read);

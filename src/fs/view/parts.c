@@ -25,14 +25,20 @@
 #include "fs/view/content.h"
 #include "fs/view/private.h"
 
+void parts_shape_release(struct parts_shape *shape)
+{
+	if (!shape || --shape->refs > 0)
+		return;
+	mime_names_finish(&shape->names);
+	mime_structure_finish(&shape->structure);
+	free(shape);
+}
+
 static void parts_free(void *making)
 {
 	struct parts_work *w = making;
 
-	if (w->named)
-		mime_names_finish(&w->names);
-	if (w->structured)
-		mime_structure_finish(&w->structure);
+	parts_shape_release(w->shape);
 	part_index_free(w->index);
 	buf_finish(&w->out);
 	free(w);
@@ -40,19 +46,50 @@ static void parts_free(void *making)
 
 /* --- until the structure is known --- */
 
-static void parts_structured(struct fs_op *op, int err)
+static int make_shape(struct fs_op *op, struct parts_shape **made)
+{
+	struct parts_shape *shape;
+	struct mime_structure structure;
+	int err = facts_structure(op->mb, op->uid, &structure);
+
+	if (err < 0)
+		return err;
+	shape = mem_zalloc(sizeof(*shape));
+	*shape = (struct parts_shape){.refs = 1, .uid = op->uid, .structure = structure};
+	err = mime_names_init(&shape->names, &shape->structure);
+	if (err < 0)
+		parts_shape_release(shape);
+	else
+		*made = shape;
+	return err;
+}
+
+/* That which was looked at last, or what is kept of the message. */
+static int find_shape(struct fs_op *op)
 {
 	struct parts_work *w = op->making;
+	struct parts_shape *shape, **last = part_last_shape(op);
 
+	if (!*last || (*last)->uid != op->uid) {
+		int err = make_shape(op, &shape);
+		if (err < 0)
+			return err;
+		parts_shape_release(*last);
+		*last = shape;
+	}
+	(*last)->refs++;
+	w->shape = *last;
+	w->sections.structure = &w->shape->structure;
+	return 0;
+}
+
+static void parts_structured(struct fs_op *op, int err)
+{
 	if (err == 0)
-		err = op->mb->dead ? ERR_STALE : facts_structure(op->mb, op->uid, &w->structure);
+		err = op->mb->dead ? ERR_STALE : find_shape(op);
 	if (err == ERR_NOT_CACHED && op->asked++ < 2) {
 		op_wait_facts(op, FACT_STRUCTURE, parts_structured);
 		return;
-	}
-	if (err == 0) {
-		w->structured = w->named = true;
-		err = mime_names_init(&w->names, &w->structure);
 	}
 	if (err < 0)
 		sections_fail(op, err == ERR_GONE && !op->lookup ? ERR_STALE : err);
@@ -64,7 +101,7 @@ static void parts_rows_known(struct fs_op *op, int err)
 {
 	struct parts_work *w = op->making;
 
-	if (w && w->structured)
+	if (w && w->shape)
 		op->made_ready(op, 0);
 	else
 		parts_structured(op, 0);
@@ -102,7 +139,7 @@ static void file_known(struct fs_op *op, int err)
 {
 	const struct parts_work *w = op->making;
 
-	if (PARTS_PART(op->at.node->level) >= w->structure.count ||
+	if (PARTS_PART(op->at.node->level) >= w->shape->structure.count ||
 		!mailbox_find(op->mb, op->at.number))
 		op_fail(op, op->lookup ? ERR_GONE : ERR_STALE);
 	else
@@ -154,18 +191,18 @@ static void part_lookup_known(struct fs_op *op, int err)
 	const struct parts_work *w = op->making;
 	struct span name = span_of(op->octets);
 	uint32_t directory = directory_of(op);
-	uint32_t part = mime_names_find(&w->names, directory, name);
+	uint32_t part = mime_names_find(&w->shape->names, directory, name);
 
 	if (part != MIME_NO_PART) {
 		view_found(op, place_of_part(op, part, false));
 		return;
 	}
-	part = mime_structure_find(&w->structure, name);
-	if (part == MIME_NO_PART || w->names.of[part].directory != directory)
+	part = mime_structure_find(&w->shape->structure, name);
+	if (part == MIME_NO_PART || w->shape->names.of[part].directory != directory)
 		op_fail(op, ERR_GONE);
 	else
-		view_found(
-			op, place_of_part(op, part, w->structure.parts[part].kind == MIME_MESSAGE));
+		view_found(op, place_of_part(op, part,
+				       w->shape->structure.parts[part].kind == MIME_MESSAGE));
 }
 
 static void message_lookup_known(struct fs_op *op, int err)
@@ -233,8 +270,8 @@ static bool put_part(struct listing *l, uint32_t part, bool is_directory)
 
 	buf_init(&name, NAME_MAX);
 	st.st_ino = view_inode(at.node, at.number);
-	int err = is_directory ? mime_structure_section(&w->structure, part, &name)
-			       : buf_append_span(&name, w->names.of[part].text);
+	int err = is_directory ? mime_structure_section(&w->shape->structure, part, &name)
+			       : buf_append_span(&name, w->shape->names.of[part].text);
 	bool fits = err < 0 || listing_put(l, buf_cstr(&name), &st, false, 0,
 				       LISTING_VIEW | PARTS_LEVEL(part, is_directory));
 	buf_finish(&name);
@@ -246,13 +283,14 @@ static void put_parts(struct listing *l, uint32_t after)
 	const struct parts_work *w = l->op->making;
 	uint32_t directory = directory_of(l->op);
 
-	for (uint32_t i = 0; i < w->structure.count; i++) {
-		if (w->names.of[i].text.n == 0 || w->names.of[i].directory != directory)
+	for (uint32_t i = 0; i < w->shape->structure.count; i++) {
+		if (w->shape->names.of[i].text.n == 0 ||
+			w->shape->names.of[i].directory != directory)
 			continue;
 		if (PARTS_LEVEL(i, false) > after && !put_part(l, i, false))
 			return;
-		if (w->structure.parts[i].kind == MIME_MESSAGE && PARTS_LEVEL(i, true) > after &&
-			!put_part(l, i, true))
+		if (w->shape->structure.parts[i].kind == MIME_MESSAGE &&
+			PARTS_LEVEL(i, true) > after && !put_part(l, i, true))
 			return;
 	}
 }
@@ -266,7 +304,7 @@ static fuse_ino_t above(struct fs_op *op)
 		return inode_of_directory(op->fs, op->mb);
 	if (part == MIME_NO_PART)
 		return view_inode(op->at.node, 0);
-	uint32_t outer = w->names.of[part].directory;
+	uint32_t outer = w->shape->names.of[part].directory;
 	uint32_t level = outer == MIME_NO_PART ? 0 : PARTS_LEVEL(outer, true);
 	return view_inode(view_node(op->fs, &view_parts, op->mb, level), op->at.number);
 }
@@ -278,7 +316,7 @@ static void list_known(struct fs_op *op, int err)
 	struct listing l;
 
 	if (op->at.number && directory_of(op) != MIME_NO_PART &&
-		directory_of(op) >= w->structure.count) {
+		directory_of(op) >= w->shape->structure.count) {
 		op_fail(op, ERR_STALE);
 		return;
 	}

@@ -7,12 +7,22 @@
 #include "mime/names.h"
 #include "mime/readable.h"
 
+/* What a message is made of. With thousands of parts it takes milliseconds to be made of what is kept, and
+ * each of them is asked for by its name: so that of the message that was looked at last is kept. */
+struct parts_shape {
+	unsigned refs;
+	uint32_t uid;
+	struct mime_structure structure;
+	struct mime_names names;
+};
+
+/* NULL: nothing. */
+void parts_shape_release(struct parts_shape *shape);
+
 /* What an op of the view has of its message: op->making. */
 struct parts_work {
 	struct sections sections;
-	struct mime_structure structure;
-	struct mime_names names;
-	bool structured, named;
+	struct parts_shape *shape; /* NULL: it is not known yet */
 	struct mime_transfer transfer;
 	struct buf out;
 	/* Of a read: the octets before it in what is being decoded, and how many are wanted. */
@@ -32,6 +42,8 @@ struct parts_work {
 void part_attributes(struct fs_op *op);
 void part_read(struct fs_op *op);
 void part_index_free(struct part_index *index);
+/* Where that of the mailbox's message is that was looked at last; with a reference, or NULL. */
+struct parts_shape **part_last_shape(struct fs_op *op);
 /* Frees what is known of the files of a node, which is one of level 0. */
 void part_forget(struct view_node *node);
 

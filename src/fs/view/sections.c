@@ -42,8 +42,11 @@ static void sections_came(struct fs_op *op, int err)
 static void go_on(struct fs_op *op, int err)
 {
 	struct sections *s = op->making;
-	struct section_read read = {
-		.of = {.mb = op->mb, .uid = op->uid, .part = s->part, .what = s->what},
+	struct section_read read = {.of = {.mb = op->mb,
+					    .uid = op->uid,
+					    .part = s->part,
+					    .what = s->what,
+					    .structure = s->structure},
 		.offset = s->offset,
 		.size = next_size(s)};
 	struct body_parts parts;
@@ -80,7 +83,8 @@ void sections_start(struct fs_op *op, uint32_t part, uint64_t from, uint64_t to,
 {
 	struct sections *s = op->making;
 
-	*s = (struct sections){.part = part,
+	*s = (struct sections){.structure = s->structure,
+		.part = part,
 		.what = SECTION_BODY,
 		.from = from,
 		.offset = from,
@@ -95,7 +99,11 @@ void sections_read(struct fs_op *op, uint32_t part, enum section_what what, uint
 {
 	struct sections *s = op->making;
 
-	*s = (struct sections){
-		.part = part, .what = what, .limit = limit, .take = take, .done = done};
+	*s = (struct sections){.structure = s->structure,
+		.part = part,
+		.what = what,
+		.limit = limit,
+		.take = take,
+		.done = done};
 	go_on(op, 0);
 }

@@ -12,7 +12,8 @@ typedef int sections_take(struct fs_op *op, struct span octets);
 
 /* In what op->making points at, at its beginning. */
 struct sections {
-	uint32_t part; /* or MIME_NO_PART */
+	const struct mime_structure *structure; /* of the message; NULL: the caller has none */
+	uint32_t part;                          /* or MIME_NO_PART */
 	enum section_what what;
 	uint64_t from, offset; /* where it began; what is before this was taken */
 	uint64_t limit;        /* nothing behind this is; 0: all */

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "fs/filesystem.h"
 #include "fs/view/content.h"
 #include "fs/view/private.h"
 #include "fs/view/sections.h"
@@ -18,7 +19,8 @@
 
 /* Octets of a header that are looked at. */
 #define HEADER_MAX ((uint64_t)1 << 20)
-/* With more parts that are shown the whole message is fetched: one by one they would take long. */
+/* With more parts that are shown the whole message is fetched: one by one they would take long. After so
+ * many others get their turn. */
 #define SHOWN_MAX 16u
 
 #define TO_TEXT(number) #number
@@ -32,6 +34,7 @@ struct text {
 	bool structured, begun;
 	struct buf header, out;
 	uint64_t fetched; /* of the whole message */
+	unsigned shown;   /* parts that were read */
 };
 
 /* Of a mailbox. */
@@ -61,10 +64,11 @@ static int text_feed(struct fs_op *op, struct span octets)
 {
 	struct text *t = op->making;
 
+	content_make_room(op->fs->contents, t->out.len);
 	return mime_readable_feed(&t->readable, octets, &t->out);
 }
 
-static void next_part(struct fs_op *op);
+static void next_part(struct fs_op *op, int err);
 
 static void part_done(struct fs_op *op, int err)
 {
@@ -73,11 +77,13 @@ static void part_done(struct fs_op *op, int err)
 	err = mime_readable_end_part(&t->readable, &t->out);
 	if (err < 0)
 		sections_fail(op, err);
+	else if (++t->shown % SHOWN_MAX == 0)
+		op_wait_turn(op, next_part);
 	else
-		next_part(op);
+		next_part(op, 0);
 }
 
-static void next_part(struct fs_op *op)
+static void next_part(struct fs_op *op, int err)
 {
 	struct text *t = op->making;
 	uint32_t part = mime_readable_wants(&t->readable);
@@ -117,7 +123,7 @@ static void header_done(struct fs_op *op, int err)
 	if (err < 0)
 		sections_fail(op, err);
 	else
-		next_part(op);
+		next_part(op, 0);
 }
 
 /* --- the whole message --- */
@@ -185,6 +191,7 @@ static void text_structured(struct fs_op *op, int err)
 		return;
 	}
 	t->structured = true;
+	t->sections.structure = &t->structure;
 	if (is_small(op) || has_many_parts(&t->structure))
 		fetch_whole(op, 0);
 	else

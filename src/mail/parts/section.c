@@ -108,16 +108,26 @@ static int resolve_header(const struct section *s, struct target *t)
 	return buf_append_span(&t->name, span_of(header_section.name));
 }
 
+static int resolve_in(
+	const struct section *s, const struct mime_structure *structure, struct target *t)
+{
+	int err = name_section(s, structure, t);
+
+	if (err == 0)
+		find_place(s, structure, t);
+	return err;
+}
+
 static int resolve_part(const struct section *s, struct target *t)
 {
 	struct mime_structure structure;
-	int err = facts_structure(s->mb, s->uid, &structure);
 
+	if (s->structure)
+		return resolve_in(s, s->structure, t);
+	int err = facts_structure(s->mb, s->uid, &structure);
 	if (err < 0)
 		return err;
-	err = name_section(s, &structure, t);
-	if (err == 0)
-		find_place(s, &structure, t);
+	err = resolve_in(s, &structure, t);
 	mime_structure_finish(&structure);
 	return err;
 }
@@ -310,6 +320,8 @@ void section_read_start(struct section_read *r)
 
 	w->r = r;
 	r->work = w;
+	/* It may live longer than what the caller has. */
+	r->of.structure = NULL;
 	target_init(&w->target);
 	if (aim(w) == 0)
 		fetch(w);

@@ -27,6 +27,9 @@ struct section {
 	uint32_t uid;
 	uint32_t part; /* in the structure, or MIME_NO_PART */
 	enum section_what what;
+	/* For section_read_try and section_size, from who has it: a large one takes milliseconds to
+	 * be made of what is kept. NULL: that is done. */
+	const struct mime_structure *structure;
 };
 
 struct section_read;

@@ -6,25 +6,36 @@
 import email.message
 import email.parser
 import email.policy
+import functools
 import re
 
 
 class Part:
-    """A message, or a part of one: its header with the empty line, and its body, octet for octet."""
+    """A message, or a part of one: its header with the empty line, and its body, octet for octet. What is in it is
+    looked at when it is asked for: messages may be large, and deep."""
 
     def __init__(self, octets, is_message=True, default="text/plain"):
         found = re.search(rb"(?:\A|\r\n)\r\n", octets)
         end = found.end() if found else len(octets)
         self.header, self.body = octets[:end], octets[end:]
+        self.is_message, self.default = is_message, default
+
+    @functools.cached_property
+    def fields(self):
         fields = email.parser.BytesParser(policy=email.policy.compat32).parsebytes(self.header, headersonly=True)
-        fields.set_default_type(default)
-        self.fields, self.is_message = fields, is_message
-        self.parts, self.message = [], None
-        if fields.get_content_maintype() == "multipart" and fields.get_boundary():
-            inner = "message/rfc822" if fields.get_content_subtype() == "digest" else "text/plain"
-            self.parts = [Part(one, False, inner) for one in self.split(fields.get_boundary().encode())]
-        elif fields.get_content_type() == "message/rfc822":
-            self.message = Part(self.body)
+        fields.set_default_type(self.default)
+        return fields
+
+    @functools.cached_property
+    def parts(self):
+        if self.fields.get_content_maintype() != "multipart" or not self.fields.get_boundary():
+            return []
+        inner = "message/rfc822" if self.fields.get_content_subtype() == "digest" else "text/plain"
+        return [Part(one, False, inner) for one in self.split(self.fields.get_boundary().encode())]
+
+    @functools.cached_property
+    def message(self):
+        return Part(self.body) if not self.parts and self.fields.get_content_type() == "message/rfc822" else None
 
     def split(self, boundary):
         line = rb"(?:\A|\r\n)--" + re.escape(boundary)

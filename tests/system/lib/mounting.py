@@ -240,6 +240,11 @@ class Mount:
         """VmHWM in octets: the most that it ever had."""
         return self._memory("VmHWM")
 
+    def forget_peak(self):
+        """From now on peak() is the most that it had since."""
+        with open(f"/proc/{self.pid}/clear_refs", "w", encoding="ascii") as control:
+            control.write("5")
+
     def _memory(self, what):
         with open(f"/proc/{self.pid}/status", encoding="ascii") as source:
             return int(re.search(rf"{what}:\s*(\d+) kB", source.read()).group(1)) * 1024
