@@ -25,7 +25,9 @@
 #include "mail/report.h"
 #include "mail/sync/watch.h"
 #include "net/stream.h"
+#include "net/throttle.h"
 #include "state/state.h"
+#include "state/traffic.h"
 #include "app/options/options.h"
 #include "app/privileges.h"
 #include "app/service.h"
@@ -48,8 +50,10 @@ struct program {
 	struct buf password;
 	struct token_command *tokens; /* NULL: there are none */
 	struct net_tls *tls;
+	struct net_throttle throttle; /* with bwlimit= */
 	struct cache *cache;
-	struct state *state; /* NULL: read-only */
+	struct state *state;     /* NULL: read-only */
+	struct traffic *traffic; /* with daylimit= */
 	struct account *account;
 	struct fs *fs;
 	uv_signal_t signals[SIGNALS];
@@ -253,6 +257,12 @@ static struct account *create_account(struct program *p)
 	struct account_options options;
 
 	account_options_fill(&p->options, buf_cstr(&p->password), tokens, p->tls, &options);
+	if (p->options.bwlimit > 0) {
+		net_throttle_init(&p->throttle, p->options.bwlimit);
+		options.pool.throttle = &p->throttle;
+	}
+	options.daylimit = p->options.daylimit;
+	options.traffic = p->traffic;
 	return account_create(&p->loop, &options, p->cache, p->state, &fs_observer, p->fs);
 }
 
@@ -271,6 +281,11 @@ static int open_state(struct program *p, char *error)
 {
 	struct state_options options = {.dir = p->options.statedir, .account = p->options.identity};
 
+	if (p->options.daylimit > 0) {
+		p->traffic = traffic_open(p->options.statedir, error, ERROR_MAX);
+		if (!p->traffic)
+			return EXIT_STATUS_CACHE;
+	}
 	if (p->options.ro)
 		return EXIT_STATUS_OK;
 	p->state = state_open(&p->loop, &options, error, ERROR_MAX);
@@ -314,6 +329,7 @@ static void run_program(struct program *p)
 	if (p->status != EXIT_STATUS_OK) {
 		log_error("%s", error);
 		cache_close(p->cache);
+		traffic_close(p->traffic);
 		return;
 	}
 	watch_signals(p);
@@ -328,6 +344,7 @@ static void run_program(struct program *p)
 	cache_close(p->cache);
 	state_close(p->state);
 	account_destroy(p->account);
+	traffic_close(p->traffic);
 	token_command_destroy(p->tokens);
 	fs_destroy(p->fs);
 }

@@ -38,6 +38,7 @@ static const struct {
 	{ERR_INVALID, EINVAL, "invalid"},
 	{ERR_IO, EIO, "input/output error"},
 	{ERR_NOT_CACHED, ENETDOWN, "not cached"},
+	{ERR_DAYLIMIT, EDQUOT, "the daylimit is reached"},
 	{ERR_CANCELED, EINTR, "interrupted"},
 };
 

@@ -42,6 +42,7 @@ enum error {
 	ERR_INVALID = -985,    /* what the user or the caller gave makes no sense */
 	ERR_IO = -984,         /* a local file, the cache */
 	ERR_NOT_CACHED = -983, /* only the network can tell */
+	ERR_DAYLIMIT = -973,   /* as much has come from the server as the user allows for a day */
 	/* Nobody's fault. */
 	ERR_CANCELED = -982,
 };

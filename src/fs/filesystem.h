@@ -32,6 +32,7 @@ struct fs {
 	bool polling;
 	struct list ops;        /* struct fs_op that wait */
 	uv_timer_t timer;       /* for their deadlines and interrupts */
+	uint64_t held;          /* pool_held when it ran last, or was started */
 	struct list turns;      /* struct fs_op that have much to do */
 	uv_idle_t idle;         /* runs while there are any */
 	struct inherit inherit; /* deadlines of those that failed */

@@ -135,8 +135,10 @@ struct fs_op *op_create(
 	op_inherit(op, ino);
 	list_append(&fs->ops, &op->link);
 	fs->doing = name;
-	if (!uv_is_active((uv_handle_t *)&fs->timer))
+	if (!uv_is_active((uv_handle_t *)&fs->timer)) {
+		fs->held = pool_held(fs->account->pool);
 		uv_timer_start(&fs->timer, fs->timer.timer_cb, OP_TICK, OP_TICK);
+	}
 	fuse_req_interrupt_func(req, op_on_interrupt, op);
 	return op;
 }
@@ -556,12 +558,17 @@ static void op_give_up(struct fs_op *op, int error)
 		op_reply_errno(op, error);
 }
 
+/* What waits while our own throttle holds octets back has the more time for it: whether a server is
+ * silent is known by its connection, which ends the wait then. */
 void op_tick(struct fs *fs)
 {
-	uint64_t now = uv_now(fs->loop);
+	uint64_t now = uv_now(fs->loop), held = pool_held(fs->account->pool);
+	uint64_t passed = held - fs->held;
 
+	fs->held = held;
 	LIST_FOREACH_SAFE (pos, &fs->ops) {
 		struct fs_op *op = list_entry(pos, struct fs_op, link);
+		op->deadline += passed;
 		if (now >= op->deadline) {
 			log_warning("%s took longer than %llu seconds", op->name,
 				(unsigned long long)(fs->options.timeout / 1000));

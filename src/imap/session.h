@@ -131,6 +131,8 @@ bool imap_session_is_sending(const struct imap_session *s);
 /* The server's machine has taken octets of ours: it cannot have answered yet, and its silence counts
  * from now. */
 void imap_session_note_taken(struct imap_session *s, uint64_t now);
+/* For so many milliseconds octets waited on our side: all that it has time for is later by that. */
+void imap_session_note_held(struct imap_session *s, uint64_t passed);
 /* The server has answered what was sent behind this command, but not it, and will not: on_done is
  * not called any more. Should an answer come all the same it is ignored. */
 void imap_session_abandon(struct imap_session *s, struct imap_command *c);

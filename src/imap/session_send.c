@@ -213,6 +213,13 @@ void imap_session_note_taken(struct imap_session *s, uint64_t now)
 	s->active = s->moved = now;
 }
 
+void imap_session_note_held(struct imap_session *s, uint64_t passed)
+{
+	s->active += passed;
+	s->moved += passed;
+	s->born += passed;
+}
+
 void imap_session_abandon(struct imap_session *s, struct imap_command *c)
 {
 	s->abandoned[s->abandoned_next++ % IMAP_ABANDONED] = c->tag;

@@ -317,6 +317,8 @@ static struct net_stream *create_stream(struct conn *c)
 		.tls = o->mode == POOL_TLS_NONE ? NULL : o->tls,
 		.implicit_tls = o->mode == POOL_TLS_IMPLICIT,
 		.connect_timeout = o->timeout,
+		.throttle = o->throttle,
+		.received = o->received,
 	};
 
 	return net_stream_create(c->pool->loop, &options, &events, c);
@@ -453,8 +455,27 @@ static void note_uploaded(struct conn *c)
 	c->wire.uploads = untaken > 0 || imap_session_is_sending(c->session);
 }
 
+/* Octets waited for our own throttle: no deadline ran meanwhile. */
+static void note_held(struct conn *c)
+{
+	uint64_t held = c->stream ? net_stream_held(c->stream) : c->wire.held;
+	uint64_t passed = held - c->wire.held;
+
+	c->wire.held = held;
+	if (passed == 0)
+		return;
+	imap_session_note_held(c->session, passed);
+	c->made_at += passed;
+	c->state_at += passed;
+	LIST_FOREACH (pos, &c->tasks.list) {
+		struct pool_task *t = list_entry(pos, struct pool_task, link);
+		t->progress_by += t->progress_by ? passed : 0;
+	}
+}
+
 void conn_tick(struct conn *c)
 {
+	note_held(c);
 	select_tick(c);
 	note_uploaded(c);
 	if (gets_nowhere(c))

@@ -32,6 +32,7 @@ struct conn_wire {
 	bool deflated;             /* COMPRESS=DEFLATE is active */
 	bool uploads;              /* octets of a source are on their way */
 	uint64_t taken;            /* octets that the server's machine had taken at the last look */
+	uint64_t held;             /* net_stream_held at the last look */
 	bool lost;                 /* the stream ended, not the session by what the server said */
 	struct pool_counts closed; /* the stream's last, when it is no more */
 };

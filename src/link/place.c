@@ -376,6 +376,10 @@ bool place_try(struct pool *p, struct pool_task *t)
 		pool_fail_task(t, ERR_NET);
 		return true;
 	}
+	if (t->fetches && !pool_may_fetch(p)) {
+		pool_fail_task(t, ERR_DAYLIMIT);
+		return true;
+	}
 	/* The tick comes by again. */
 	if (uv_now(p->loop) < place_not_before(p, t)) {
 		if (!is_told(p, t))

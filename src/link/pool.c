@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "link/private.h"
+#include "net/throttle.h"
 
 /* Mailboxes that wait for a train before nobody need ask for more, and at most: some were decided upon a
  * while before they are asked for. */
@@ -618,6 +619,18 @@ bool pool_is_back_since(const struct pool *p, uint64_t then)
 bool pool_is_unsure(const struct pool *p)
 {
 	return line_is_failing(p->line) && pool_ready_count(p) == 0;
+}
+
+bool pool_may_fetch(const struct pool *p)
+{
+	return !p->events.may_fetch || p->events.may_fetch(p->ctx);
+}
+
+uint64_t pool_held(const struct pool *p)
+{
+	const struct net_throttle *throttle = p->options.throttle;
+
+	return throttle ? net_throttle_waited(throttle, uv_hrtime()) / (1000 * 1000) : 0;
 }
 
 bool pool_awaits_token(const struct pool *p)

@@ -36,6 +36,7 @@
 
 struct conn;
 struct mailbox;
+struct net_throttle;
 struct net_tls;
 struct pool;
 struct pool_task;
@@ -55,7 +56,9 @@ struct pool_options {
 	struct imap_login_as login;
 	struct token_source *tokens; /* where login.token says so */
 	enum pool_tls mode;
-	struct net_tls *tls; /* NULL with POOL_TLS_NONE */
+	struct net_tls *tls;           /* NULL with POOL_TLS_NONE */
+	struct net_throttle *throttle; /* bounds what all connections carry; NULL: nothing does */
+	uint64_t *received;            /* counts octets that came by any of them; or NULL */
 	enum pool_compress compress;
 	uint64_t timeout;     /* milliseconds */
 	unsigned connections; /* at most */
@@ -93,6 +96,8 @@ struct pool_events {
 	bool (*is_dead)(const struct mailbox *mailbox);
 	/* Its path, for people; valid until the next call. */
 	const char *(*path)(const struct mailbox *mailbox);
+	/* Optional: whether octets of messages may be fetched now. */
+	bool (*may_fetch)(void *ctx);
 };
 
 /* What SELECT or EXAMINE said. */
@@ -131,6 +136,7 @@ struct pool_task {
 	uint32_t uid; /* the highest UID that the connection must have been told of; 0: none */
 	uint64_t selected_after; /* uv_hrtime: the mailbox must have been selected since; 0: ever */
 	bool bulk;               /* nobody waits for it: others go first */
+	bool fetches;            /* octets of messages: fails with ERR_DAYLIMIT where none may be */
 	bool alone;              /* it keeps its connection busy for long: nobody else is put on it,
 				    where there can be another */
 	unsigned foreseen;    /* pool_foresee's number: it is granted the connection that comes to
@@ -241,6 +247,9 @@ unsigned pool_foresee(
  * free now. */
 unsigned pool_foresee_now(
 	struct pool *p, struct mailbox *mailbox, const char *const *commands, size_t n);
+/* For what is foreseen, which no task of its own stands for yet: whether octets of messages may be
+ * fetched. */
+bool pool_may_fetch(const struct pool *p);
 /* Whether the server takes that, as far as is known; and that it does not. */
 bool pool_bears_trains(const struct pool *p);
 void pool_take_no_trains(struct pool *p);
@@ -306,6 +315,9 @@ bool pool_is_back_since(const struct pool *p, uint64_t then);
 /* None is reached at the moment, and the last attempt failed or the last connection fell silent: to
  * wait for it is likely to be in vain. */
 bool pool_is_unsure(const struct pool *p);
+/* Milliseconds, in all, during which octets waited for the throttle: who waits meanwhile is late
+ * through no fault of the server. */
+uint64_t pool_held(const struct pool *p);
 /* A login waits for our own token, not for the server. */
 bool pool_awaits_token(const struct pool *p);
 

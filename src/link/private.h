@@ -41,6 +41,7 @@ struct pool_tick {
 	uv_timer_t timer;
 	uint64_t due;  /* uv_now; 0: the timer is stopped */
 	uint64_t last; /* uv_now */
+	uint64_t held; /* pool_held at the last one */
 };
 
 /* Sees that the machine slept; tick.c. */

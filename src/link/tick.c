@@ -27,10 +27,8 @@ static bool heard_lately(const struct pool *p)
 }
 
 /* Who stands in line behind others that are being served is late through no fault of the server. */
-static void renew_deadlines(struct pool *p)
+static void renew_deadlines(struct pool *p, uint64_t passed)
 {
-	uint64_t passed = uv_now(p->loop) - p->tick.last;
-
 	if (passed > TICK)
 		passed = TICK;
 	LIST_FOREACH (pos, &p->waiting) {
@@ -88,9 +86,13 @@ static void tick_on_timer(uv_timer_t *timer)
 	p->tick.due = 0;
 	if (p->limit.until && uv_now(p->loop) >= p->limit.until)
 		p->limit = (struct pool_limit){.max = p->options.connections};
+	uint64_t held = pool_held(p);
 	if (heard_lately(p))
-		renew_deadlines(p);
+		renew_deadlines(p, uv_now(p->loop) - p->tick.last);
+	else if (held > p->tick.held)
+		renew_deadlines(p, held - p->tick.held);
 	p->tick.last = uv_now(p->loop);
+	p->tick.held = held;
 
 	LIST_FOREACH_SAFE (pos, &p->conns)
 		conn_tick(list_entry(pos, struct conn, link));

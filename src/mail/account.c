@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "mail/allowance.h"
 #include "mail/read/body.h"
 #include "mail/change/append.h"
 #include "mail/change/copy.h"
@@ -94,10 +95,14 @@ static void start_without(struct account *a, int err, const char *text)
 static void account_on_start_deadline(uv_timer_t *timer)
 {
 	struct account *a = timer->data;
+	uint64_t held = pool_held(a->pool), more = held - a->start_held;
 	char text[64];
 
-	if (pool_awaits_token(a->pool)) {
-		uv_timer_start(timer, account_on_start_deadline, a->options.pool.timeout, 0);
+	if (pool_awaits_token(a->pool))
+		more = a->options.pool.timeout;
+	a->start_held = held;
+	if (more > 0) {
+		uv_timer_start(timer, account_on_start_deadline, more, 0);
 		return;
 	}
 	snprintf(text, sizeof(text), "not ready after %llu seconds",
@@ -172,6 +177,11 @@ static void account_on_untagged(void *ctx, struct mailbox *mb, struct conn *conn
 static void account_on_batch(void *ctx, struct mailbox *mb)
 {
 	sync_on_batch(mb);
+}
+
+static bool account_may_fetch(void *ctx)
+{
+	return allowance_is_left(((struct account *)ctx)->allowance);
 }
 
 static int choose_top(struct account *a)
@@ -304,6 +314,7 @@ struct account *account_create(uv_loop_t *loop, const struct account_options *op
 		.on_batch = account_on_batch,
 		.is_dead = mailbox_is_dead,
 		.path = mailbox_path,
+		.may_fetch = account_may_fetch,
 	};
 	struct account *a = mem_zalloc(sizeof(*a));
 
@@ -313,6 +324,8 @@ struct account *account_create(uv_loop_t *loop, const struct account_options *op
 	a->ctx = ctx;
 	a->cache = cache;
 	a->state = state;
+	a->options.pool.received = &a->received;
+	a->allowance = allowance_create(a);
 	a->pool = pool_create(loop, &a->options.pool, &events, a);
 	a->bodies = body_pool_create(a);
 	a->facts = facts_pool_create();
@@ -429,6 +442,7 @@ void account_destroy(struct account *a)
 	lister_destroy(a->lister);
 	walk_destroy(a->walk);
 	pool_destroy(a->pool);
+	allowance_destroy(a->allowance);
 	free(a->quota);
 	reaper_destroy(a->reaper);
 	free(a);

@@ -2,6 +2,7 @@
 #include "mail/report.h"
 
 #include "base/log.h"
+#include "mail/allowance.h"
 #include "mail/read/body.h"
 #include "link/pool.h"
 #include "mail/change/intents.h"
@@ -62,6 +63,7 @@ static int put_server(struct account *a, struct buf *out)
 	err |= buf_printf(out, "wire: %llu in, %llu out, %llu turns\n",
 		n(total.wire_in + watching.wire_in), n(total.wire_out + watching.wire_out),
 		n(total.turns + watching.turns));
+	err |= allowance_print(a->allowance, out);
 	err |= buf_printf(out, "sizes: %s\n", sizes_text(a));
 	if (a->quota->limit)
 		err |= buf_printf(

@@ -41,7 +41,7 @@ struct net_connect {
 	bool done;
 
 	char *host;
-	unsigned port;
+	unsigned port, window;
 	struct addrinfo *addresses, *next;
 	struct attempt attempts[MAX_ATTEMPTS];
 	size_t started, running;
@@ -112,7 +112,7 @@ static void note_attempt_error(struct net_connect *c, int error)
 		c->error = error;
 }
 
-static void set_options(int fd)
+static void set_options(int fd, int window)
 {
 	int on = 1, idle = KEEPALIVE_IDLE, interval = KEEPALIVE_INTERVAL, count = KEEPALIVE_COUNT;
 
@@ -121,17 +121,19 @@ static void set_options(int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
+	if (window > 0)
+		setsockopt(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, &window, sizeof(window));
 }
 
 /* A non-blocking socket on its way to the address, or -1 and errno. */
-static int open_socket(const struct addrinfo *address)
+static int open_socket(const struct addrinfo *address, unsigned window)
 {
 	int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
 		address->ai_protocol);
 
 	if (fd < 0)
 		return -1;
-	set_options(fd);
+	set_options(fd, (int)window);
 	if (connect(fd, address->ai_addr, address->ai_addrlen) == 0 || errno == EINPROGRESS)
 		return fd;
 	int error = errno;
@@ -166,7 +168,7 @@ static void connect_on_attempt(uv_poll_t *poll, int status, int events)
 
 static bool start_attempt(struct net_connect *c, const struct addrinfo *address)
 {
-	int fd = open_socket(address);
+	int fd = open_socket(address, c->window);
 
 	if (fd < 0) {
 		note_attempt_error(c, errno);
@@ -227,7 +229,7 @@ static void connect_on_resolved(void *ctx, int status, struct addrinfo *addresse
 }
 
 struct net_connect *net_connect_start(uv_loop_t *loop, const char *host, uint16_t port,
-	net_connect_cb *on_done, void *ctx, struct net_failure *failure)
+	unsigned window, net_connect_cb *on_done, void *ctx, struct net_failure *failure)
 {
 	struct net_connect *c = mem_zalloc(sizeof(*c));
 	char service[8];
@@ -243,6 +245,7 @@ struct net_connect *net_connect_start(uv_loop_t *loop, const char *host, uint16_
 	c->loop = loop;
 	c->host = mem_strdup(host);
 	c->port = port;
+	c->window = window;
 	c->on_done = on_done;
 	c->ctx = ctx;
 	uv_timer_init(loop, &c->timer);

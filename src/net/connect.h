@@ -19,9 +19,10 @@ struct net_connect;
  * net_connect is gone for the caller. */
 typedef void net_connect_cb(void *ctx, int fd, const struct net_failure *failure);
 
-/* NULL when it cannot even start; then failure says why and no callback follows. */
+/* window: octets that the server may have on their way to us; 0: the kernel sees to it. NULL when it
+ * cannot even start; then failure says why and no callback follows. */
 struct net_connect *net_connect_start(uv_loop_t *loop, const char *host, uint16_t port,
-	net_connect_cb *on_done, void *ctx, struct net_failure *failure);
+	unsigned window, net_connect_cb *on_done, void *ctx, struct net_failure *failure);
 /* No callback follows; the memory is freed from the loop. NULL is fine. */
 void net_connect_cancel(struct net_connect *c);
 /* Whether the name is resolved, to say what was being waited for. */

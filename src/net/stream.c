@@ -33,6 +33,7 @@
 #include "net/connect.h"
 #include "net/deflate.h"
 #include "net/failure.h"
+#include "net/throttle.h"
 #include "net/tls.h"
 #include "net/wire.h"
 
@@ -57,12 +58,15 @@ struct net_stream {
 	bool implicit_tls;
 	struct net_tls *credentials;
 	uint64_t connect_timeout;
+	struct net_throttle *throttle;
+	uint64_t *received;
 
 	/* Handles; `handles` counts those that are not closed. */
 	unsigned handles;
 	uv_timer_t deadline;
 	uv_prepare_t flush;
 	uv_idle_t again;
+	uv_timer_t turn; /* while it waits for the throttle */
 	uv_poll_t poll;
 	int poll_events; /* what poll waits for, 0: it is stopped */
 
@@ -76,6 +80,12 @@ struct net_stream {
 	bool undrained; /* something was written since the last on_drain */
 	bool drained;   /* on_drain is due */
 	bool more;      /* the layers may hold input */
+	/* By direction: it waits for the throttle, and when its turn comes (uv_hrtime; 0: none is
+	 * reserved). */
+	bool holds[2];
+	uint64_t turns[2];
+	uint64_t held, held_since; /* uv_hrtime: how long in all, and since when */
+	uint64_t held_before;      /* milliseconds of it that the deadline knows of */
 	struct buf out, packed;
 	struct net_wire wire;
 	struct tls_session *tls;
@@ -107,6 +117,88 @@ static bool alive(const struct net_stream *s)
 static bool wants_input(const struct net_stream *s)
 {
 	return alive(s) && (s->state == HANDSHAKE || s->state == OPEN);
+}
+
+/* ---- the throttle ---- */
+
+static void set_hold(struct net_stream *s, enum net_direction direction, bool holds)
+{
+	uint64_t now = uv_hrtime();
+	bool before = s->holds[NET_IN] || s->holds[NET_OUT];
+
+	s->holds[direction] = holds;
+	bool after = s->holds[NET_IN] || s->holds[NET_OUT];
+	if (!before && after) {
+		s->held_since = now;
+		net_throttle_wait(s->throttle, now);
+	} else if (before && !after) {
+		s->held += now - s->held_since;
+		net_throttle_go(s->throttle, now);
+	}
+}
+
+static void stream_on_turn(uv_timer_t *timer);
+
+/* For the turn that comes first. */
+static void wait_for_turn(struct net_stream *s)
+{
+	uint64_t now = uv_hrtime(), due = UINT64_MAX;
+
+	for (int i = NET_IN; i <= NET_OUT; i++)
+		if (s->holds[i] && s->turns[i] < due)
+			due = s->turns[i];
+	uv_update_time(s->loop);
+	uv_timer_start(
+		&s->turn, stream_on_turn, due > now ? (due - now) / (1000 * 1000) + 1 : 0, 0);
+}
+
+/* Whether octets may go by now; else the stream goes on when its turn has come. */
+static bool may_go(struct net_stream *s, enum net_direction direction)
+{
+	uint64_t now = uv_hrtime();
+
+	if (!s->throttle)
+		return true;
+	if (s->turns[direction] == 0)
+		s->turns[direction] = net_throttle_reserve(s->throttle, direction, now);
+	bool holds = s->turns[direction] > now;
+	if (holds != s->holds[direction])
+		set_hold(s, direction, holds);
+	if (holds)
+		wait_for_turn(s);
+	return !holds;
+}
+
+static size_t at_most(const struct net_stream *s, size_t n)
+{
+	size_t share = s->throttle ? net_throttle_share(s->throttle) : n;
+
+	return n < share ? n : share;
+}
+
+static void end_turn(struct net_stream *s, enum net_direction direction, ssize_t n)
+{
+	if (!s->throttle)
+		return;
+	net_throttle_used(s->throttle, direction, n > 0 ? (size_t)n : 0);
+	s->turns[direction] = 0;
+}
+
+static void give_back_turns(struct net_stream *s)
+{
+	for (int i = NET_IN; i <= NET_OUT; i++) {
+		if (s->holds[i])
+			set_hold(s, (enum net_direction)i, false);
+		if (s->turns[i] != 0)
+			end_turn(s, (enum net_direction)i, 0);
+	}
+}
+
+uint64_t net_stream_held(const struct net_stream *s)
+{
+	bool holds = s->holds[NET_IN] || s->holds[NET_OUT];
+
+	return (s->held + (holds ? uv_hrtime() - s->held_since : 0)) / (1000 * 1000);
 }
 
 /* ---- the end ---- */
@@ -148,9 +240,11 @@ static void stream_close(struct net_stream *s)
 {
 	net_connect_cancel(s->connect);
 	s->connect = NULL;
+	give_back_turns(s);
 	uv_close((uv_handle_t *)&s->deadline, stream_on_handle_closed);
 	uv_close((uv_handle_t *)&s->flush, stream_on_handle_closed);
 	uv_close((uv_handle_t *)&s->again, stream_on_handle_closed);
+	uv_close((uv_handle_t *)&s->turn, stream_on_handle_closed);
 	if (s->fd >= 0) {
 		say_bye(s);
 		uv_close((uv_handle_t *)&s->poll, stream_on_handle_closed);
@@ -198,7 +292,8 @@ static void stream_on_poll(uv_poll_t *poll, int status, int events);
 
 static void update_poll(struct net_stream *s)
 {
-	int events = (wants_input(s) ? UV_READABLE : 0) | (s->blocked ? UV_WRITABLE : 0);
+	bool reads = wants_input(s) && !s->holds[NET_IN];
+	int events = (reads ? UV_READABLE : 0) | (s->blocked ? UV_WRITABLE : 0);
 
 	if (s->fd < 0 || events == s->poll_events)
 		return;
@@ -267,7 +362,7 @@ static int send_failed(struct net_stream *s, int error)
 	return 0;
 }
 
-/* 1: all is sent. 0: the kernel is full, or enough for this turn. */
+/* 1: all is sent. 0: the kernel is full, enough for this turn, or the throttle holds the rest. */
 static int push_out(struct net_stream *s)
 {
 	struct buf *b;
@@ -278,9 +373,12 @@ static int push_out(struct net_stream *s)
 			return err;
 		if (b->len == 0)
 			return 1;
-		ssize_t n = send(s->fd, b->data, b->len, MSG_NOSIGNAL);
+		if (!may_go(s, NET_OUT))
+			return 0;
+		ssize_t n = send(s->fd, b->data, at_most(s, b->len), MSG_NOSIGNAL);
 		if (n < 0 && errno == EINTR)
 			continue;
+		end_turn(s, NET_OUT, n);
 		if (n < 0)
 			return errno == EAGAIN ? 0 : send_failed(s, errno);
 		buf_consume(b, (size_t)n);
@@ -313,7 +411,7 @@ static void flush_out(struct net_stream *s)
 		run_again(s);
 		return;
 	}
-	s->blocked = r == 0 && !s->broken;
+	s->blocked = r == 0 && !s->broken && !s->holds[NET_OUT];
 	update_poll(s);
 	if (r == 1)
 		drained(s);
@@ -365,15 +463,21 @@ size_t net_stream_untaken(const struct net_stream *s)
 
 /* ---- input ---- */
 
-/* Only when the wire is empty. Octets received, 0 when there are none yet, or an error. */
-static ssize_t fill_wire(struct net_stream *s)
+/* Only when the wire is empty. Octets received, at most so many, 0 when there are none yet, or an
+ * error. */
+static ssize_t fill_wire(struct net_stream *s, size_t most)
 {
 	struct net_wire *w = &s->wire;
 	ssize_t n;
 
+	if (!may_go(s, NET_IN))
+		return 0;
 	do
-		n = recv(s->fd, w->in, sizeof(w->in), 0);
+		n = recv(s->fd, w->in, most, 0);
 	while (n < 0 && errno == EINTR);
+	int error = errno;
+	end_turn(s, NET_IN, n);
+	errno = error;
 	if (n == 0)
 		return net_failure_set(&s->failure, ERR_NET, "connection closed by the server%s",
 			s->state == HANDSHAKE ? " during the TLS handshake" : "");
@@ -382,6 +486,8 @@ static ssize_t fill_wire(struct net_stream *s)
 	w->pos = 0;
 	w->len = (size_t)n;
 	s->counts.wire_in += (uint64_t)n;
+	if (s->received)
+		*s->received += (uint64_t)n;
 	return n;
 }
 
@@ -452,7 +558,7 @@ static int step_handshake(struct net_stream *s)
 
 static void pump_in(struct net_stream *s)
 {
-	size_t received = 0, handed = 0;
+	size_t received = 0, handed = 0, most = at_most(s, sizeof(s->wire.in));
 	bool emptied = false;
 
 	while (wants_input(s)) {
@@ -465,12 +571,12 @@ static void pump_in(struct net_stream *s)
 			/* The socket's poll goes on from here. */
 			if (emptied || received >= TURN_MAX)
 				break;
-			ssize_t n = fill_wire(s);
+			ssize_t n = fill_wire(s, most);
 			if (n == 0)
 				break;
 			r = n < 0 ? (int)n : 1;
 			received += n > 0 ? (size_t)n : 0;
-			emptied = n < (ssize_t)sizeof(s->wire.in);
+			emptied = n < (ssize_t)most;
 		}
 		if (r < 0) {
 			stream_end(s);
@@ -498,6 +604,18 @@ static void stream_on_poll(uv_poll_t *poll, int status, int events)
 		flush_out(s);
 	if (alive(s) && (events & UV_READABLE))
 		pump_in(s);
+}
+
+static void stream_on_turn(uv_timer_t *timer)
+{
+	struct net_stream *s = timer->data;
+
+	if (alive(s) && s->holds[NET_OUT] && may_go(s, NET_OUT))
+		flush_out(s);
+	if (alive(s) && s->holds[NET_IN] && may_go(s, NET_IN))
+		pump_in(s);
+	else
+		update_poll(s);
 }
 
 static void stream_on_again(uv_idle_t *again)
@@ -537,6 +655,13 @@ static void stream_on_deadline(uv_timer_t *timer)
 {
 	struct net_stream *s = timer->data;
 
+	uint64_t held = net_stream_held(s) - s->held_before;
+
+	if (held > 0 && s->failure.err == 0) {
+		s->held_before += held;
+		uv_timer_start(timer, stream_on_deadline, held, 0);
+		return;
+	}
 	/* A failure of net_stream_create may still be waiting to be reported. */
 	if (s->failure.err == 0)
 		timed_out(s);
@@ -547,6 +672,7 @@ static void start_deadline(struct net_stream *s)
 {
 	/* The loop's clock may be old when it has not run for a while. */
 	uv_update_time(s->loop);
+	s->held_before = net_stream_held(s);
 	uv_timer_start(&s->deadline, stream_on_deadline, s->connect_timeout, 0);
 }
 
@@ -596,8 +722,9 @@ static void init_handles(struct net_stream *s)
 	uv_timer_init(s->loop, &s->deadline);
 	uv_prepare_init(s->loop, &s->flush);
 	uv_idle_init(s->loop, &s->again);
-	s->deadline.data = s->flush.data = s->again.data = s;
-	s->handles = 3;
+	uv_timer_init(s->loop, &s->turn);
+	s->deadline.data = s->flush.data = s->again.data = s->turn.data = s;
+	s->handles = 4;
 }
 
 struct net_stream *net_stream_create(uv_loop_t *loop, const struct net_stream_options *options,
@@ -613,6 +740,8 @@ struct net_stream *net_stream_create(uv_loop_t *loop, const struct net_stream_op
 	s->implicit_tls = options->implicit_tls;
 	s->credentials = options->tls;
 	s->connect_timeout = options->connect_timeout;
+	s->throttle = options->throttle;
+	s->received = options->received;
 	s->fd = -1;
 	/* Passwords go through here. */
 	buf_init_secret(&s->out, OUT_MAX);
@@ -620,7 +749,9 @@ struct net_stream *net_stream_create(uv_loop_t *loop, const struct net_stream_op
 	buf_init(&s->wire.out, OUT_MAX);
 	init_handles(s);
 	start_deadline(s);
-	s->connect = net_connect_start(loop, s->host, s->port, stream_on_connected, s, &s->failure);
+	s->connect = net_connect_start(loop, s->host, s->port,
+		s->throttle ? net_throttle_window(s->throttle) : 0, stream_on_connected, s,
+		&s->failure);
 	if (!s->connect)
 		run_again(s);
 	return s;

@@ -19,6 +19,7 @@
 #include "base/span.h"
 
 struct net_tls; /* credentials and priorities, shared by the streams of an account */
+struct net_throttle;
 
 /* The length of a SHA-256 fingerprint. */
 #define NET_FINGERPRINT 32
@@ -59,10 +60,12 @@ struct net_stream_options {
 	const char *host; /* a name or an address; also what the certificate must be for (SNI is
 			     sent for names) */
 	uint16_t port;
-	struct net_tls *tls;      /* NULL: no TLS ever */
-	bool implicit_tls;        /* handshake directly after connecting */
-	uint64_t connect_timeout; /* milliseconds for resolving, connecting and the handshake
-				     together */
+	struct net_tls *tls;           /* NULL: no TLS ever */
+	bool implicit_tls;             /* handshake directly after connecting */
+	uint64_t connect_timeout;      /* milliseconds for resolving, connecting and the handshake
+				     together, without what the throttle takes */
+	struct net_throttle *throttle; /* shared with others; must outlive the stream. NULL: none */
+	uint64_t *received; /* counts octets, with others; outlives the stream; or NULL */
 };
 
 struct net_stream;
@@ -93,6 +96,10 @@ void net_stream_start_tls(struct net_stream *s, size_t buffered);
 /* RFC 4978: everything after the server's OK is deflated, both ways. rest: octets that came behind
  * that OK, already handed out, still compressed: they are inflated and given to on_data later. */
 void net_stream_start_deflate(struct net_stream *s, struct span rest);
+
+/* Milliseconds, in all, that octets of either direction waited for the throttle: they are no silence of
+ * the server's. */
+uint64_t net_stream_held(const struct net_stream *s);
 
 /* For status and benches. */
 struct net_stream_counts {

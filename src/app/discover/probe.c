@@ -92,7 +92,7 @@ void probe_host(const char *host, uint16_t port, uint64_t limit, bool ask_srv, s
 	uv_timer_init(&p.loop, &p.timer);
 	p.timer.data = &p;
 	uv_timer_start(&p.timer, probe_on_timer, limit, 0);
-	p.connect = net_connect_start(&p.loop, host, port, probe_on_connect, &p, &failure);
+	p.connect = net_connect_start(&p.loop, host, port, 0, probe_on_connect, &p, &failure);
 	if (!p.connect)
 		snprintf(probe->text, sizeof(probe->text), "%s", failure.text);
 	if (ask_srv && net_srv_start(&p.srv, &p.loop, host, probe_on_srv, &p) < 0)

@@ -12,7 +12,7 @@ const char *options_version(void)
 	return IMAPFS_VERSION;
 }
 
-static const char help[] =
+static const char usage[] =
 	"usage: imapfs [options] SOURCE [MOUNTPOINT]\n"
 	"       imapfs --list               the accounts of ~/.config/imapfs/config\n"
 	"       imapfs --status [--json | --watch] MOUNTPOINT\n"
@@ -28,7 +28,9 @@ static const char help[] =
 	"    [user@]host[:mailbox]             TLS, port 993\n"
 	"    imaps://user@host:port/mailbox    TLS, port 993\n"
 	"    imap://user@host:port/mailbox     STARTTLS, port 143\n"
-	"\n"
+	"\n";
+
+static const char options[] =
 	"Options\n"
 	"    -o opt[,opt...]   see below\n"
 	"    -f                stay in the foreground\n"
@@ -64,6 +66,9 @@ static const char help[] =
 	"    -o timeout=SEC    for each answer of the server (default 30)\n"
 	"    -o refresh=SEC    between looks at mailboxes that the server does not tell of\n"
 	"                      (default 60)\n"
+	"    -o bwlimit=RATE   bytes a second, each way, with k or M\n"
+	"    -o daylimit=SIZE  bytes from the server a day, with M or G; then only what is cached\n"
+	"                      can be read until midnight\n"
 	"    -o connections=N  at most this many for data (default 3)\n"
 	"    -o compress=MODE  auto: where the line is slow (default); on; off\n"
 	"    -o sizes=MODE     that the server states: auto: proved where one was wrong\n"
@@ -92,5 +97,6 @@ static const char help[] =
 
 void options_print_help(FILE *out)
 {
-	fputs(help, out);
+	fputs(usage, out);
+	fputs(options, out);
 }

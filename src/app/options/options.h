@@ -69,8 +69,11 @@ struct options {
 	bool has_fingerprint;
 	unsigned char fingerprint[32]; /* SHA-256 of the server's certificate */
 	char *cache;                   /* the account's directory; need not exist */
-	char *statedir;                /* the same for what must not be lost; NULL with ro */
+	char *statedir;                /* the same for what must not be lost; NULL with
+					   ro, unless there is a daylimit */
 	uint64_t cache_size;           /* octets */
+	uint64_t bwlimit;              /* octets a second, each way; 0: as many as there are */
+	uint64_t daylimit;             /* octets from the server a day; 0: any */
 	unsigned timeout;              /* seconds */
 	unsigned refresh;              /* seconds */
 	unsigned connections;

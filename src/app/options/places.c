@@ -98,7 +98,7 @@ static int settle_place(struct options_parser *p, const struct own_place *place,
 	return err;
 }
 
-/* On a read-only mount there is nothing to be kept but the cache. */
+/* On a read-only mount there is nothing to be kept but the cache, and what is counted. */
 static int settle_places(struct options_parser *p)
 {
 	static const struct own_place cache = {"cache", "cache", "XDG_CACHE_HOME", "/.cache"};
@@ -106,7 +106,9 @@ static int settle_places(struct options_parser *p)
 		"statedir", "changes that wait", "XDG_STATE_HOME", "/.local/state"};
 	int err = settle_place(p, &cache, &p->o->cache);
 
-	return err == 0 && !p->o->ro ? settle_place(p, &state, &p->o->statedir) : err;
+	bool keeps = !p->o->ro || p->o->daylimit > 0;
+
+	return err == 0 && keeps ? settle_place(p, &state, &p->o->statedir) : err;
 }
 
 int options_settle_paths(struct options_parser *p)

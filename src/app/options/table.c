@@ -33,6 +33,8 @@ static const struct options_rule rules[] = {
 	{"cache", "DIR", options_set_text},
 	{"cache_size", "SIZE", options_set_size},
 	{"statedir", "DIR", options_set_text},
+	{"bwlimit", "RATE", options_set_size},
+	{"daylimit", "SIZE", options_set_size},
 	{"timeout", "SECONDS", options_set_count},
 	{"refresh", "SECONDS", options_set_count},
 	{"connections", "N", options_set_count},

@@ -18,6 +18,7 @@
 #include "mail/model/tree.h"
 
 struct across;
+struct allowance;
 struct body_pool;
 struct facts_pool;
 struct intents;
@@ -30,6 +31,7 @@ struct reaper;
 struct sizes;
 struct state;
 struct statuses;
+struct traffic;
 struct uidplus;
 struct walk;
 struct watch;
@@ -52,6 +54,8 @@ struct account_options {
 	bool expunge_force; /* also where it may take along what others mark meanwhile */
 	const char *suffix; /* of message names; NULL: none */
 	enum sizes_mode sizes;
+	uint64_t daylimit;       /* octets from the server a day; 0: any */
+	struct traffic *traffic; /* where those are counted; must outlive the account */
 };
 
 /* What the account tells the filesystem; from the loop. Each is a change that the kernel may have
@@ -91,6 +95,8 @@ struct account {
 	struct cache *cache;
 	struct state *state; /* what was promised and is not done yet; NULL: read-only */
 	struct pool *pool;
+	uint64_t received; /* octets from the server so far, by all connections */
+	struct allowance *allowance;
 
 	struct tree tree;
 
@@ -117,6 +123,7 @@ struct account {
 	uint32_t trash;   /* the id of what trash_of found; 0: nothing yet */
 	bool remembered;  /* the cache knew it at the start */
 	uv_timer_t start_deadline;
+	uint64_t start_held; /* pool_held, as far as that deadline has been put off by it */
 	account_on_started *on_started; /* while starting */
 	account_on_stopped *on_stopped; /* while stopping, when nothing new begins */
 	struct drain drain;             /* while stopping, before that */

@@ -544,7 +544,7 @@ static void foresee(struct question *q)
 {
 	struct pool *p = q->f->mb->account->pool;
 
-	if (!pool_may_foresee(p, q->f->mb))
+	if (!pool_may_foresee(p, q->f->mb) || !pool_may_fetch(p))
 		return;
 	imap_command_begin(&q->command, false, ask_on_done);
 	build(q);
@@ -562,6 +562,7 @@ void ask_start(struct facts *f)
 	q->task = (struct pool_task){
 		.mailbox = f->mb,
 		.access = POOL_READ,
+		.fetches = true,
 		.on_conn = ask_on_conn,
 		.on_fail = ask_on_fail,
 		.on_untagged = ask_on_untagged,

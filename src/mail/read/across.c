@@ -333,6 +333,8 @@ bool across_on_ahead(
 	/* What has come since STATUS may be any number. */
 	if (count_messages(mb) > IMAP_PARTS_MAX || next < 2)
 		return true;
+	if (!pool_may_fetch(mb->account->pool))
+		return true;
 	for (size_t i = 0; i < READERS; i++) {
 		const struct reader *r = &x->readers[i];
 		if (!r->used || !reads_on(x, r))

@@ -264,6 +264,7 @@ void batch_start_foreseen(struct batch *b, unsigned number, bool awaited)
 		.access = POOL_READ,
 		.uid = b->parts.count ? b->parts.at[b->parts.count - 1].uid : 0,
 		.bulk = !awaited,
+		.fetches = true,
 		.deadline = account_deadline(a),
 		.on_conn = batch_on_conn,
 		.on_fail = batch_on_fail,
@@ -289,7 +290,8 @@ void batch_foresee(struct batch *const *batches, size_t n)
 
 	for (size_t i = 0; i < n; i++)
 		texts[i] = batch_text(batches[i]);
-	unsigned number = pool_foresee(mb->account->pool, mb, texts, n);
+	struct pool *p = mb->account->pool;
+	unsigned number = pool_may_fetch(p) ? pool_foresee(p, mb, texts, n) : 0;
 	for (size_t i = 0; i < n; i++)
 		batch_start_foreseen(batches[i], number, false);
 }

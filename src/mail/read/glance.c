@@ -100,7 +100,7 @@ bool glance_start(struct mailbox *mb, uint32_t uid)
 {
 	struct pool *p = mb->account->pool;
 
-	if (!is_unknown(mb))
+	if (!is_unknown(mb) || !pool_may_fetch(p))
 		return false;
 	mb->messages.loaded = true;
 	struct glance *g = create(mb, uid);

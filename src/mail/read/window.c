@@ -567,6 +567,7 @@ static struct window *window_create(struct body *b, uint32_t first, uint32_t cou
 		.access = POOL_READ,
 		.uid = b->uid,
 		.bulk = bulk,
+		.fetches = true,
 		.on_conn = window_on_conn,
 		.on_fail = window_on_fail,
 		.on_untagged = window_on_untagged,
@@ -590,7 +591,7 @@ static void window_begin(struct window *w)
 	struct mailbox *mb = w->body->mb;
 	unsigned number = 0;
 
-	if (!w->task.bulk) {
+	if (!w->task.bulk && pool_may_fetch(mb->account->pool)) {
 		w->start = (uint64_t)w->first * CACHE_CHUNK;
 		ask_for_rest(w);
 		const char *text = buf_cstr(&w->command.text);

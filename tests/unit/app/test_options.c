@@ -254,6 +254,25 @@ static void test_sizes(void **state)
 	}
 }
 
+static void test_rates(void **state)
+{
+	struct options o;
+
+	parse_o(&o, "ro");
+	assert_true(o.bwlimit == 0 && o.daylimit == 0);
+	assert_null(o.statedir);
+	options_finish(&o);
+	parse_o(&o, "bwlimit=100k,daylimit=2G");
+	assert_true(o.bwlimit == 100 << 10);
+	assert_true(o.daylimit == (uint64_t)2 << 30);
+	options_finish(&o);
+	/* What has come is counted, also where nothing is promised. */
+	parse_o(&o, "ro,daylimit=2500M");
+	assert_true(o.daylimit == (uint64_t)2500 << 20);
+	assert_non_null(o.statedir);
+	options_finish(&o);
+}
+
 static void test_masks(void **state)
 {
 	struct options o;
@@ -448,6 +467,9 @@ static void test_refused(void **state)
 		{"sizes=always", "auto, trust or verify, not 'always'"},
 		{"expunge=all", "safe or force, not 'all'"},
 		{"cache_size=1048575", "at least 1M"},
+		{"bwlimit=1023", "bwlimit= is a number of bytes a second, of at least 1k"},
+		{"bwlimit=fast", "with k, M or G behind it, not 'fast'"},
+		{"daylimit=1000k", "daylimit= is a number of bytes a day, of at least 1M"},
 		{"cache_size=0G", "at least 1M"},
 		{"cache_size=8589934592G", "at least 1M"},
 		{"cache_size=18446744073709551616", "at least 1M"},
@@ -568,6 +590,7 @@ int main(void)
 		cmocka_unit_test(test_login),
 		cmocka_unit_test(test_last_wins),
 		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_rates),
 		cmocka_unit_test(test_masks),
 		cmocka_unit_test(test_commas),
 		cmocka_unit_test(test_mount_options),

@@ -356,6 +356,14 @@ static void act_taken(struct play *p, struct span args)
 	imap_session_note_taken(p->session, p->now);
 }
 
+static void act_held(struct play *p, struct span args)
+{
+	uint64_t n = 0;
+
+	if (text_parse_number(args, 1u << 30, &n))
+		imap_session_note_held(p->session, n);
+}
+
 static void submit(struct play *p, struct span text, bool idle, bool selects)
 {
 	if (imap_session_state(p->session) != IMAP_READY || p->count == COMMANDS_MAX)
@@ -445,6 +453,7 @@ static const struct {
 	{{"take", 4}, act_take},
 	{{"ready", 5}, act_ready},
 	{{"taken", 5}, act_taken},
+	{{"held", 4}, act_held},
 	{{"idle", 4}, act_idle},
 	{{"end-idle", 8}, act_end_idle},
 	{{"tls", 3}, act_tls},

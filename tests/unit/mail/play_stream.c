@@ -182,6 +182,11 @@ size_t net_stream_untaken(const struct net_stream *s)
 	return s->unsent;
 }
 
+uint64_t net_stream_held(const struct net_stream *s)
+{
+	return 0;
+}
+
 void net_stream_counts(const struct net_stream *s, struct net_stream_counts *counts)
 {
 	*counts = s->counts;

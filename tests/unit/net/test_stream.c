@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "client.h"
+#include "net/throttle.h"
 #include "server.h"
 
 enum { BIG = 50 * 1000 * 1000 };
@@ -58,6 +59,61 @@ static void test_echo(void **state)
 	assert_int_equal(counts.wire_out, 24);
 	client_finish(&c);
 	assert_int_equal(c.closed, 0);
+	server_stop(&server);
+}
+
+/* What the throttle holds back comes all the same, and it is known for how long it was held. */
+static void test_throttled(void **state)
+{
+	struct net_throttle throttle;
+	struct server server;
+	struct client c;
+	uint64_t received = 7;
+	char octets[20000];
+
+	net_throttle_init(&throttle, 40000);
+	server_start(&server, echo, NULL);
+	client_init(&c);
+	const struct net_stream_options options = {.host = "127.0.0.1",
+		.port = server.port,
+		.connect_timeout = 10000,
+		.throttle = &throttle,
+		.received = &received};
+	client_start(&c, &options);
+	fill(octets, sizeof(octets), 0);
+	client_write(&c, (struct span){octets, sizeof(octets)});
+	client_run_until_received(&c, sizeof(octets));
+	assert_memory_equal(c.received.data, octets, sizeof(octets));
+	assert_int_equal(received, 7 + sizeof(octets));
+	assert_in_range(net_stream_held(c.stream), 100, UINT32_MAX);
+	client_finish(&c);
+	assert_int_equal(throttle.waiting, 0);
+	server_stop(&server);
+}
+
+/* One that ends while it waits leaves its turn to the others. */
+static void test_throttled_end(void **state)
+{
+	struct net_throttle throttle;
+	struct server server;
+	struct client c;
+	char octets[20000];
+
+	net_throttle_init(&throttle, 4000);
+	server_start(&server, echo, NULL);
+	client_init(&c);
+	const struct net_stream_options options = {.host = "127.0.0.1",
+		.port = server.port,
+		.connect_timeout = 10000,
+		.throttle = &throttle};
+	client_start(&c, &options);
+	fill(octets, sizeof(octets), 0);
+	client_write(&c, (struct span){octets, sizeof(octets)});
+	client_run_until(&c, &c.opened, 1);
+	while (throttle.waiting == 0)
+		client_turns(&c, 1);
+	client_finish(&c);
+	assert_int_equal(throttle.waiting, 0);
 	server_stop(&server);
 }
 
@@ -407,6 +463,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_echo),
+		cmocka_unit_test(test_throttled),
+		cmocka_unit_test(test_throttled_end),
 		cmocka_unit_test(test_name),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_no_such_host),

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+#include "state/traffic.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/own.h"
+
+#define LINE_SIZE 64
+
+struct traffic {
+	struct own_dir dir;
+	int fd;
+	char day[TRAFFIC_DAY]; /* of what follows */
+	uint64_t unwritten;
+	bool failed; /* that it cannot be written was told */
+};
+
+struct traffic *traffic_open(const char *dir, char *error, size_t size)
+{
+	struct traffic *t = mem_zalloc(sizeof(*t));
+
+	if (own_dir_open("state", dir, &t->dir, error, size) < 0) {
+		free(t);
+		return NULL;
+	}
+	t->fd = own_file_open(t->dir.fd, "traffic");
+	if (t->fd >= 0)
+		return t;
+	snprintf(error, size, "%s/traffic: %s", t->dir.path, strerror(errno));
+	own_dir_close(&t->dir);
+	free(t);
+	return NULL;
+}
+
+void traffic_close(struct traffic *t)
+{
+	if (!t)
+		return;
+	close(t->fd);
+	own_dir_close(&t->dir);
+	free(t);
+}
+
+/* 0 where the file is empty, of another day, or not to be understood. */
+static uint64_t read_count(const struct traffic *t, const char *day)
+{
+	char line[LINE_SIZE], found[TRAFFIC_DAY];
+	uint64_t count;
+	ssize_t n = pread(t->fd, line, sizeof(line) - 1, 0);
+
+	line[n > 0 ? n : 0] = '\0';
+	if (sscanf(line, "1 %10s %" SCNu64, found, &count) != 2 || strcmp(found, day) != 0)
+		return 0;
+	return count;
+}
+
+static bool write_count(const struct traffic *t, const char *day, uint64_t count)
+{
+	char line[LINE_SIZE];
+	int n = snprintf(line, sizeof(line), "1 %s %020" PRIu64 "\n", day, count);
+
+	return pwrite(t->fd, line, (size_t)n, 0) == n;
+}
+
+uint64_t traffic_add(struct traffic *t, const char day[TRAFFIC_DAY], uint64_t octets)
+{
+	if (strcmp(t->day, day) != 0) {
+		snprintf(t->day, sizeof(t->day), "%s", day);
+		t->unwritten = 0;
+	}
+	t->unwritten += octets;
+	bool locked = flock(t->fd, LOCK_EX | LOCK_NB) == 0;
+	uint64_t count = read_count(t, day) + t->unwritten;
+	if (!locked)
+		return count;
+	if (t->unwritten > 0 && write_count(t, day, count)) {
+		t->unwritten = 0;
+	} else if (t->unwritten > 0 && !t->failed) {
+		t->failed = true;
+		log_warning("%s/traffic: %s; what comes from the server is counted for this mount "
+			    "only",
+			t->dir.path, strerror(errno));
+	}
+	flock(t->fd, LOCK_UN);
+	return count;
+}
