@@ -14,13 +14,17 @@ _imapfs() {
 		compopt -o nospace
 		return
 		;;
+	--cache)
+		mapfile -t COMPREPLY < <(compgen -W "verify trim clear $(imapfs --list 2>/dev/null | cut -f1)" -- "$cur")
+		return
+		;;
 	--status | --sync | --wait | --json | --watch)
 		compopt -o dirnames
 		return
 		;;
 	esac
 	if [[ $cur == -* ]]; then
-		mapfile -t COMPREPLY < <(compgen -W "-d -f -h -o -V --help --version --check --list --status --sync --wait --json --watch" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "-d -f -h -o -V --help --version --cache --check --list --status --sync --wait --json --watch" -- "$cur")
 	else
 		mapfile -t COMPREPLY < <(compgen -W "$(imapfs --list 2>/dev/null | cut -f1)" -- "$cur")
 		compopt -o dirnames

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "app/accounts/config.h"
+#include "app/ask/caches.h"
 #include "app/ask/mount.h"
 #include "app/ask/status.h"
 #include "app/ask/wait.h"
@@ -75,6 +76,10 @@ static bool is_meant(const struct verb *v, int argc, char **argv)
 
 bool verbs_run(int argc, char **argv, int *status)
 {
+	if (argc > 1 && strcmp(argv[1], "--cache") == 0) {
+		*status = caches_run(argc - 2, argv + 2);
+		return true;
+	}
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
 		if (is_meant(&verbs[i], argc, argv)) {
 			*status = run_verb(&verbs[i], argc, argv);

@@ -165,12 +165,14 @@ static bool is_of(struct cache *c, const char *account, char *error, size_t size
 }
 
 static bool open_in_dir(
-	struct cache *c, const char *dir, const char *account, char *error, size_t size)
+	struct cache *c, const char *dir, bool alone, const char *account, char *error, size_t size)
 {
-	switch (cache_dir_open(&c->dir, dir, error, size)) {
+	switch (cache_dir_open(&c->dir, dir, !alone, error, size)) {
 	case CACHE_DIR_UNUSABLE:
 		return false;
 	case CACHE_DIR_LOCKED:
+		if (alone)
+			return false;
 		log_warning("cache: %s; keeping mail in memory", error);
 		return open_private(c, account, error, size);
 	case CACHE_DIR_OK:
@@ -182,7 +184,7 @@ static bool open_in_dir(
 		return is_of(c, account, error, size);
 	snprintf(error, size, "cache database %s/cache.db: %s", c->dir.path, sqlite3_errstr(rc));
 	cache_dir_close(&c->dir);
-	if (!is_no_room(rc))
+	if (!is_no_room(rc) || alone)
 		return false;
 	log_warning("%s; keeping mail in memory", error);
 	return open_private(c, account, error, size);
@@ -190,6 +192,12 @@ static bool open_in_dir(
 
 struct cache *cache_open(
 	uv_loop_t *loop, const struct cache_options *options, char *error, size_t size)
+{
+	return cache_open_as(loop, options, false, error, size);
+}
+
+struct cache *cache_open_as(
+	uv_loop_t *loop, const struct cache_options *options, bool alone, char *error, size_t size)
 {
 	struct cache *c = mem_zalloc(sizeof(*c));
 	const char *account = options->account ? options->account : "";
@@ -199,7 +207,7 @@ struct cache *cache_open(
 	c->gather_time = options->gather;
 	map_init(&c->dropped);
 	list_init(&c->loads);
-	bool ok = options->dir ? open_in_dir(c, options->dir, account, error, size)
+	bool ok = options->dir ? open_in_dir(c, options->dir, alone, account, error, size)
 			       : open_private(c, account, error, size);
 	if (!ok) {
 		map_finish(&c->dropped);

@@ -82,14 +82,14 @@ static bool lock_patiently(int fd)
 	return flock(fd, LOCK_EX | LOCK_NB) == 0;
 }
 
-static enum cache_dir_result lock(struct cache_dir *d, char *error, size_t size)
+static enum cache_dir_result lock(struct cache_dir *d, bool patient, char *error, size_t size)
 {
 	d->lock = own_file_open(d->fd, LOCK_NAME);
 	if (d->lock < 0) {
 		snprintf(error, size, "%s/%s: %s", d->path, LOCK_NAME, strerror(errno));
 		return CACHE_DIR_UNUSABLE;
 	}
-	if (lock_patiently(d->lock)) {
+	if (patient ? lock_patiently(d->lock) : flock(d->lock, LOCK_EX | LOCK_NB) == 0) {
 		write_owner(d->lock);
 		return CACHE_DIR_OK;
 	}
@@ -102,6 +102,15 @@ static enum cache_dir_result lock(struct cache_dir *d, char *error, size_t size)
 	if (owner && n > 0 && (size_t)n < size)
 		snprintf(error + n, size - (size_t)n, ", PID %u", owner);
 	return CACHE_DIR_LOCKED;
+}
+
+int cache_dir_try_lock(int dir, bool *in_use, unsigned *owner)
+{
+	int fd = openat(dir, LOCK_NAME, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+
+	*in_use = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0;
+	*owner = *in_use ? read_owner(fd) : 0;
+	return fd;
 }
 
 static bool read_ids(struct cache_dir *d, char *error, size_t size)
@@ -134,7 +143,7 @@ static void init(struct cache_dir *d)
 }
 
 enum cache_dir_result cache_dir_open(
-	struct cache_dir *d, const char *path, char *error, size_t size)
+	struct cache_dir *d, const char *path, bool patient, char *error, size_t size)
 {
 	enum cache_dir_result result = CACHE_DIR_UNUSABLE;
 
@@ -146,7 +155,7 @@ enum cache_dir_result cache_dir_open(
 	d->path = own.path;
 	d->fd = own.fd;
 	d->made = own.made;
-	result = lock(d, error, size);
+	result = lock(d, patient, error, size);
 	if (result == CACHE_DIR_OK && !read_ids(d, error, size))
 		result = CACHE_DIR_UNUSABLE;
 	if (result != CACHE_DIR_OK)
@@ -202,6 +211,12 @@ static void close_fd(int *fd)
 	*fd = -1;
 }
 
+static void remove_new(struct cache_dir *d)
+{
+	unlinkat(d->fd, NEW_NAME, 0);
+	unlinkat(d->fd, NEW_NAME "-wal", 0);
+}
+
 void cache_dir_close(struct cache_dir *d)
 {
 	if (d->unwanted) {
@@ -209,6 +224,12 @@ void cache_dir_close(struct cache_dir *d)
 		unlinkat(d->fd, LOCK_NAME, 0);
 		unlinkat(d->fd, SEGMENTS_NAME, AT_REMOVEDIR);
 		cache_dir_hide(d);
+	}
+	if (d->emptied) {
+		cache_dir_remove_db(d);
+		remove_new(d);
+		unlinkat(d->fd, DAMAGED_NAME, 0);
+		unlinkat(d->fd, MARK_NAME, 0);
 	}
 	close_fd(&d->ids);
 	close_fd(&d->fd);
@@ -268,12 +289,6 @@ bool cache_dir_remove_db(struct cache_dir *d)
 	unlinkat(d->fd, WAL_NAME, 0);
 	unlinkat(d->fd, SHM_NAME, 0);
 	return true;
-}
-
-static void remove_new(struct cache_dir *d)
-{
-	unlinkat(d->fd, NEW_NAME, 0);
-	unlinkat(d->fd, NEW_NAME "-wal", 0);
 }
 
 bool cache_dir_prepare_new(struct cache_dir *d)

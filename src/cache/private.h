@@ -30,13 +30,17 @@ struct cache_dir {
 	bool ids_failed;  /* it was said that the counter cannot be written */
 	bool made;        /* the directory was not there before */
 	bool unwanted;    /* remove it when it is closed */
+	bool emptied;     /* the same of all but the counter and the lock */
 };
 
 enum cache_dir_result { CACHE_DIR_OK, CACHE_DIR_LOCKED, CACHE_DIR_UNUSABLE };
 
-/* Makes, checks and locks. error is filled unless CACHE_DIR_OK. */
+/* Makes, checks and locks, for which a patient one waits. error is filled unless CACHE_DIR_OK. */
 enum cache_dir_result cache_dir_open(
-	struct cache_dir *d, const char *path, char *error, size_t size);
+	struct cache_dir *d, const char *path, bool patient, char *error, size_t size);
+/* A descriptor of the lock's file of the directory, to be closed; it holds the lock unless somebody else
+ * has it, whose number *owner then is (0: not known). -1: there is none, so no cache either. */
+int cache_dir_try_lock(int dir, bool *in_use, unsigned *owner);
 /* A new directory, in memory where possible, for this process alone. */
 enum cache_dir_result cache_dir_open_private(struct cache_dir *d, char *error, size_t size);
 /* Takes the names of a private directory away; what is open stays usable, and nothing is left
@@ -315,6 +319,11 @@ void cache_jobs_start(struct cache *c);
 bool cache_jobs_frozen(const struct cache_writer *w, uint32_t mailbox);
 
 /* --- the cache itself (cache.c) --- */
+
+/* cache_open; alone: only the cache in options->dir will do, now, and there need be no loop where
+ * nothing is gathered. */
+struct cache *cache_open_as(
+	uv_loop_t *loop, const struct cache_options *options, bool alone, char *error, size_t size);
 
 /* Damage: no use of the database from now on. */
 void cache_cease(struct cache *c, int code);

@@ -50,6 +50,12 @@ TABLE = [
     ("-o daylimit=2 u@h {m}", USAGE, "daylimit= is a number of bytes a day, of at least 1M"),
     ("-o daylimit u@h {m}", USAGE, "option 'daylimit' needs a value: daylimit=SIZE"),
     ("--list work", USAGE, "--list takes no argument; usage: imapfs --list"),
+    ("--cache verify", USAGE, r"--cache verify: whose cache\? usage: imapfs --cache \[verify"),
+    ("--cache trim 1G", USAGE, r"--cache trim: whose cache\?"),
+    ("--cache trim much u@h", USAGE, "--cache trim takes a number of bytes, with k, M or G behind it, not 'much'"),
+    ("--cache clear u@h {m} more", USAGE, "too many arguments at 'more'"),
+    ("--cache clear imaps://u@127.0.0.1:1/", CACHE, "there is no cache of this account"),
+    ("--cache -o nonsense u@h", USAGE, "unknown option 'nonsense'"),
     ("--check", USAGE, "SOURCE and MOUNTPOINT are missing"),
     ("--check -o nonsense u@h", USAGE, "unknown option 'nonsense'"),
     # SOURCE

@@ -19,6 +19,8 @@ static const char usage[] =
 	"       imapfs --wait DIRECTORY     until something came or went\n"
 	"       imapfs --check [options] SOURCE [MOUNTPOINT]\n"
 	"                                   whether it would work, a line for each thing\n"
+	"       imapfs --cache [verify | trim SIZE | clear] [ACCOUNT or SOURCE]\n"
+	"                                   the caches; without an argument all of them\n"
 	"       imapfs --sync MOUNTPOINT    waits until all changes are done\n"
 	"\n"
 	"Mounts an IMAP account: folders are directories, messages are files.\n"

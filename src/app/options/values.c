@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/size.h"
 #include "base/text.h"
 #include "app/options/words.h"
 
@@ -329,30 +330,23 @@ int options_set_count(struct options_parser *p, const struct options_rule *rule,
 
 int options_set_size(struct options_parser *p, const struct options_rule *rule, const char *value)
 {
-	static const char units[] = "KMGk";
 	const struct {
 		const char *name, *what, *least;
 		uint64_t *to, min;
 	} sizes[] = {{"cache_size", "", "1M", &p->o->cache_size, cache_size_min},
 		{"bwlimit", " a second", "1k", &p->o->bwlimit, 1024},
 		{"daylimit", " a day", "1M", &p->o->daylimit, 1 << 20}};
-	struct span digits = span_of(value);
-	const char *unit = digits.n > 0 ? strchr(units, digits.p[digits.n - 1]) : NULL;
-	unsigned shift = unit ? 10 * (unsigned)((unit - units) % 3 + 1) : 0;
 	uint64_t number;
 	size_t i = 0;
 
 	while (strcmp(sizes[i].name, rule->name) != 0)
 		i++;
-	if (unit)
-		digits.n--;
-	if (!text_parse_number(digits, (uint64_t)INT64_MAX >> shift, &number) ||
-		number << shift < sizes[i].min)
+	if (!size_parse(span_of(value), &number) || number < sizes[i].min)
 		return options_fail(p,
 			"%s= is a number of bytes%s, of at least %s, with k, M or G behind it, "
 			"not '%s'",
 			sizes[i].name, sizes[i].what, sizes[i].least, value);
-	*sizes[i].to = number << shift;
+	*sizes[i].to = number;
 	return 0;
 }
 

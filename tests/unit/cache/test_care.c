@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/* A cache that no mount uses: looked at, verified, trimmed and cleared. */
+#include "support.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "cache/care.h"
+
+#define COUNT 20u
+
+static void open_alone(struct fixture *f)
+{
+	const struct cache_options options = {.dir = f->dir, .max_bytes = 16 * MIB};
+	char error[512] = "";
+
+	f->c = cache_open_alone(&options, error, sizeof(error));
+	if (!f->c)
+		fail_msg("%s", error);
+}
+
+static void close_it(struct fixture *f)
+{
+	cache_close(f->c);
+	f->c = NULL;
+}
+
+/* A mailbox with so many messages of a chunk, in segments of 1 MiB; and something that is no message. */
+static void fill(struct fixture *f)
+{
+	fixture_open(f, 16 * MIB);
+	struct cache_mailbox m = mailbox_of(1, "INBOX");
+	cache_put_mailbox(f->c, &m);
+	for (uint32_t uid = 1; uid <= COUNT; uid++)
+		put_chunk(f, 1, uid, 0, CACHE_CHUNK);
+	put_chunk(f, 9, 1, 0, 100);
+	fixture_settle(f);
+	fixture_close(f);
+}
+
+static unsigned count_found(struct fixture *f)
+{
+	unsigned found = 0;
+
+	for (uint32_t uid = 1; uid <= COUNT; uid++)
+		found += has_chunk(f, 1, uid, 0, CACHE_CHUNK);
+	return found;
+}
+
+static void test_look(void **state)
+{
+	struct fixture *f = *state;
+	struct cache_look look;
+
+	assert_false(cache_look(f->dir, &look));
+	assert_false(exists_in(f, "cache.db"));
+	assert_false(cache_look(f->root, &look));
+	fill(f);
+	assert_true(cache_look(f->dir, &look));
+	assert_false(look.in_use);
+	assert_string_equal(look.account, "");
+	assert_int_equal(look.messages, COUNT);
+	assert_true(look.octets >= COUNT * (uint64_t)CACHE_CHUNK);
+	assert_true(look.used > 0);
+	cache_look_finish(&look);
+	/* It holds nothing: the next one has it at once. */
+	fixture_open(f, 16 * MIB);
+	assert_true(cache_look(f->dir, &look));
+	assert_true(look.in_use);
+	assert_int_equal(look.pid, getpid());
+	assert_null(look.account);
+	cache_look_finish(&look);
+}
+
+static void test_alone(void **state)
+{
+	struct fixture *f = *state;
+	const struct cache_options options = {.dir = f->dir, .max_bytes = MIB};
+	char error[512] = "";
+
+	fill(f);
+	fixture_open(f, 16 * MIB);
+	assert_null(cache_open_alone(&options, error, sizeof(error)));
+	assert_non_null(strstr(error, "is in use by another process"));
+}
+
+static void test_verify(void **state)
+{
+	struct fixture *f = *state;
+	struct cache_verified v;
+
+	fill(f);
+	open_alone(f);
+	assert_int_equal(cache_verify(f->c, &v), 0);
+	assert_int_equal(v.messages, COUNT);
+	assert_int_equal(v.octets, COUNT * CACHE_CHUNK + 100);
+	assert_int_equal(v.damaged, 0);
+	close_it(f);
+
+	int fd = open(path_in(f, "bodies/00000001"), O_WRONLY);
+	assert_int_equal(pwrite(fd, "damage", 6, CACHE_CHUNK + 1000), 6);
+	close(fd);
+	open_alone(f);
+	assert_int_equal(cache_verify(f->c, &v), 0);
+	assert_int_equal(v.messages, COUNT - 1);
+	assert_int_equal(v.damaged, 1);
+	assert_int_equal(cache_verify(f->c, &v), 0);
+	assert_int_equal(v.damaged, 0);
+	close_it(f);
+	fixture_open(f, 16 * MIB);
+	assert_false(has_chunk(f, 1, 2, 0, CACHE_CHUNK));
+	assert_int_equal(count_found(f), COUNT - 1);
+}
+
+static void test_trim(void **state)
+{
+	struct fixture *f = *state;
+
+	fill(f);
+	open_alone(f);
+	assert_int_equal(cache_trim(f->c, 3 * MIB), 0);
+	close_it(f);
+	fixture_open(f, 16 * MIB);
+	assert_in_range(count_found(f), 4, 12);
+	assert_true(has_chunk(f, 1, COUNT, 0, CACHE_CHUNK));
+	assert_false(has_chunk(f, 1, 1, 0, CACHE_CHUNK));
+	assert_int_equal(count_mailboxes(f, NULL), 1);
+	fixture_close(f);
+	open_alone(f);
+	assert_int_equal(cache_trim(f->c, 0), 0);
+	close_it(f);
+	fixture_open(f, 16 * MIB);
+	assert_int_equal(counts_of(f).bytes, 0);
+	assert_int_equal(count_mailboxes(f, NULL), 1);
+}
+
+static void test_clear(void **state)
+{
+	struct fixture *f = *state;
+
+	fill(f);
+	fixture_open(f, 16 * MIB);
+	uint32_t id = cache_new_id(f->c);
+	fixture_close(f);
+	open_alone(f);
+	assert_int_equal(cache_clear(f->c), 0);
+	close_it(f);
+	assert_false(exists_in(f, "cache.db"));
+	assert_false(exists_in(f, "cache.db-wal"));
+	assert_false(exists_in(f, "bodies/00000001"));
+	fixture_open(f, 16 * MIB);
+	assert_int_equal(count_mailboxes(f, NULL), 0);
+	assert_int_equal(count_found(f), 0);
+	assert_true(cache_new_id(f->c) > id);
+}
+
+/* What is owed to the server is not forgotten. */
+static void test_clear_refused(void **state)
+{
+	static const uint32_t uids[] = {1, 2};
+	struct fixture *f = *state;
+	uint32_t mailbox;
+	size_t n;
+
+	fill(f);
+	fixture_open(f, 16 * MIB);
+	put_journal(f, 1, uids, 2);
+	fixture_settle(f);
+	fixture_close(f);
+	open_alone(f);
+	assert_int_equal(cache_clear(f->c), ERR_BUSY);
+	close_it(f);
+	fixture_open(f, 16 * MIB);
+	assert_int_equal(count_found(f), COUNT);
+	assert_int_equal(count_journal(f, &mailbox, &n), 1);
+	assert_int_equal(n, 2);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_look, fixture_create, fixture_destroy),
+		cmocka_unit_test_setup_teardown(test_alone, fixture_create, fixture_destroy),
+		cmocka_unit_test_setup_teardown(test_verify, fixture_create, fixture_destroy),
+		cmocka_unit_test_setup_teardown(test_trim, fixture_create, fixture_destroy),
+		cmocka_unit_test_setup_teardown(test_clear, fixture_create, fixture_destroy),
+		cmocka_unit_test_setup_teardown(
+			test_clear_refused, fixture_create, fixture_destroy),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
