@@ -213,8 +213,9 @@ def test_secrets_stay_secret(server, mount):
 
 def test_mountpoint(server, mount, directory):
     m = mount(server)
-    for name, pattern in (("missing", "No such file or directory"), ("file", "not a directory")):
+    for name, pattern in (("missing", "No such file or directory; run: mkdir '%s'"), ("file", "not a directory")):
         path = os.path.join(directory, name)
+        pattern = pattern.replace("%s", path)
         if name == "file":
             write_secret(path, "")
         result = run(*m.command[:-1], path, check=False)
