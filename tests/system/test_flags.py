@@ -305,7 +305,8 @@ def test_seen():
             flagged = [bool(message.flags) for message in server.mailbox("INBOX").messages]
             assert flagged == [option, option, False, False]
             assert not option or flags(m, "INBOX", 1) == "\\Seen"
-            # Once.
+            # Once each, whether they share a command or not.
             assert m.read("INBOX", 1) == TEXT
             done(m)
-            assert len(server.lines("UID STORE")) == option
+            stored = [line.split()[2] for line in server.lines("UID STORE")]
+            assert stored in ([["1:2"], ["1", "2"]] if option else [[]]), stored
