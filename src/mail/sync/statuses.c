@@ -224,6 +224,21 @@ static void statuses_on_conn(struct pool_task *t)
 	end_round(p);
 }
 
+/* A check that is under way on a selection that is not told of news would never see what STATUS says. */
+static bool may_be_stale(const struct mailbox *mb)
+{
+	return wanted(mb) || (mailbox_selectable(mb) && mb->messages.loaded &&
+				     mb->messages.complete && !sync_agrees_with_status(mb));
+}
+
+static void check_anew(struct mailbox *mb)
+{
+	if (mb->freshness.sync)
+		sync_note_news(mb);
+	else
+		sync_start(mb);
+}
+
 static void statuses_on_listed(struct lister_wait *w, int err)
 {
 	struct statuses *p = list_entry(w, struct statuses, wait);
@@ -232,7 +247,7 @@ static void statuses_on_listed(struct lister_wait *w, int err)
 	/* What is selected is selected again: NOOP and IDLE in a mailbox that was deleted and made
 	 * anew would speak of the old one for ever. */
 	if (err == 0)
-		pool_select_all_anew(a->pool, wanted, sync_start);
+		pool_select_all_anew(a->pool, may_be_stale, check_anew);
 	/* LIST brought the status along. */
 	if (err < 0 || lister_has_status(a)) {
 		end_round(p);
