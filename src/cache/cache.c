@@ -109,19 +109,24 @@ static const char *reason(int code)
 	return sqlite3_errstr(code);
 }
 
-/* 0 or SQLite's code; a database that is damaged is replaced once. */
-static int open_database(struct cache *c, const char *account)
+/* 0 or SQLite's code; a database that is damaged is replaced once. alone: it is left as it is. */
+static int open_database(struct cache *c, const char *account, bool alone)
 {
 	char *path = mem_printf("%s/cache.db", c->dir.path);
 	bool fresh = false;
 	int rc = 0;
 
-	if (cache_dir_is_marked(&c->dir))
+	bool marked = cache_dir_is_marked(&c->dir);
+	if (marked && !alone)
 		fresh = set_aside(c, "the database is damaged");
 	for (;;) {
-		rc = cache_dir_prepare_db(&c->dir) ? open_connections(c, path, account)
-						   : SQLITE_CANTOPEN;
-		if (rc == 0 || fresh || !should_set_aside(rc))
+		if (marked && alone)
+			rc = SQLITE_CORRUPT;
+		else if (cache_dir_prepare_db(&c->dir))
+			rc = open_connections(c, path, account);
+		else
+			rc = SQLITE_CANTOPEN;
+		if (rc == 0 || fresh || alone || !should_set_aside(rc))
 			break;
 		close_connections(c);
 		fresh = true;
@@ -138,7 +143,7 @@ static bool open_private(struct cache *c, const char *account, char *error, size
 {
 	if (cache_dir_open_private(&c->dir, error, size) != CACHE_DIR_OK)
 		return false;
-	int rc = open_database(c, account);
+	int rc = open_database(c, account, false);
 	cache_dir_hide(&c->dir);
 	if (rc != 0) {
 		snprintf(error, size, "%s: %s", c->dir.path, sqlite3_errstr(rc));
@@ -178,11 +183,13 @@ static bool open_in_dir(
 	case CACHE_DIR_OK:
 		break;
 	}
-	int rc = open_database(c, account);
+	int rc = open_database(c, account, alone);
 	c->on_disk = rc == 0;
 	if (rc == 0)
 		return is_of(c, account, error, size);
-	snprintf(error, size, "cache database %s/cache.db: %s", c->dir.path, sqlite3_errstr(rc));
+	snprintf(error, size, "cache database %s/cache.db: %s%s", c->dir.path, reason(rc),
+		should_set_aside(rc) ? "; it is left as it is, and the next mount begins a new one"
+				     : "");
 	cache_dir_close(&c->dir);
 	if (!is_no_room(rc) || alone)
 		return false;

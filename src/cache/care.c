@@ -266,6 +266,12 @@ int cache_clear(struct cache *c)
 	cache_each_journal(c, care_on_journal, &owes);
 	if (owes)
 		return ERR_BUSY;
+	if (c->ceased)
+		return ERR_IO;
+	/* What the database tells of ids goes with it; the counter's file has to. */
+	cache_new_id(c);
+	if (c->dir.ids_failed)
+		return ERR_IO;
 	c->dir.emptied = true;
 	cache_segments_sweep(c->writer.files, is_no_segment, NULL);
 	return 0;

@@ -24,7 +24,8 @@ void cache_look_finish(struct cache_look *look);
 /* --- from inside --- */
 
 /* As cache_open, without a loop, and for what is below only: NULL, and a line in error, also when
- * another process has the cache. options->gather is 0. */
+ * another process has the cache, and when the database is damaged or of another version, which is left
+ * as it is. options->gather is 0. */
 struct cache *cache_open_alone(const struct cache_options *options, char *error, size_t size);
 
 struct cache_verified {
@@ -38,8 +39,9 @@ int cache_verify(struct cache *c, struct cache_verified *v);
 /* Drops what was unused longest, until the files of octets take no more than that of the disk. 0 or
  * ERR_IO. */
 int cache_trim(struct cache *c, uint64_t max_bytes);
-/* Nothing is left when it is closed, but for the counter of ids. ERR_BUSY, and nothing is done: it has
- * promises to the server that a mount is to keep (cache_put_journal). */
+/* Nothing is left when it is closed, but for the counter of ids. Nothing is done after ERR_BUSY: it has
+ * promises to the server that a mount is to keep (cache_put_journal), and ERR_IO: those cannot be read,
+ * or the counter cannot be written, without which ids would come again. */
 int cache_clear(struct cache *c);
 
 #endif

@@ -168,8 +168,16 @@ static int run_trim(struct cache *c, const struct options *o, uint64_t size)
 
 static int run_clear(struct cache *c, const struct options *o, uint64_t size)
 {
-	if (cache_clear(c) == 0)
+	int err = cache_clear(c);
+
+	if (err == 0)
 		return EXIT_STATUS_OK;
+	if (err != ERR_BUSY) {
+		log_error("%s: the cache is not cleared: what is owed to the server cannot be "
+			  "read, or its counter not be written",
+			o->cache);
+		return EXIT_STATUS_CACHE;
+	}
 	log_error("%s: it knows of flags that are still to be given back on the server, after a "
 		  "removal that was interrupted: mount the account once, then clear",
 		o->cache);

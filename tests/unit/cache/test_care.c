@@ -4,11 +4,14 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <sqlite3.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "cache/care.h"
+#include "cache/private.h"
 
 #define COUNT 20u
 
@@ -85,6 +88,56 @@ static void test_alone(void **state)
 	fixture_open(f, 16 * MIB);
 	assert_null(cache_open_alone(&options, error, sizeof(error)));
 	assert_non_null(strstr(error, "is in use by another process"));
+}
+
+static void execute(sqlite3 *db, const char *sql)
+{
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+}
+
+static void execute_in(struct fixture *f, const char *sql)
+{
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(path_in(f, "cache.db"), &db), SQLITE_OK);
+	execute(db, sql);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+static void refuse_alone(struct fixture *f, const char *why)
+{
+	const struct cache_options options = {.dir = f->dir, .max_bytes = 16 * MIB};
+	char error[512] = "";
+
+	assert_null(cache_open_alone(&options, error, sizeof(error)));
+	if (!strstr(error, why) || !strstr(error, "it is left as it is"))
+		fail_msg("'%s' does not say '%s'", error, why);
+	assert_false(exists_in(f, "cache.db.damaged"));
+	assert_true(exists_in(f, "cache.db"));
+	assert_true(exists_in(f, "bodies/00000001"));
+}
+
+/* What cannot be used is not called sound, nor is anything done about it but by a mount. */
+static void test_alone_leaves(void **state)
+{
+	struct fixture *f = *state;
+
+	fill(f);
+	execute_in(f, "PRAGMA user_version=99");
+	refuse_alone(f, "the database is of another version");
+	execute_in(f, "PRAGMA user_version=2");
+	refuse_alone(f, "the database is of another version");
+	execute_in(f, "PRAGMA user_version=4");
+	open_alone(f);
+	close_it(f);
+	execute_in(f, "ALTER TABLE journal RENAME TO other");
+	refuse_alone(f, "cache.db: ");
+	execute_in(f, "ALTER TABLE other RENAME TO journal");
+	close(open(path_in(f, "cache.db.is-damaged"), O_CREAT | O_WRONLY, 0600));
+	refuse_alone(f, "malformed");
+	assert_true(exists_in(f, "cache.db.is-damaged"));
+	fixture_open(f, 16 * MIB);
+	expect_log("the database is damaged; it is kept as cache.db.damaged");
 }
 
 static void test_verify(void **state)
@@ -179,16 +232,58 @@ static void test_clear_refused(void **state)
 	assert_int_equal(n, 2);
 }
 
+/* Nor where it cannot be read. */
+static void test_clear_of_damage(void **state)
+{
+	static const uint32_t uids[] = {1, 2};
+	struct fixture *f = *state;
+
+	fill(f);
+	fixture_open(f, 16 * MIB);
+	put_journal(f, 1, uids, 2);
+	fixture_settle(f);
+	fixture_close(f);
+	open_alone(f);
+	execute(f->c->writer.db.handle, "UPDATE journal SET chk=chk+1");
+	assert_int_equal(cache_clear(f->c), ERR_IO);
+	expect_log("the next start begins a new one");
+	close_it(f);
+	assert_true(exists_in(f, "cache.db"));
+	assert_true(exists_in(f, "bodies/00000001"));
+}
+
+/* Inodes are made of ids: none may mean another mailbox. */
+static void test_clear_keeps_count(void **state)
+{
+	struct fixture *f = *state;
+	struct cache_mailbox m = mailbox_of(1234, "INBOX");
+
+	fixture_open(f, 16 * MIB);
+	cache_put_mailbox(f->c, &m);
+	fixture_close(f);
+	assert_int_equal(size_in(f, "cache.ids"), 0);
+	open_alone(f);
+	assert_int_equal(cache_clear(f->c), 0);
+	close_it(f);
+	fixture_open(f, 16 * MIB);
+	assert_true(cache_new_id(f->c) > 1234);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_look, fixture_create, fixture_destroy),
 		cmocka_unit_test_setup_teardown(test_alone, fixture_create, fixture_destroy),
+		cmocka_unit_test_setup_teardown(test_alone_leaves, fixture_create, fixture_destroy),
 		cmocka_unit_test_setup_teardown(test_verify, fixture_create, fixture_destroy),
 		cmocka_unit_test_setup_teardown(test_trim, fixture_create, fixture_destroy),
 		cmocka_unit_test_setup_teardown(test_clear, fixture_create, fixture_destroy),
 		cmocka_unit_test_setup_teardown(
 			test_clear_refused, fixture_create, fixture_destroy),
+		cmocka_unit_test_setup_teardown(
+			test_clear_of_damage, fixture_create, fixture_destroy),
+		cmocka_unit_test_setup_teardown(
+			test_clear_keeps_count, fixture_create, fixture_destroy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
