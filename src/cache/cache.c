@@ -172,7 +172,7 @@ static bool is_of(struct cache *c, const char *account, char *error, size_t size
 static bool open_in_dir(
 	struct cache *c, const char *dir, bool alone, const char *account, char *error, size_t size)
 {
-	switch (cache_dir_open(&c->dir, dir, !alone, error, size)) {
+	switch (cache_dir_open(&c->dir, dir, error, size)) {
 	case CACHE_DIR_UNUSABLE:
 		return false;
 	case CACHE_DIR_LOCKED:

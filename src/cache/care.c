@@ -15,8 +15,21 @@
 
 /* --- from outside --- */
 
-/* All files of the directory. */
-static void weigh_files(int dir, struct cache_look *look)
+/* What others who look at it have made, for a moment. */
+static bool is_of_look(const char *name)
+{
+	return strcmp(name, "cache.db-shm") == 0;
+}
+
+/* Whether it tells when the cache was used. */
+static bool is_content(const char *name, const struct stat *st)
+{
+	return strcmp(name, "cache.db") == 0 ||
+	       (strcmp(name, "cache.db-wal") == 0 && st->st_size > 0);
+}
+
+/* All files of the directory; bodies: each is content. */
+static void weigh_files(int dir, bool bodies, struct cache_look *look)
 {
 	int fd = dir < 0 ? -1 : openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
@@ -27,10 +40,10 @@ static void weigh_files(int dir, struct cache_look *look)
 		close(fd);
 	while (d && (entry = readdir(d)) != NULL) {
 		if (fstatat(dir, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
-			!S_ISREG(st.st_mode))
+			!S_ISREG(st.st_mode) || is_of_look(entry->d_name))
 			continue;
 		look->octets += (uint64_t)st.st_blocks * 512;
-		if (st.st_mtim.tv_sec > look->used)
+		if (st.st_mtim.tv_sec > look->used && (bodies || is_content(entry->d_name, &st)))
 			look->used = st.st_mtim.tv_sec;
 	}
 	if (d)
@@ -61,7 +74,7 @@ static void read_database(const char *dir, struct cache_look *look)
 	char *path = mem_printf("%s/cache.db", real ? real : dir);
 	struct cache_db db = {0};
 
-	if (cache_db_open_reader(&db, path) == 0 && cache_db_account(&db, &look->account) == 0)
+	if (cache_db_open_look(&db, path) == 0 && cache_db_account(&db, &look->account) == 0)
 		look->messages = (uint64_t)count_messages(&db);
 	cache_db_close(&db);
 	free(path);
@@ -73,19 +86,21 @@ bool cache_look(const char *dir, struct cache_look *look)
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	*look = (struct cache_look){.octets = 0};
-	int lock = fd < 0 ? -1 : cache_dir_try_lock(fd, &look->in_use, &look->pid);
+	int lock = fd < 0 ? -1 : cache_dir_try_share(fd, &look->in_use, &look->pid);
 	if (lock < 0) {
 		if (fd >= 0)
 			close(fd);
 		return false;
 	}
-	weigh_files(fd, look);
+	weigh_files(fd, false, look);
 	int bodies = openat(fd, "bodies", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	weigh_files(bodies, look);
+	weigh_files(bodies, true, look);
 	if (bodies >= 0)
 		close(bodies);
-	if (!look->in_use)
+	if (!look->in_use) {
 		read_database(dir, look);
+		cache_dir_tidy(fd);
+	}
 	close(lock);
 	close(fd);
 	return true;

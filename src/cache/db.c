@@ -24,6 +24,8 @@
 #include "base/mem.h"
 #include "cache/private.h"
 
+/* Milliseconds for which another process, which looks at the database, is waited for. */
+#define BUSY_TIMEOUT 5000
 #define APPLICATION_ID 0x696d6673 /* "imfs" */
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
 #define SCHEMA_BASE 0x10000 /* packed rows are in the machine's own byte order */
@@ -331,7 +333,7 @@ int cache_db_open_writer(struct cache_db *db, const char *path, const char *acco
 
 	if (rc != 0)
 		return rc;
-	sqlite3_busy_timeout(db->handle, 5000);
+	sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT);
 	rc = set_layout(db);
 	if (rc == 0)
 		rc = run_sql(db, writer_settings);
@@ -394,6 +396,15 @@ int cache_db_open_reader(struct cache_db *db, const char *path)
 	int rc = open_handle(db, path, SQLITE_OPEN_READONLY);
 
 	return rc == 0 ? prepare_all(db) : rc;
+}
+
+int cache_db_open_look(struct cache_db *db, const char *path)
+{
+	int rc = open_handle(db, path, SQLITE_OPEN_READONLY);
+
+	if (rc == 0)
+		sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT);
+	return rc;
 }
 
 void cache_db_close(struct cache_db *db)

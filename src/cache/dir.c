@@ -66,8 +66,9 @@ static void write_owner(int fd)
 		log_debug("cache: %s: %s", LOCK_NAME, strerror(errno));
 }
 
-/* The daemon of a mount that was just taken away still logs out and closes its cache. Without
- * patience the next mount would have no cache for as long as it lasts. */
+/* The daemon of a mount that was just taken away still logs out and closes its cache, and who looks at
+ * it shares the lock for a moment. Without patience the next mount would have no cache for as long as it
+ * lasts. */
 static bool lock_patiently(int fd)
 {
 	const struct timespec step = {.tv_nsec = LOCK_STEP};
@@ -82,14 +83,14 @@ static bool lock_patiently(int fd)
 	return flock(fd, LOCK_EX | LOCK_NB) == 0;
 }
 
-static enum cache_dir_result lock(struct cache_dir *d, bool patient, char *error, size_t size)
+static enum cache_dir_result lock(struct cache_dir *d, char *error, size_t size)
 {
 	d->lock = own_file_open(d->fd, LOCK_NAME);
 	if (d->lock < 0) {
 		snprintf(error, size, "%s/%s: %s", d->path, LOCK_NAME, strerror(errno));
 		return CACHE_DIR_UNUSABLE;
 	}
-	if (patient ? lock_patiently(d->lock) : flock(d->lock, LOCK_EX | LOCK_NB) == 0) {
+	if (lock_patiently(d->lock)) {
 		write_owner(d->lock);
 		return CACHE_DIR_OK;
 	}
@@ -104,13 +105,23 @@ static enum cache_dir_result lock(struct cache_dir *d, bool patient, char *error
 	return CACHE_DIR_LOCKED;
 }
 
-int cache_dir_try_lock(int dir, bool *in_use, unsigned *owner)
+int cache_dir_try_share(int dir, bool *in_use, unsigned *owner)
 {
 	int fd = openat(dir, LOCK_NAME, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
 
-	*in_use = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0;
+	*in_use = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0;
 	*owner = *in_use ? read_owner(fd) : 0;
 	return fd;
+}
+
+/* A log that holds something is the database's. */
+void cache_dir_tidy(int dir)
+{
+	struct stat st;
+
+	if (fstatat(dir, WAL_NAME, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size == 0)
+		unlinkat(dir, WAL_NAME, 0);
+	unlinkat(dir, SHM_NAME, 0);
 }
 
 static bool read_ids(struct cache_dir *d, char *error, size_t size)
@@ -143,10 +154,9 @@ static void init(struct cache_dir *d)
 }
 
 enum cache_dir_result cache_dir_open(
-	struct cache_dir *d, const char *path, bool patient, char *error, size_t size)
+	struct cache_dir *d, const char *path, char *error, size_t size)
 {
 	enum cache_dir_result result = CACHE_DIR_UNUSABLE;
-
 	struct own_dir own;
 
 	init(d);
@@ -155,7 +165,7 @@ enum cache_dir_result cache_dir_open(
 	d->path = own.path;
 	d->fd = own.fd;
 	d->made = own.made;
-	result = lock(d, patient, error, size);
+	result = lock(d, error, size);
 	if (result == CACHE_DIR_OK && !read_ids(d, error, size))
 		result = CACHE_DIR_UNUSABLE;
 	if (result != CACHE_DIR_OK)

@@ -35,12 +35,15 @@ struct cache_dir {
 
 enum cache_dir_result { CACHE_DIR_OK, CACHE_DIR_LOCKED, CACHE_DIR_UNUSABLE };
 
-/* Makes, checks and locks, for which a patient one waits. error is filled unless CACHE_DIR_OK. */
+/* Makes, checks and locks, for which it waits some seconds. error is filled unless CACHE_DIR_OK. */
 enum cache_dir_result cache_dir_open(
-	struct cache_dir *d, const char *path, bool patient, char *error, size_t size);
-/* A descriptor of the lock's file of the directory, to be closed; it holds the lock unless somebody else
- * has it, whose number *owner then is (0: not known). -1: there is none, so no cache either. */
-int cache_dir_try_lock(int dir, bool *in_use, unsigned *owner);
+	struct cache_dir *d, const char *path, char *error, size_t size);
+/* A descriptor of the lock's file of the directory, to be closed; it shares the lock with others that look
+ * unless somebody has it alone, whose number *owner then is (0: not known). -1: there is none, so no cache
+ * either. */
+int cache_dir_try_share(int dir, bool *in_use, unsigned *owner);
+/* Removes what SQLite leaves beside a database that was only read; with the shared lock. */
+void cache_dir_tidy(int dir);
 /* A new directory, in memory where possible, for this process alone. */
 enum cache_dir_result cache_dir_open_private(struct cache_dir *d, char *error, size_t size);
 /* Takes the names of a private directory away; what is open stays usable, and nothing is left
@@ -147,6 +150,8 @@ int cache_db_open_writer(struct cache_db *db, const char *path, const char *acco
  * SQLite's code; nothing is open afterwards. */
 int cache_db_carry_over(const char *path, const char *old);
 int cache_db_open_reader(struct cache_db *db, const char *path);
+/* The same, without the statements, for who looks from outside: it waits for others who do. */
+int cache_db_open_look(struct cache_db *db, const char *path);
 /* Whose mail it holds, malloc'ed; NULL unless 0 is returned. */
 int cache_db_account(struct cache_db *db, char **account);
 void cache_db_close(struct cache_db *db);

@@ -41,16 +41,49 @@ def test_caches():
         assert ask(m)[0] == 0 and re.search(line % 3, ask(m)[1], re.M)
         assert re.search(line % 3, ask(m, source)[1], re.M)
         assert "3 messages" in ask(m, "verify", source)[1]
+
+        def age():
+            """All that is there was written long ago."""
+            for top, _, names in os.walk(own):
+                for name in names:
+                    os.utime(os.path.join(top, name), (1e9, 1e9))
+
+        def bodies():
+            return sum("BODY.PEEK" in line for line in server.lines("UID FETCH"))
+
+        # Looking is no use, and leaves nothing that a look would find.
+        age()
+        before = sorted(os.listdir(own))
+        looks = [subprocess.Popen([PROGRAM, "--cache"], env=m.environment, stdout=subprocess.PIPE, text=True)
+                 for _ in range(4)]
+        said = {look.communicate(timeout=60)[0] for look in looks} | {ask(m)[1]}
+        assert len(said) == 1 and "2001-09-" in said.pop() and sorted(os.listdir(own)) == before
+
         with open(os.path.join(own, "bodies", "00000001"), "r+b") as f:
             f.seek(len(TEXT) + 5)
             f.write(b"damage")
         status, said, _ = ask(m, "verify", "-o", f"cache={own}", source)
         assert status == NOT_DONE and "1 messages were damaged" in said and "2 messages, " in said
-        assert ask(m, "trim", "0", source)[0] == 0 and re.search(line % 0, ask(m)[1], re.M)
+
+        def fetched():
+            """How many are asked for of those that were kept."""
+            before = bodies()
+            with mount(server, place) as m:
+                assert read(m.path("INBOX", 1)) == read(m.path("INBOX", 3)) == TEXT
+            return bodies() - before
+
+        assert fetched() == 0
         promises = sorted(os.listdir(os.path.join(place, "state")))
         assert ask(m, "clear", source)[0] == 0 and not os.path.exists(os.path.join(own, "cache.db"))
         assert sorted(os.listdir(os.path.join(place, "state"))) == promises
-        fetched = len(server.lines("UID FETCH"))
-        with mount(server, place) as m:
-            assert read(m.path("INBOX", 2)) == TEXT
-        assert len(server.lines("UID FETCH")) > fetched
+        assert fetched() > 0 and fetched() == 0
+        assert ask(m, "trim", "0", source)[0] == 0 and re.search(line % 0, ask(m)[1], re.M)
+        assert fetched() > 0
+
+        # What is damaged is left to a mount.
+        with open(os.path.join(own, "cache.db"), "r+b") as f:
+            f.write(b"damage" * 1000)
+        for words in (("verify",), ("trim", "1M"), ("clear",)):
+            status, said, error = ask(m, *words, source)
+            assert status == CACHE and "sound" not in said and "the next mount begins a new one" in error
+        assert not os.path.exists(os.path.join(own, "cache.db.damaged"))

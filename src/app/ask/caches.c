@@ -210,6 +210,16 @@ static int run_care(const struct care *care, const struct options *o, uint64_t s
 	return status;
 }
 
+static int refuse_in_use(const struct options *o, const struct cache_look *look)
+{
+	if (look->pid)
+		log_error("%s: a mount uses this cache (PID %u); unmount it first", o->cache,
+			look->pid);
+	else
+		log_error("%s: a mount uses this cache; unmount it first", o->cache);
+	return EXIT_STATUS_CACHE;
+}
+
 /* What there is of it afterwards is what a list would say. */
 static int take_care(const struct care *care, uint64_t size, int argc, char **argv)
 {
@@ -220,9 +230,7 @@ static int take_care(const struct care *care, uint64_t size, int argc, char **ar
 	if (status != EXIT_STATUS_OK)
 		return status;
 	if (care && look.in_use) {
-		log_error("%s: a mount uses this cache (PID %u); unmount it first", o.cache,
-			look.pid);
-		status = EXIT_STATUS_CACHE;
+		status = refuse_in_use(&o, &look);
 	} else if (care) {
 		status = run_care(care, &o, size);
 		cache_look_finish(&look);

@@ -7,6 +7,9 @@
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -14,6 +17,12 @@
 #include "cache/private.h"
 
 #define COUNT 20u
+
+/* Stands before libc's, so that nobody waits for a lock that its holder keeps. */
+int nanosleep(const struct timespec *time, struct timespec *left)
+{
+	return 0;
+}
 
 static void open_alone(struct fixture *f)
 {
@@ -76,6 +85,90 @@ static void test_look(void **state)
 	assert_int_equal(look.pid, getpid());
 	assert_null(look.account);
 	cache_look_finish(&look);
+}
+
+/* Seconds since 1970 for all that the cache has. */
+static void set_times(struct fixture *f, const char *const *names, size_t n, time_t seconds)
+{
+	const struct timespec times[2] = {{.tv_sec = seconds}, {.tv_sec = seconds}};
+
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(utimensat(AT_FDCWD, path_in(f, names[i]), times, 0), 0);
+}
+
+/* A look is no use of it, and leaves nothing behind. */
+static void test_looks_are_alike(void **state)
+{
+	static const char *const names[] = {"cache.db", "bodies/00000001", "bodies/00000002",
+		"bodies/00000003", "bodies/00000004", "bodies/00000005", "bodies/00000006"};
+	struct fixture *f = *state;
+	struct cache_look look;
+
+	fill(f);
+	set_times(f, names, sizeof(names) / sizeof(names[0]), 1000);
+	set_times(f, names + 2, 1, 2000);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_true(cache_look(f->dir, &look));
+		assert_int_equal(look.messages, COUNT);
+		assert_int_equal(look.used, 2000);
+		cache_look_finish(&look);
+		assert_false(exists_in(f, "cache.db-shm"));
+		assert_false(exists_in(f, "cache.db-wal"));
+	}
+}
+
+static void copy(struct fixture *f, const char *from, const char *to)
+{
+	static char octets[2 * MIB];
+	int in = open(path_in(f, from), O_RDONLY);
+	ssize_t n = read(in, octets, sizeof(octets));
+
+	assert_in_range(n, 1, sizeof(octets) - 1);
+	close(in);
+	int out = open(path_in(f, to), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	assert_int_equal(write(out, octets, (size_t)n), n);
+	close(out);
+}
+
+/* What a process that was killed has written last is in the log still, and stays there. */
+static void test_look_at_log(void **state)
+{
+	struct fixture *f = *state;
+	struct cache_look look;
+
+	fill(f);
+	fixture_open(f, 16 * MIB);
+	put_chunk(f, 1, COUNT + 1, 0, 10);
+	fixture_settle(f);
+	fixture_idle(f);
+	copy(f, "cache.db", "killed.db");
+	copy(f, "cache.db-wal", "killed.db-wal");
+	fixture_close(f);
+	copy(f, "killed.db", "cache.db");
+	copy(f, "killed.db-wal", "cache.db-wal");
+	for (unsigned i = 0; i < 2; i++) {
+		assert_true(cache_look(f->dir, &look));
+		assert_int_equal(look.messages, COUNT + 1);
+		cache_look_finish(&look);
+	}
+	fixture_open(f, 16 * MIB);
+	assert_true(has_chunk(f, 1, COUNT + 1, 0, 10));
+}
+
+/* Others that look at the same time hold nobody up. */
+static void test_looks_at_once(void **state)
+{
+	struct fixture *f = *state;
+	struct cache_look look;
+
+	fill(f);
+	int other = open(path_in(f, "cache.lock"), O_RDONLY);
+	assert_int_equal(flock(other, LOCK_SH | LOCK_NB), 0);
+	assert_true(cache_look(f->dir, &look));
+	assert_false(look.in_use);
+	assert_int_equal(look.messages, COUNT);
+	cache_look_finish(&look);
+	close(other);
 }
 
 static void test_alone(void **state)
@@ -273,6 +366,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_look, fixture_create, fixture_destroy),
+		cmocka_unit_test_setup_teardown(
+			test_looks_are_alike, fixture_create, fixture_destroy),
+		cmocka_unit_test_setup_teardown(test_look_at_log, fixture_create, fixture_destroy),
+		cmocka_unit_test_setup_teardown(
+			test_looks_at_once, fixture_create, fixture_destroy),
 		cmocka_unit_test_setup_teardown(test_alone, fixture_create, fixture_destroy),
 		cmocka_unit_test_setup_teardown(test_alone_leaves, fixture_create, fixture_destroy),
 		cmocka_unit_test_setup_teardown(test_verify, fixture_create, fixture_destroy),
