@@ -194,35 +194,59 @@ static int drop_messages(struct cache_writer *w, const void *ctx)
 
 static void note_damaged(struct messages *all, struct message m)
 {
-	const struct message *last = all->count > 0 ? &all->at[all->count - 1] : NULL;
-
-	if (last && last->mailbox == m.mailbox && last->uid == m.uid)
-		return;
 	all->at = array_grow(all->at, &all->room, all->count + 1, sizeof(*all->at));
 	all->at[all->count++] = m;
 }
 
-/* One chunk of those in the order of messages. SQLite's code. */
-static int verify_chunk(
-	struct cache *c, sqlite3_stmt *s, struct cache_verified *v, struct messages *damaged)
-{
-	struct message m = {
-		(uint32_t)sqlite3_column_int64(s, 0), (uint32_t)sqlite3_column_int64(s, 1)};
-	struct cache_want want = {.uid = m.uid, .chunk = (uint32_t)sqlite3_column_int64(s, 2)};
-	int rc = cache_bodies_read(&c->loader, c->writer.files, m.mailbox, &want);
+/* The chunks of a message come one behind the other. */
+struct verifying {
+	struct message of;
+	uint64_t octets;
+	bool begun, damaged;
+	bool counts; /* it is a message, of which the beginning is kept */
+};
 
-	if (rc == 0) {
-		v->octets += want.n;
-		v->messages += want.chunk == 0 && sqlite3_column_int(s, 3);
-	} else if (rc == SQLITE_DONE) {
-		note_damaged(damaged, m);
+static void end_message(
+	const struct verifying *now, struct cache_verified *v, struct messages *damaged)
+{
+	if (now->damaged) {
+		note_damaged(damaged, now->of);
+		return;
 	}
+	v->octets += now->octets;
+	v->messages += now->counts;
+}
+
+/* SQLite's code. */
+static int verify_chunk(struct cache *c, struct verifying *now, uint32_t chunk)
+{
+	struct cache_want want = {.uid = now->of.uid, .chunk = chunk};
+	int rc = cache_bodies_read(&c->loader, c->writer.files, now->of.mailbox, &want);
+
+	now->octets += want.n;
+	now->damaged |= rc == SQLITE_DONE;
 	free(want.data);
 	return rc == SQLITE_DONE ? 0 : rc;
 }
 
+static int verify_row(struct cache *c, sqlite3_stmt *s, struct verifying *now,
+	struct cache_verified *v, struct messages *damaged)
+{
+	const struct message m = {
+		(uint32_t)sqlite3_column_int64(s, 0), (uint32_t)sqlite3_column_int64(s, 1)};
+	uint32_t chunk = (uint32_t)sqlite3_column_int64(s, 2);
+
+	if (!now->begun || m.mailbox != now->of.mailbox || m.uid != now->of.uid) {
+		end_message(now, v, damaged);
+		*now = (struct verifying){.of = m, .begun = true};
+	}
+	now->counts |= chunk == 0 && sqlite3_column_int(s, 3);
+	return verify_chunk(c, now, chunk);
+}
+
 static int verify_all(struct cache *c, struct cache_verified *v, struct messages *damaged)
 {
+	struct verifying now = {.begun = false};
 	sqlite3_stmt *s;
 	int rc = sqlite3_prepare_v2(c->reader_db.handle,
 		"SELECT mailbox, uid, chunk, mailbox IN (SELECT id FROM mailboxes) FROM bodies"
@@ -230,8 +254,9 @@ static int verify_all(struct cache *c, struct cache_verified *v, struct messages
 		-1, &s, NULL);
 
 	while (rc == 0 && (rc = sqlite3_step(s)) == SQLITE_ROW)
-		rc = verify_chunk(c, s, v, damaged);
+		rc = verify_row(c, s, &now, v, damaged);
 	sqlite3_finalize(s);
+	end_message(&now, v, damaged);
 	return rc == SQLITE_DONE ? 0 : rc;
 }
 

@@ -261,6 +261,38 @@ static void test_verify(void **state)
 	assert_int_equal(count_found(f), COUNT - 1);
 }
 
+/* A message of several chunks is sound only if all of them are; and it is kept no more. */
+static void test_verify_in_part(void **state)
+{
+	struct fixture *f = *state;
+	struct cache_verified v;
+
+	for (uint32_t damaged = 0; damaged < 3; damaged++) {
+		snprintf(f->dir, sizeof(f->dir), "%s/%u", f->root, damaged);
+		fixture_open(f, 64 * MIB);
+		struct cache_mailbox m = mailbox_of(1, "INBOX");
+		cache_put_mailbox(f->c, &m);
+		for (uint32_t chunk = 0; chunk < 3; chunk++)
+			put_chunk(f, 1, 1, chunk, chunk < 2 ? CACHE_CHUNK : 100);
+		put_chunk(f, 1, 2, 0, 7);
+		fixture_settle(f);
+		fixture_close(f);
+		int fd = open(path_in(f, "bodies/00000001"), O_WRONLY);
+		assert_int_equal(pwrite(fd, "damage", 6, damaged * CACHE_CHUNK + 10), 6);
+		close(fd);
+		open_alone(f);
+		assert_int_equal(cache_verify(f->c, &v), 0);
+		assert_int_equal(v.messages, 1);
+		assert_int_equal(v.octets, 7);
+		assert_int_equal(v.damaged, 1);
+		assert_int_equal(cache_verify(f->c, &v), 0);
+		assert_int_equal(v.messages, 1);
+		assert_int_equal(v.octets, 7);
+		assert_int_equal(v.damaged, 0);
+		close_it(f);
+	}
+}
+
 static void test_trim(void **state)
 {
 	struct fixture *f = *state;
@@ -374,6 +406,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_alone, fixture_create, fixture_destroy),
 		cmocka_unit_test_setup_teardown(test_alone_leaves, fixture_create, fixture_destroy),
 		cmocka_unit_test_setup_teardown(test_verify, fixture_create, fixture_destroy),
+		cmocka_unit_test_setup_teardown(
+			test_verify_in_part, fixture_create, fixture_destroy),
 		cmocka_unit_test_setup_teardown(test_trim, fixture_create, fixture_destroy),
 		cmocka_unit_test_setup_teardown(test_clear, fixture_create, fixture_destroy),
 		cmocka_unit_test_setup_teardown(
