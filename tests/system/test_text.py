@@ -2,6 +2,7 @@
 """.text/MAILBOX/UID and .headers/MAILBOX/UID: messages as people read them, and their headers."""
 import base64
 import os
+import re
 import subprocess
 
 from fakeimap import FakeImap
@@ -123,6 +124,33 @@ def test_headers_in_order(directory):
             before = len(server.lines("UID FETCH"))
             assert (m.root / ".headers/INBOX/77").read_bytes() == (m.root / ".headers/INBOX/78").read_bytes()
             assert not [line for line in server.lines("UID FETCH")[before:] if "FETCH 77" in line or "FETCH 78" in line]
+
+
+def test_headers_of_two_readers():
+    """Each is read ahead for, wherever the other is; names in the order of their octets are ten readers."""
+    with FakeImap({"INBOX": [PLAIN] * 600}) as server, mount(server) as m:
+        headers = m.root / ".headers/INBOX"
+        for uid in range(1, 301):
+            assert (headers / str(uid)).read_bytes() == (headers / str(uid + 300)).read_bytes() == HEADER + b"\r\n"
+        assert len(octets_of(server, "BODY.PEEK[HEADER]")) <= 60, octets_of(server, "BODY.PEEK[HEADER]")
+    with FakeImap({"INBOX": [PLAIN] * 600}) as server, mount(server) as m:
+        headers = m.root / ".headers/INBOX"
+        for uid in sorted(range(1, 601), key=str):
+            assert (headers / str(uid)).read_bytes() == HEADER + b"\r\n"
+        assert len(octets_of(server, "BODY.PEEK[HEADER]")) <= 90, octets_of(server, "BODY.PEEK[HEADER]")
+
+
+def test_large_headers():
+    """Those that are asked for ahead are bounded in octets, too."""
+    large = b"Subject: x\r\n" + b"".join(b"X-%d: %s\r\n" % (n, b"y" * 900) for n in range(220)) + b"\r\nbody\r\n"
+    header = large[:-len(b"body\r\n")]
+    with FakeImap({"INBOX": [PLAIN] * 20 + [large] * 500}) as server, mount(server) as m:
+        headers = m.root / ".headers/INBOX"
+        for uid in range(1, 201):
+            assert (headers / str(uid)).read_bytes() == (HEADER + b"\r\n" if uid <= 20 else header)
+        asked = [int(n) for line in octets_of(server, "BODY.PEEK[HEADER]")
+                 for n in re.findall(r"\d+", line.split("FETCH ")[1].split(" ")[0])]
+        assert max(asked) <= 200 + 2 * (8 << 20) // len(header), max(asked)
 
 
 def test_refused():
