@@ -97,6 +97,22 @@ def test_in_order():
         assert len(octets_of(server, "BODYSTRUCTURE")) <= 4, octets_of(server, "BODYSTRUCTURE")
 
 
+def test_asked_again():
+    """All structures are asked for again where the first question came to nothing."""
+    with FakeImap({"INBOX": [ENCODED] * 100}) as server, mount(server, says=None) as m:
+        text = m.root / ".text/INBOX"
+        (text / "100").read_bytes()
+        lost = server.rule("UID FETCH", match=rb"BODYSTRUCTURE", drop="rst", raw=b"")
+        assert errno_of((text / "99").read_bytes)
+        server.rules.remove(lost)
+        wait_until(lambda: errno_of((text / "99").read_bytes) is None, "it is tried again")
+        before = len(octets_of(server, "BODYSTRUCTURE"))
+        for uid in range(98, 40, -1):
+            (text / str(uid)).read_bytes()
+        asked = octets_of(server, "BODYSTRUCTURE")[before:]
+        assert len(asked) <= 10, asked
+
+
 def test_headers(directory):
     with fake() as server:
         with mount(server, directory, sizes="trust") as m:

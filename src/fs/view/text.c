@@ -198,9 +198,14 @@ static void text_structured(struct fs_op *op, int err)
 		read_header(op);
 }
 
+/* What failed is asked again for who goes on. */
 static void text_on_all(struct facts_wait *w, int err)
 {
-	list_entry(w, struct text_node, all)->asking = false;
+	struct text_node *n = list_entry(w, struct text_node, all);
+
+	n->asking = false;
+	if (err < 0)
+		n->asked = 0;
 }
 
 /* Asks ahead for who goes on. */
