@@ -70,6 +70,19 @@ def test_names(directory):
         assert (m.root / "INBOX/.parts/2/x.exe").stat().st_ino == status.st_ino
 
 
+def test_gone():
+    """Of a message that is gone nothing is listed, also by who looked at it before."""
+    with fake() as server, mount(server) as m:
+        parts = m.root / "INBOX/.parts"
+        fd = os.open(parts / "2", os.O_RDONLY)
+        assert "report.pdf" in os.listdir(fd)
+        server.expunge("INBOX", 2)
+        wait_until(lambda: "2" not in os.listdir(m.root / "INBOX"), "it is gone")
+        assert errno_of(os.listdir, fd) in ("ESTALE", "ENOENT")
+        assert errno_of(os.listdir, parts / "2") == "ENOENT" and os.listdir(parts) == ["3", "4"]
+        os.close(fd)
+
+
 def test_large():
     with fake() as server, mount(server, sizes="trust") as m:
         parts = m.root / "INBOX/.parts/3"

@@ -103,6 +103,16 @@ struct parts_shape **part_last_shape(struct fs_op *op)
 	return &known_of(op)->last_shape;
 }
 
+void part_forget_shape(struct view_node *node, uint32_t uid)
+{
+	struct part_known *k = node->data;
+
+	if (!k || !k->last_shape || k->last_shape->uid != uid)
+		return;
+	parts_shape_release(k->last_shape);
+	k->last_shape = NULL;
+}
+
 static uint32_t part_of(const struct fs_op *op)
 {
 	return PARTS_PART(op->at.node->level);

@@ -70,6 +70,8 @@ static int find_shape(struct fs_op *op)
 	struct parts_work *w = op->making;
 	struct parts_shape *shape, **last = part_last_shape(op);
 
+	if (!mailbox_find(op->mb, op->uid))
+		return ERR_GONE;
 	if (!*last || (*last)->uid != op->uid) {
 		int err = make_shape(op, &shape);
 		if (err < 0)
@@ -383,6 +385,7 @@ static void parts_on_message_gone(struct fs *fs, struct view_node *node, uint32_
 		if (part)
 			content_forget(fs, part, uid);
 	}
+	part_forget_shape(node, uid);
 	if (!mb || !node->used)
 		return;
 	size_t n = entry_name(fs, mb, uid, name);

@@ -44,6 +44,8 @@ void part_read(struct fs_op *op);
 void part_index_free(struct part_index *index);
 /* Where that of the mailbox's message is that was looked at last; with a reference, or NULL. */
 struct parts_shape **part_last_shape(struct fs_op *op);
+/* The message of that mailbox's node of level 0 is gone. */
+void part_forget_shape(struct view_node *node, uint32_t uid);
 /* Frees what is known of the files of a node, which is one of level 0. */
 void part_forget(struct view_node *node);
 
