@@ -14,6 +14,10 @@
 
 /* Octets of one that are on their way to the cache at once. */
 #define SAVED_AT_ONCE ((size_t)8 * CACHE_CHUNK)
+/* Octets that stay in memory only until the cache has them, of all. */
+#define LEFT_MAX CONTENT_MAX
+/* Files that are remembered to be in the cache. */
+#define SAVED_MAX (1u << 16)
 
 struct content {
 	struct list link; /* contents.kept, the least recently used first */
@@ -23,10 +27,15 @@ struct content {
 	struct content_save *save; /* NULL: it is not on its way to the cache */
 };
 
-/* It goes into the cache chunk by chunk; if it is forgotten before it is there whole, what is there is
- * of no use, as its last chunk is missing. */
+/* It goes into the cache chunk by chunk. If that ends before it is there whole, what is there is of no use,
+ * as its last chunk is missing. */
 struct content_save {
+	struct list link; /* contents.saves */
+	struct contents *all;
 	struct content *of; /* NULL: it was forgotten */
+	const char *
+		octets; /* the content's, or its own when there is none; NULL: no more is handed over */
+	size_t n;
 	struct cache *cache;
 	uint32_t id, number;
 	size_t at; /* octets that were handed over */
@@ -38,7 +47,10 @@ struct contents {
 	struct list kept;
 	struct map by_ino;
 	size_t octets;
+	struct list saves;
+	size_t left;      /* octets that saves have of their own */
 	struct map saved; /* inodes of fresh nodes that the cache was given octets of */
+	bool saved_more;  /* there are too many to remember */
 };
 
 struct contents *contents_create(void)
@@ -46,24 +58,68 @@ struct contents *contents_create(void)
 	struct contents *all = mem_zalloc(sizeof(*all));
 
 	list_init(&all->kept);
+	list_init(&all->saves);
 	map_init(&all->by_ino);
 	map_init(&all->saved);
 	return all;
 }
 
+/* No more is handed over. */
+static void end_save(struct content_save *s)
+{
+	if (s->of)
+		s->of->save = NULL;
+	else if (s->octets) {
+		s->all->left -= s->n;
+		free((char *)(uintptr_t)s->octets);
+	}
+	s->of = NULL;
+	s->octets = NULL;
+}
+
+/* It was forgotten: the octets are the save's, if there is room. False: they are to be freed. */
+static bool leave_to_save(struct content *c)
+{
+	struct content_save *s = c->save;
+
+	if (!s || s->all->left + c->n > LEFT_MAX) {
+		if (s)
+			end_save(s);
+		return false;
+	}
+	s->of = NULL;
+	s->all->left += c->n;
+	return true;
+}
+
 static void drop_content(struct contents *all, struct content *c)
 {
-	if (c->save)
-		c->save->of = NULL;
 	list_remove(&c->link);
 	map_remove(&all->by_ino, c->ino);
 	all->octets -= c->n;
-	free(c->octets);
+	if (!leave_to_save(c))
+		free(c->octets);
 	free(c);
+}
+
+static struct content_save *find_save(
+	struct contents *all, const struct view_node *node, uint32_t number)
+{
+	LIST_FOREACH (pos, &all->saves) {
+		struct content_save *s = list_entry(pos, struct content_save, link);
+		if (s->octets && s->id == node->id && s->number == number)
+			return s;
+	}
+	return NULL;
 }
 
 void contents_destroy(struct contents *all)
 {
+	while (!list_empty(&all->saves)) {
+		struct content_save *s = list_entry(all->saves.next, struct content_save, link);
+		end_save(s);
+		list_remove(&s->link);
+	}
 	while (!list_empty(&all->kept))
 		drop_content(all, list_entry(all->kept.next, struct content, link));
 	map_finish(&all->by_ino);
@@ -122,8 +178,8 @@ static void content_on_put(void *ctx);
 
 static void save_chunk(struct content_save *s)
 {
-	size_t left = s->of->n - s->at, m = left < CACHE_CHUNK ? left : CACHE_CHUNK;
-	char *octets = m > 0 ? mem_copy(s->of->octets + s->at, m) : mem_alloc(1);
+	size_t left = s->n - s->at, m = left < CACHE_CHUNK ? left : CACHE_CHUNK;
+	char *octets = m > 0 ? mem_copy(s->octets + s->at, m) : mem_alloc(1);
 	uint32_t chunk = (uint32_t)(s->at / CACHE_CHUNK);
 
 	s->at += m;
@@ -134,12 +190,14 @@ static void save_chunk(struct content_save *s)
 
 static void save_more(struct content_save *s)
 {
-	while (s->of && !s->last && s->under_way < SAVED_AT_ONCE / CACHE_CHUNK)
+	while (s->octets && !s->last && s->under_way < SAVED_AT_ONCE / CACHE_CHUNK)
 		save_chunk(s);
+	if (s->last)
+		end_save(s);
 	if (s->under_way > 0)
 		return;
-	if (s->of)
-		s->of->save = NULL;
+	end_save(s);
+	list_remove(&s->link);
 	free(s);
 }
 
@@ -151,16 +209,43 @@ static void content_on_put(void *ctx)
 	save_more(s);
 }
 
+static void note_saved(struct contents *all, fuse_ino_t ino)
+{
+	if (all->saved.count < SAVED_MAX)
+		map_put(&all->saved, ino, all);
+	else
+		all->saved_more = true;
+}
+
+/* What there may be of other octets is dropped: the chunks of both would be taken for one. */
+static void drop_other(struct fs_op *op, const struct content *c)
+{
+	struct content_save *other = find_save(op->fs->contents, op->at.node, op->at.number);
+
+	if (other)
+		end_save(other);
+	if (c->n >= CACHE_CHUNK)
+		cache_drop_messages(op->fs->account->cache, op->at.node->id, &op->at.number, 1);
+}
+
 static void save_content(struct fs_op *op, struct content *c)
 {
+	struct contents *all = op->fs->contents;
+
 	if (op->at.node->view->derived)
 		return;
-	map_put(&op->fs->contents->saved, content_inode(op), op->fs->contents);
+	if (op->at.node->fresh)
+		note_saved(all, content_inode(op));
+	drop_other(op, c);
 	c->save = mem_zalloc(sizeof(*c->save));
-	*c->save = (struct content_save){.of = c,
+	*c->save = (struct content_save){.all = all,
+		.of = c,
+		.octets = c->octets,
+		.n = c->n,
 		.cache = op->fs->account->cache,
 		.id = op->at.node->id,
 		.number = op->at.number};
+	list_append(&all->saves, &c->save->link);
 	save_more(c->save);
 }
 
@@ -181,9 +266,11 @@ static char *take_octets(struct buf *out, size_t *n)
 /* Asking it takes as long as making a small text does. */
 static bool may_be_cached(const struct fs_op *op)
 {
+	const struct contents *all = op->fs->contents;
+
 	if (op->at.node->view->derived)
 		return false;
-	return !op->at.node->fresh || map_get(&op->fs->contents->saved, content_inode(op));
+	return !op->at.node->fresh || all->saved_more || map_get(&all->saved, content_inode(op));
 }
 
 static bool load_content(struct fs_op *op)
@@ -287,6 +374,9 @@ void content_forget(struct fs *fs, const struct view_node *node, uint32_t number
 
 	if (c)
 		drop_content(fs->contents, c);
+	struct content_save *s = find_save(fs->contents, node, number);
+	if (s)
+		end_save(s);
 	map_remove(&fs->contents->saved, view_inode(node, number));
 	cache_drop_messages(fs->account->cache, node->id, &number, 1);
 }
