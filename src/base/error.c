@@ -57,6 +57,7 @@ bool error_is_connection(int err)
 	case ERR_AUTH:
 	case ERR_THROTTLED:
 	case ERR_TOKEN:
+	case ERR_DAYLIMIT:
 		return true;
 	default:
 		return false;

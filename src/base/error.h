@@ -49,7 +49,7 @@ enum error {
 
 /* No server was reached: later one may be. */
 bool error_is_outage(int err);
-/* One of a connection: it says nothing of a mailbox or of a message. */
+/* One of a connection, or of what may come over it today: it says nothing of a mailbox or of a message. */
 bool error_is_connection(int err);
 /* The errno (positive) that a filesystem call ends with. */
 int error_errno(int err);

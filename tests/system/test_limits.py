@@ -45,7 +45,8 @@ def test_a_day():
         r"from \d{4}-\d\d-\d\d 00:00 on"
     boxes = {"INBOX": [Message(large), Message(small), Message(small)], "Other": [Message(small)]}
     with FakeImap(boxes) as server, tempfile.TemporaryDirectory() as place:
-        with mount(server, place, says=[says], daylimit="1M") as m:
+        refused = r"Other/new was not stored: the daylimit is reached"
+        with mount(server, place, says=[says, refused], daylimit="1M") as m:
             assert read(m.path("INBOX", 1)) == large
             for path in (m.path("INBOX", 2), m.path("Other", 1), m.path("INBOX", ".text", 3)):
                 assert errno_of(read, path) == "EDQUOT"
@@ -54,6 +55,11 @@ def test_a_day():
             assert os.listdir(m.path("Other")) == ["1"] and os.stat(m.path("Other", 1)).st_size == len(small)
             os.unlink(m.path("INBOX", 3))
             write(m.path("Other", "new"), small)
+            # Whether it is the same as that one cannot be read today: it is not taken for another.
+            write(m.path("Other", ".new"), small)
+            assert errno_of(os.rename, m.path("Other", ".new"), m.path("Other", "new")) == "EDQUOT"
+            assert len(server.mailbox("Other").messages) == 2
+            os.unlink(m.path("Other", ".new"))
             status = read(m.path(".imapfs", "status")).decode()
             assert re.search(r"^today: 1\d{6} of 1048576 bytes from the server; more from \d{4}-\d\d-\d\d 00:00$",
                              status, re.M)
