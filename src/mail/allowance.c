@@ -54,20 +54,24 @@ static void begin_day(struct allowance *w, int64_t now)
 	write_count(w);
 }
 
-/* A clock that was set back begins a day, too. */
+/* A clock that was set back begins a day, too. What came since the last time that it was written counts for
+ * the new day: another mount may have begun that in the file already. */
+static void keep_day(struct allowance *w)
+{
+	int64_t now = (int64_t)time(NULL);
+
+	if (now >= w->ends || now < w->begins)
+		begin_day(w, now);
+}
+
 static void look(struct allowance *w)
 {
 	const struct account *a = w->account;
-	uint64_t new = a->received - w->counted;
-	int64_t now = (int64_t)time(NULL);
 
-	if (now >= w->ends || now < w->begins) {
+	keep_day(w);
+	uint64_t new = a->received - w->counted;
+	if (new >= WRITE_OCTETS || (new > 0 && uv_now(a->loop) >= w->written_at + WRITE_AFTER))
 		write_count(w);
-		begin_day(w, now);
-	} else if (new >= WRITE_OCTETS ||
-		   (new > 0 && uv_now(a->loop) >= w->written_at + WRITE_AFTER)) {
-		write_count(w);
-	}
 }
 
 static uint64_t count(const struct allowance *w)
@@ -99,6 +103,7 @@ void allowance_destroy(struct allowance *w)
 {
 	if (!w)
 		return;
+	keep_day(w);
 	write_count(w);
 	free(w);
 }
