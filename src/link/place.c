@@ -170,8 +170,15 @@ static bool is_drained_for(const struct conn *c, const struct pool_task *t)
 	return c->next.mailbox && c->next.mailbox == t->mailbox && c->view.mailbox != t->mailbox;
 }
 
-/* Whether a connection is on its way to what the task needs. One that is drained for it may be held up
- * for long by what it does: an idle one is better, whenever there is one. */
+/* It selects the task's mailbox, another one or anew, as soon as what it does has ended. What keeps it for
+ * long is not waited for, and an idle one is better, whenever there is one. */
+static bool is_ending_for(const struct conn *c, const struct pool_task *t)
+{
+	return c->next.mailbox && c->next.mailbox == t->mailbox && c->tasks.alone == 0 &&
+	       !choose(c->pool, t, is_idle);
+}
+
+/* Whether a connection is on its way to what the task needs. */
 static bool coming(const struct pool *p, const struct pool_task *t)
 {
 	/* Somebody who waits has another connection, if there is none for a train. */
@@ -179,8 +186,7 @@ static bool coming(const struct pool *p, const struct pool_task *t)
 		return true;
 	LIST_FOREACH (pos, &p->conns) {
 		const struct conn *c = list_entry(pos, struct conn, link);
-		if (is_drained_for(c, t) ? !choose(p, t, is_idle)
-					 : c->next.mailbox && c->next.mailbox == t->mailbox)
+		if (is_ending_for(c, t))
 			return true;
 		if (t->foreseen && train_goes_to(c, t) && !select_is_slow(c))
 			return true;

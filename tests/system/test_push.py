@@ -5,6 +5,7 @@ import contextlib
 import os
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -185,6 +186,29 @@ def test_made_anew_under_the_same_name(told, selected):
             one.post(lambda s, flags=flags: s.send(b'* LIST (%s) "/" Work\r\n' % flags, now=True))
         wait_until(lambda: os.listdir(m.root / "Work") == [], "the new mailbox, which is empty", 6)
         assert not (m.root / "Work" / "1").exists() and sorted(os.listdir(m.root / "INBOX")) == list("123456789")
+
+
+def test_named_while_it_is_written_to():
+    """A mailbox that is told of by name is selected anew; where an upload keeps its connection for long another one
+    is taken."""
+    with FakeImap({"INBOX": BODIES, "Work": BODIES}, capabilities=MODES["NOTIFY"]) as server, \
+            mount(server, refresh=3600, connections=4, timeout=30) as m, ThreadPoolExecutor() as pool:
+        ready(m, "NOTIFY")
+        assert (m.root / "Work" / "1").read_bytes() == BODIES[0]
+        upload = server.rule("APPEND", times=1, stall=True)
+        put = pool.submit((m.root / "Work" / "new").write_bytes, BODIES[0])
+        try:
+            server.wait_for("APPEND", seconds=20)
+            before = len(server.lines("LIST"))
+            one = next(s for s in server.sessions if s.notified is not None)
+            one.post(lambda s: s.send(b'* LIST () "/" Work\r\n', now=True))
+            wait_until(lambda: len(server.lines("LIST")) > before, "it is looked at")
+            assert os.listdir(m.root / "Work") == [*map(str, range(1, 6)), "new"]
+            assert (m.root / "Work" / "2").read_bytes() == BODIES[1]
+            assert not put.done()
+        finally:
+            upload.release()
+        put.result()
 
 
 @pytest.mark.limit(150)
