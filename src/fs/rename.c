@@ -12,6 +12,7 @@
 #include "fs/draft.h"
 #include "fs/entry.h"
 #include "fs/filesystem.h"
+#include "fs/fresh.h"
 #include "fs/folder.h"
 #include "fs/inode.h"
 #include "fs/move.h"
@@ -19,7 +20,6 @@
 #include "fs/op.h"
 #include "fs/views.h"
 #include "mail/model/given.h"
-#include "mail/sync/sync.h"
 
 enum rename_what { RENAME_NOTHING, RENAME_DIRECTORY, RENAME_MESSAGE };
 
@@ -85,10 +85,10 @@ static void rename_unknown(struct fs *fs, fuse_req_t req, const struct rename *r
 	op->uid = uid;
 	op->to = mailbox_hold(r->to);
 	op->octets = mem_strdup(r->newname);
+	op->given = true;
 	op_lock(op, r->parent);
 	op_lock(op, r->newparent);
-	sync_start(r->from);
-	op_wait_mailbox(op, false, rename_known);
+	fresh_message(op, rename_known);
 }
 
 /* By a name that it came in under it may be on its way. */

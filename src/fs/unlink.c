@@ -10,6 +10,7 @@
 #include "fs/draft.h"
 #include "fs/entry.h"
 #include "fs/filesystem.h"
+#include "fs/fresh.h"
 #include "fs/hold.h"
 #include "fs/inode.h"
 #include "fs/move.h"
@@ -18,7 +19,6 @@
 #include "mail/change/intents.h"
 #include "mail/change/trash.h"
 #include "mail/model/given.h"
-#include "mail/sync/sync.h"
 
 static void unlink_removed(struct fs_op *op, int err)
 {
@@ -116,9 +116,9 @@ static void unlink_unknown(fuse_req_t req, fuse_ino_t parent, struct mailbox *mb
 	struct fs_op *op = op_create(fuse_req_userdata(req), req, "unlink", parent, mb);
 
 	op->uid = uid;
+	op->given = true;
 	op_lock(op, parent);
-	sync_start(mb);
-	op_wait_mailbox(op, false, unlink_known);
+	fresh_message(op, unlink_known);
 }
 
 void file_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
