@@ -186,6 +186,30 @@ static void compare_next(struct draft *d)
 		start_append(d);
 }
 
+static void store_on_row(struct mailbox_wait *w, int err)
+{
+	struct draft *d = list_entry(w, struct draft, check);
+
+	if (err < 0)
+		end_store(d, err, 0, NULL);
+	else
+		draft_same_start(d, d->same.read.uid, store_on_compared);
+}
+
+/* With the message that its name stands for. Of one that came in a moment ago the row may not have come
+ * yet, without which it cannot be read. */
+static void compare_with(struct draft *d, uint32_t uid)
+{
+	if (mailbox_find(d->to, uid)) {
+		draft_same_start(d, uid, store_on_compared);
+		return;
+	}
+	d->same.read.uid = uid;
+	d->check = (struct mailbox_wait){.on_wake = store_on_row};
+	sync_start(d->to);
+	mailbox_wait(d->to, &d->check);
+}
+
 void draft_store(struct draft *d, struct mailbox *mb, const char *name, uint32_t namesake)
 {
 	d->to = mailbox_hold(mb);
@@ -201,7 +225,7 @@ void draft_store(struct draft *d, struct mailbox *mb, const char *name, uint32_t
 	if (d->source)
 		start_copy(d);
 	else if (namesake)
-		draft_same_start(d, namesake, store_on_compared);
+		compare_with(d, namesake);
 	else
 		compare_next(d);
 }
@@ -410,7 +434,10 @@ static int may_rename(struct fs *fs, const struct draft *d, const struct rename 
 		return EBUSY;
 	if (!mailbox_selectable(r->to))
 		return ENOTSUP;
-	return r->flags && (target || entry_find(fs, r->to, r->newname, &uid)) ? EEXIST : 0;
+	if (r->flags && (target || entry_find(fs, r->to, r->newname, &uid) ||
+				entry_coming(r->to, r->newname)))
+		return EEXIST;
+	return 0;
 }
 
 void draft_rename(struct fs *fs, fuse_req_t req, struct draft *d, const struct rename *r)

@@ -9,7 +9,8 @@ import threading
 import pytest
 
 from fakeimap import CAPABILITIES, Mailbox
-from mounting import live, wait_until, waits
+from mounting import live, run, wait_until, waits
+from programs import PROGRAM
 from servers import FakeImap, errno_of, mount, uids
 
 LETTER = b"Subject: x\r\n\r\n" + b"x" * 3000 + b"\r\n"
@@ -151,6 +152,19 @@ def test_moved_at_once():
         os.rename(inbox / "letter", m.root / "Other" / "letter")
         wait_until(lambda: texts(server, "Other") == [LETTER + b"more\r\n"], "it is moved")
         assert texts(server) == [LETTER]
+
+
+def test_renamed_onto_at_once():
+    """What is renamed onto a message that was written a moment ago, and is the same, is not stored again."""
+    with FakeImap({"INBOX": Mailbox([LETTER])}) as server, mount(server, **{"async": True}) as m:
+        inbox = m.root / "INBOX"
+        assert os.listdir(inbox) == ["1"]
+        server.rule("UID FETCH", delay=0.5)
+        write(inbox / "letter", LETTER + b"more\r\n")
+        write(inbox / ".letter.5Xa7Qz", LETTER + b"more\r\n")
+        os.rename(inbox / ".letter.5Xa7Qz", inbox / "letter")
+        run(PROGRAM, "--sync", m.point)
+        assert texts(server) == [LETTER, LETTER + b"more\r\n"]
 
 
 def test_line_lost():
