@@ -224,11 +224,13 @@ static void statuses_on_conn(struct pool_task *t)
 	end_round(p);
 }
 
-/* A check that is under way on a selection that is not told of news would never see what STATUS says. */
+/* A check that is under way on a selection that is not told of news would never see what STATUS says;
+ * one that STATUS has not told of since then is no sign of that. */
 static bool may_be_stale(const struct mailbox *mb)
 {
-	return wanted(mb) || (mailbox_selectable(mb) && mb->messages.loaded &&
-				     mb->messages.complete && !sync_agrees_with_status(mb));
+	return wanted(mb) ||
+	       (mailbox_selectable(mb) && mb->messages.loaded && mb->messages.complete &&
+		       sync_has_status(mb) && !sync_agrees_with_status(mb));
 }
 
 static void check_anew(struct mailbox *mb)
