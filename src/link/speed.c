@@ -61,7 +61,8 @@ static bool judge_deflate(struct pool_speed *s, const struct conn *c)
 
 	if (s->deflate == DEFLATE_UNTRIED && rate_is_slow(r)) {
 		s->deflate = DEFLATE_TRIED;
-		s->plain_rate = r->rate;
+		/* The better one: a sample in which this machine was late must not speak for deflate. */
+		s->plain_rate = r->rate > r->rate_before ? r->rate : r->rate_before;
 		return true;
 	}
 	if (s->deflate != DEFLATE_TRIED || !c->wire.deflated || r->samples != DEFLATE_SAMPLES)
