@@ -381,5 +381,5 @@ def test_ordinary_user(server, directory):
     uid = NOBODY if os.getuid() == 0 else os.getuid()
     output = run(*device, *user, "sh", "-e", "-c", script).stdout
     assert output == TEXT.decode() + f"{uid} 400\n{uid} 700\n1\n"
-    assert server.uids("INBOX") == [1]
     wait_until(lambda: not processes_of(os.path.join(directory, "mail")), "the daemon ends")
+    assert server.uids("INBOX") == [1]

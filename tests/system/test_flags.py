@@ -236,12 +236,15 @@ def test_set_errors(server, mount):
 
 def test_set_thousand():
     """In as few commands as the same changes need."""
-    with FakeImap({"INBOX": [TEXT] * 1000}) as server, fake_mount(server, **ASYNC) as m:
+    with FakeImap({"INBOX": [TEXT] * 1000}) as server, fake_mount(server, timeout=150, **ASYNC) as m:
+        # What is set while a command is under way goes together into the next.
+        first = server.rule("UID STORE", times=1, stall=True)
         for name in os.listdir(m.path("INBOX")):
             set_flags(m, "\\Seen $Work", "INBOX", name)
+        first.release()
         done(m)
         stores = server.lines("UID STORE")
-        assert len(stores) <= 30, len(stores)
+        assert len(stores) <= 5, stores
         assert all(message.flags == {b"\\Seen", b"$Work"} for message in server.mailbox("INBOX").messages)
 
 
