@@ -119,29 +119,6 @@ struct cache *cache_open_alone(const struct cache_options *options, char *error,
 	return cache_open_as(NULL, options, true, error, size);
 }
 
-typedef int care_step(struct cache_writer *w, const void *ctx);
-
-static int in_transaction(struct cache *c, care_step *step, const void *ctx)
-{
-	struct cache_writer *w = &c->writer;
-	int rc = cache_db_run(w->db.stmts[STMT_BEGIN]);
-
-	if (rc == 0)
-		rc = step(w, ctx);
-	if (rc == 0)
-		rc = cache_bodies_save(w);
-	if (rc == 0)
-		rc = cache_db_run(w->db.stmts[STMT_COMMIT]);
-	if (rc == 0) {
-		cache_bodies_committed(w);
-		return 0;
-	}
-	if (!sqlite3_get_autocommit(w->db.handle))
-		cache_db_run(w->db.stmts[STMT_ROLLBACK]);
-	cache_bodies_rolled_back(w);
-	return rc;
-}
-
 static int give_up(struct cache *c, int rc)
 {
 	if (cache_db_is_damage(rc))
@@ -149,12 +126,12 @@ static int give_up(struct cache *c, int rc)
 	return rc == 0 ? 0 : ERR_IO;
 }
 
-static int evict_some(struct cache_writer *w, const void *ctx)
+static int evict_some(struct cache_writer *w, void *ctx)
 {
 	return cache_bodies_evict(w, 0);
 }
 
-static int tidy_some(struct cache_writer *w, const void *ctx)
+static int tidy_some(struct cache_writer *w, void *ctx)
 {
 	return cache_bodies_tidy(w);
 }
@@ -166,10 +143,10 @@ int cache_trim(struct cache *c, uint64_t max_bytes)
 
 	w->max_bytes = max_bytes;
 	do
-		rc = in_transaction(c, evict_some, NULL);
+		rc = cache_jobs_transact(w, evict_some, NULL);
 	while (rc == 0 && w->evicting);
 	while (rc == 0 && w->untidy)
-		rc = in_transaction(c, tidy_some, NULL);
+		rc = cache_jobs_transact(w, tidy_some, NULL);
 	return give_up(c, rc);
 }
 
@@ -182,7 +159,7 @@ struct messages {
 	size_t count, room;
 };
 
-static int drop_messages(struct cache_writer *w, const void *ctx)
+static int drop_messages(struct cache_writer *w, void *ctx)
 {
 	const struct messages *damaged = ctx;
 	int rc = 0;
@@ -283,7 +260,7 @@ int cache_verify(struct cache *c, struct cache_verified *v)
 	if (rc == 0)
 		rc = verify_all(c, v, &damaged);
 	if (rc == 0 && damaged.count > 0)
-		rc = in_transaction(c, drop_messages, &damaged);
+		rc = cache_jobs_transact(&c->writer, drop_messages, &damaged);
 	v->damaged = damaged.count;
 	free(damaged.at);
 	return give_up(c, rc);

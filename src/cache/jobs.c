@@ -72,27 +72,26 @@ static int apply_jobs(struct cache_run *run, uint64_t *put)
 	return 0;
 }
 
-static int apply_all(struct cache_run *run)
+static int apply_all(struct cache_writer *w, void *ctx)
 {
-	struct cache_writer *w = run->w;
+	struct cache_run *run = ctx;
 	uint64_t put = 0;
 	int rc;
 
 	cache_bodies_use(w, run->uses, run->n_uses);
 	if ((rc = apply_jobs(run, &put)) != 0 || (rc = cache_bodies_evict(w, put)) != 0)
 		return rc;
-	if (run->idle && !w->evicting && (rc = cache_bodies_tidy(w)) != 0)
-		return rc;
-	return cache_bodies_save(w);
+	return run->idle && !w->evicting ? cache_bodies_tidy(w) : 0;
 }
 
-static int transact(struct cache_run *run)
+int cache_jobs_transact(struct cache_writer *w, cache_step *step, void *ctx)
 {
-	struct cache_writer *w = run->w;
 	int rc = cache_db_run(w->db.stmts[STMT_BEGIN]);
 
 	if (rc == 0)
-		rc = apply_all(run);
+		rc = step(w, ctx);
+	if (rc == 0)
+		rc = cache_bodies_save(w);
 	if (rc == 0)
 		rc = cache_db_run(w->db.stmts[STMT_COMMIT]);
 	if (rc == 0) {
@@ -159,7 +158,7 @@ static void execute_run(struct cache_run *run)
 	}
 	if (run->durable)
 		set_synchronous(w, true);
-	run->rc = transact(run);
+	run->rc = cache_jobs_transact(w, apply_all, run);
 	if (run->durable)
 		set_synchronous(w, false);
 	w->more = w->evicting || w->untidy;

@@ -322,6 +322,10 @@ void cache_jobs_start(struct cache *c);
  * it), so for the rest of the process they stay as they are.
  */
 bool cache_jobs_frozen(const struct cache_writer *w, uint32_t mailbox);
+/* Does the step in one transaction together with what it means for the files; all or nothing. The caller has
+ * the writer for itself. SQLite's code. */
+typedef int cache_step(struct cache_writer *w, void *ctx);
+int cache_jobs_transact(struct cache_writer *w, cache_step *step, void *ctx);
 
 /* --- the cache itself (cache.c) --- */
 
