@@ -339,6 +339,19 @@ static bool ends_as_said(const struct fs_op *op)
 	return w->sections.limit || w->sections.offset == described(op)->octets;
 }
 
+/* What was made of the octets; err: why nothing was. */
+static void answer_made(struct fs_op *op, int err)
+{
+	const struct parts_work *w = op->making;
+
+	if (err < 0)
+		sections_fail(op, err);
+	else if (w->out.len < w->skip + w->want)
+		answer_wrong(op);
+	else
+		answer_slice(op);
+}
+
 static void lines_came(struct fs_op *op, int err)
 {
 	struct parts_work *w = op->making;
@@ -357,12 +370,7 @@ static void lines_came(struct fs_op *op, int err)
 		err = mime_transfer_end(&w->transfer, &decoded);
 	buf_finish(&w->out);
 	w->out = decoded;
-	if (err < 0)
-		sections_fail(op, err);
-	else if (w->out.len < w->skip + w->want)
-		answer_wrong(op);
-	else
-		answer_slice(op);
+	answer_made(op, err);
 }
 
 static void read_lines(struct fs_op *op, const struct part_index *x)
@@ -380,13 +388,7 @@ static void step_came(struct fs_op *op, int err)
 {
 	struct parts_work *w = op->making;
 
-	err = mime_transfer_end(&w->transfer, &w->out);
-	if (err < 0)
-		sections_fail(op, err);
-	else if (w->out.len < w->skip + w->want)
-		answer_wrong(op);
-	else
-		answer_slice(op);
+	answer_made(op, mime_transfer_end(&w->transfer, &w->out));
 }
 
 /* The last step that begins at or before it; to the first that begins behind what is wanted. */
