@@ -56,27 +56,39 @@ static void index_forget(struct view_node *node)
 
 /* --- formats --- */
 
+/* Whether that is an answer: it is there, or the server has none, or none that makes sense. */
+static bool is_told(int err)
+{
+	return err == 0 || err == ERR_UNREADABLE || err == ERR_LIMIT;
+}
+
 static int columns_tail(struct mailbox *mb, uint32_t uid, struct buf *out)
 {
 	struct mime_summary summary;
-	int err = facts_summary(mb, uid, &summary);
+	int lacks = facts_summary(mb, uid, &summary);
 
-	return err == 0 ? row_columns_tail(&summary, out) : err;
+	if (!is_told(lacks))
+		return lacks;
+	int err = row_columns_tail(lacks ? NULL : &summary, out);
+	return err < 0 ? err : lacks != 0;
 }
 
 static int json_tail(struct mailbox *mb, uint32_t uid, struct buf *out)
 {
 	struct mime_summary summary;
 	struct mime_structure structure;
-	int err = facts_summary(mb, uid, &summary);
+	int no_summary = facts_summary(mb, uid, &summary);
 
-	if (err == 0)
-		err = facts_structure(mb, uid, &structure);
-	if (err < 0)
-		return err;
-	err = row_json_tail(&summary, &structure, out);
-	mime_structure_finish(&structure);
-	return err;
+	if (!is_told(no_summary))
+		return no_summary;
+	int no_structure = facts_structure(mb, uid, &structure);
+	if (!is_told(no_structure))
+		return no_structure;
+	int err = row_json_tail(
+		no_summary ? NULL : &summary, no_structure ? NULL : &structure, out);
+	if (no_structure == 0)
+		mime_structure_finish(&structure);
+	return err < 0 ? err : no_summary || no_structure;
 }
 
 static const struct lines_format columns = {row_columns_head, columns_tail};

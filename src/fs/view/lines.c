@@ -44,22 +44,28 @@ static int add_line(struct lines *new, const struct lines *before, const struct 
 {
 	int err = put_head(format, mb, m, &new->text);
 	size_t tail = new->text.len;
+	bool lacking = false;
 
 	if (err == 0 && old)
 		err = buf_append(&new->text, before->text.data + old->tail, old->end - old->tail);
 	else if (err == 0)
 		err = format->tail(mb, m->uid, &new->text);
+	if (err > 0) {
+		lacking = true;
+		err = 0;
+	}
 	new->at = array_grow(new->at, &new->cap, new->count + 1, sizeof(*new->at));
-	new->at[new->count++] = (struct line){m->uid, tail, new->text.len};
+	new->at[new->count++] = (struct line){m->uid, lacking, tail, new->text.len};
 	return err;
 }
 
-/* The line that the message had before, or NULL. */
+/* The whole line that the message had before, or NULL. */
 static const struct line *find_old(struct lines_making *making, const struct lines *before)
 {
 	while (making->at < before->count && before->at[making->at].uid < making->uid)
 		making->at++;
-	if (making->at == before->count || before->at[making->at].uid != making->uid)
+	if (making->at == before->count || before->at[making->at].uid != making->uid ||
+		before->at[making->at].lacking)
 		return NULL;
 	return &before->at[making->at];
 }

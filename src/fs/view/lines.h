@@ -16,6 +16,7 @@
 
 struct line {
 	uint32_t uid;
+	bool lacking;     /* something of it could not be had: it is tried again */
 	size_t tail, end; /* offsets in the text */
 };
 
@@ -28,7 +29,7 @@ struct lines {
 
 struct lines_format {
 	int (*head)(const struct row_head *head, struct buf *out);
-	/* 0, or why that of the message cannot be had. */
+	/* 0; 1: something of the message cannot be had, and the tail says so; or an error. */
 	int (*tail)(struct mailbox *mb, uint32_t uid, struct buf *out);
 };
 
@@ -47,7 +48,8 @@ void lines_making_finish(struct lines_making *making);
 
 /* Goes on with making the file; all that is shown of the messages is known. 1: it is made, and *same
  * whether it is as it was; 0: there is more to do, after the loop's next turn; or the error of the first
- * message whose line cannot be made: then it is as it was. */
+ * message whose line cannot be made: then it is as it was. A message of which the server does not say what
+ * is shown has a line that says so. */
 int lines_make(struct lines *l, struct lines_making *making, struct mailbox *mb,
 	const struct lines_format *format, bool *same);
 

@@ -445,6 +445,27 @@ static bool meets(const struct query *q, const struct query_term *t, const struc
 	return false;
 }
 
+/* What must be known for a term. */
+static unsigned needs(const struct query_term *t)
+{
+	static const unsigned of[] = {
+		[QUERY_FROM] = QUERY_NO_SUMMARY,
+		[QUERY_TO] = QUERY_NO_SUMMARY,
+		[QUERY_CC] = QUERY_NO_SUMMARY,
+		[QUERY_SUBJECT] = QUERY_NO_SUMMARY,
+		[QUERY_LIST] = QUERY_NO_SUMMARY,
+		[QUERY_ID] = QUERY_NO_SUMMARY,
+		[QUERY_ANY] = QUERY_NO_SUMMARY,
+		[QUERY_SINCE] = QUERY_NO_DATE,
+		[QUERY_BEFORE] = QUERY_NO_DATE,
+		[QUERY_LARGER] = QUERY_NO_SIZE,
+		[QUERY_SMALLER] = QUERY_NO_SIZE,
+		[QUERY_HAS_ATTACHMENT] = QUERY_NO_STRUCTURE,
+	};
+
+	return (size_t)t->kind < sizeof(of) / sizeof(of[0]) ? of[t->kind] : 0;
+}
+
 bool query_matches(const struct query *q, const struct query_message *m, const bool *met)
 {
 	bool ok = true;
@@ -458,6 +479,9 @@ bool query_matches(const struct query *q, const struct query_message *m, const b
 			side = t->side;
 			ok = true;
 		}
+		/* Nothing that may be meant is left out. */
+		if (m->unknown & needs(t))
+			continue;
 		bool is = !ok || (query_is_asked(t) ? met[i] : meets(q, t, m));
 		ok = ok && is != t->is_not;
 	}

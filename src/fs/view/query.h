@@ -73,7 +73,16 @@ bool query_wants_structure(const struct query *q);
 /* Whether the server must say which messages meet the term. */
 bool query_is_asked(const struct query_term *t);
 
+/* What the server does not tell of a message, or not so that it makes sense. */
+enum query_unknown {
+	QUERY_NO_SUMMARY = 1 << 0,
+	QUERY_NO_STRUCTURE = 1 << 1,
+	QUERY_NO_SIZE = 1 << 2,
+	QUERY_NO_DATE = 1 << 3,
+};
+
 struct query_message {
+	unsigned unknown; /* enum query_unknown */
 	uint64_t size;
 	int64_t date;
 	unsigned flags;
@@ -81,7 +90,7 @@ struct query_message {
 	const struct mime_structure *structure; /* NULL: not wanted */
 };
 
-/* Whether a message meets the query; met: for each term that is asked of the server whether it does. */
+/* Whether a message meets the query, or may meet it, where what a term needs is unknown; met: for each term that is asked of the server whether it does. */
 bool query_matches(const struct query *q, const struct query_message *m, const bool *met);
 
 #endif

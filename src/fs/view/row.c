@@ -56,6 +56,8 @@ int row_columns_head(const struct row_head *head, struct buf *out)
 
 int row_columns_tail(const struct mime_summary *summary, struct buf *out)
 {
+	if (!summary)
+		return buf_append_span(out, SPAN("-\t-\t-\n"));
 	int err = mime_address_first(summary->value[MIME_SUMMARY_FROM], out);
 
 	if (err == 0)
@@ -289,8 +291,7 @@ static int put_parts(const struct mime_structure *s, struct buf *out)
 	return err == 0 ? buf_append_char(out, ']') : err;
 }
 
-int row_json_tail(
-	const struct mime_summary *summary, const struct mime_structure *structure, struct buf *out)
+static int put_summary(const struct mime_summary *summary, struct buf *out)
 {
 	const struct span *value = summary->value;
 	int err = put_from(value[MIME_SUMMARY_FROM], out);
@@ -309,9 +310,36 @@ int row_json_tail(
 		err = put_each_word("references", value[MIME_SUMMARY_REFERENCES], out);
 	if (err == 0)
 		err = put_text("list_id", value[MIME_SUMMARY_LIST_ID], out);
+	return err == 0 ? put_text("sent", value[MIME_SUMMARY_DATE], out) : err;
+}
+
+static int put_no_summary(struct buf *out)
+{
+	return buf_append_span(
+		out, SPAN(",\"from\":null,\"to\":null,\"cc\":null,\"subject\":null,"
+			  "\"message_id\":null,\"in_reply_to\":null,\"references\":null,"
+			  "\"list_id\":null,\"sent\":null"));
+}
+
+static int put_error(bool no_summary, bool no_structure, struct buf *out)
+{
+	const char *what = no_summary && no_structure ? "header and no structure"
+			   : no_summary               ? "header"
+						      : "structure";
+
+	return buf_printf(out,
+		",\"error\":\"the server gives no %s of this message that makes sense\"", what);
+}
+
+int row_json_tail(
+	const struct mime_summary *summary, const struct mime_structure *structure, struct buf *out)
+{
+	int err = summary ? put_summary(summary, out) : put_no_summary(out);
+
 	if (err == 0)
-		err = put_text("sent", value[MIME_SUMMARY_DATE], out);
-	if (err == 0)
-		err = put_parts(structure, out);
+		err = structure ? put_parts(structure, out)
+				: buf_append_span(out, SPAN(",\"parts\":null"));
+	if (err == 0 && (!summary || !structure))
+		err = put_error(!summary, !structure, out);
 	return err == 0 ? buf_append_span(out, SPAN("}\n")) : err;
 }

@@ -30,10 +30,11 @@ struct row_head {
 /* "UID DATE SRFDTP SIZE " with tabs: flags are seen, replied, flagged, draft, trashed (\Deleted), passed
  * ($Forwarded); "-" is what is not, or not known. */
 int row_columns_head(const struct row_head *head, struct buf *out);
-/* "FROM SUBJECT MESSAGE-ID" with tabs, and a line end. */
+/* "FROM SUBJECT MESSAGE-ID" with tabs, and a line end; NULL: "-" for each, the header cannot be had. */
 int row_columns_tail(const struct mime_summary *summary, struct buf *out);
 
-/* One object on a line of its own. */
+/* One object on a line of its own. What is NULL cannot be had: what would stand there is null, and "error"
+ * says so. */
 int row_json_head(const struct row_head *head, struct buf *out);
 int row_json_tail(const struct mime_summary *summary, const struct mime_structure *structure,
 	struct buf *out);

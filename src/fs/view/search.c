@@ -132,7 +132,34 @@ static void flags_of(const struct mailbox *mb, const struct cache_message *m, un
 	*flags = value.system;
 }
 
-/* Whether the message meets the query, or an error. */
+/* 0, also where it is not told; or an error. */
+static int know_summary(struct mailbox *mb, uint32_t uid, struct query_message *message)
+{
+	int err = facts_summary(mb, uid, &message->summary);
+
+	if (err == ERR_UNREADABLE || err == ERR_LIMIT) {
+		message->unknown |= QUERY_NO_SUMMARY;
+		return 0;
+	}
+	return err;
+}
+
+/* The same; message->structure is to be finished, unless it is NULL. */
+static int know_structure(struct mailbox *mb, uint32_t uid, struct mime_structure *structure,
+	struct query_message *message)
+{
+	int err = facts_structure(mb, uid, structure);
+
+	if (err == ERR_UNREADABLE || err == ERR_LIMIT) {
+		message->unknown |= QUERY_NO_STRUCTURE;
+		return 0;
+	}
+	if (err == 0)
+		message->structure = structure;
+	return err;
+}
+
+/* Whether the message meets the query, or may, or an error. */
 static int judge(struct search *s, struct mailbox *mb, const struct cache_message *m)
 {
 	const struct query *q = &s->query;
@@ -141,26 +168,26 @@ static int judge(struct search *s, struct mailbox *mb, const struct cache_messag
 	bool met[QUERY_TERMS_MAX] = {false};
 	int err = 0;
 
+	if (m->flags & CACHE_SIZE_UNKNOWN)
+		message.unknown |= QUERY_NO_SIZE;
+	if (m->flags & CACHE_DATE_UNKNOWN)
+		message.unknown |= QUERY_NO_DATE;
 	flags_of(mb, m, &message.flags);
 	for (unsigned i = 0; i < q->count; i++)
 		met[i] = s->known[i] && uidset_has(&s->asked[i], m->uid);
 	if (query_wants_summary(q))
-		err = facts_summary(mb, m->uid, &message.summary);
+		err = know_summary(mb, m->uid, &message);
+	if (err == 0 && query_wants_structure(q))
+		err = know_structure(mb, m->uid, &structure, &message);
 	if (err < 0)
 		return err;
-	if (query_wants_structure(q)) {
-		err = facts_structure(mb, m->uid, &structure);
-		if (err < 0)
-			return err;
-		message.structure = &structure;
-	}
 	bool matches = query_matches(q, &message, met);
 	if (message.structure)
 		mime_structure_finish(&structure);
 	return matches;
 }
 
-/* A message of which the server does not say what is needed is not left out without a word. 1: all are
+/* 1: all are
  * found; 0: there are more to be looked at, after the loop's next turn. */
 static int find_some(struct search *s, struct mailbox *mb)
 {

@@ -148,6 +148,42 @@ static void meanings(void **state)
 	mime_structure_finish(&structure);
 }
 
+/* Of the same without summary and structure, size and date: what is not known keeps no message out, what
+ * is known does. */
+static void unknown(void **state)
+{
+	static const struct {
+		const char *query;
+		bool matches;
+	} those[] = {
+		{"invoice", true},
+		{"-invoice", true},
+		{"from:x", true},
+		{"id:x -list:y", true},
+		{"from:x is:unread", false},
+		{"from:x is:read", true},
+		{"has:attachment", true},
+		{"-has:attachment", true},
+		{"-has:attachment is:unread or is:deleted", false},
+		{"is:unread or has:attachment", true},
+		{"larger:1k smaller:1", true},
+		{"since:2026 before:1999", true},
+		{"body:x has:attachment", false},
+		{"-body:x larger:1G", true},
+	};
+	const struct query_message m = {.flags = IMAP_FLAG_SEEN,
+		.unknown = QUERY_NO_SUMMARY | QUERY_NO_STRUCTURE | QUERY_NO_SIZE | QUERY_NO_DATE};
+	const bool met[QUERY_TERMS_MAX] = {false};
+
+	for (size_t i = 0; i < sizeof(those) / sizeof(those[0]); i++) {
+		struct query q;
+		assert_int_equal(query_parse(&q, span_of(those[i].query)), 0);
+		if (query_matches(&q, &m, met) != those[i].matches)
+			fail_msg("%s", those[i].query);
+		query_finish(&q);
+	}
+}
+
 static void needs(void **state)
 {
 	struct query q;
@@ -174,6 +210,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(not_queries),
 		cmocka_unit_test(meanings),
+		cmocka_unit_test(unknown),
 		cmocka_unit_test(needs),
 	};
 

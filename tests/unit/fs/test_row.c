@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -116,12 +117,40 @@ static void json(void **state)
 	buf_finish(&out);
 }
 
+/* What cannot be had is not taken for what is not there. */
+static void lacking(void **state)
+{
+	struct mime_summary s = summary_of("a@b", "", "");
+	struct mime_structure structure = {0};
+	struct buf out;
+
+	check_tail(NULL, "-\t-\t-\n");
+	buf_init(&out, ROW_MAX);
+	assert_int_equal(row_json_tail(&s, NULL, &out), 0);
+	assert_non_null(strstr(buf_cstr(&out), ",\"from\":\"a@b\",\"to\":[],"));
+	assert_non_null(strstr(buf_cstr(&out), ",\"parts\":null,\"error\":\"the server gives no "
+					       "structure of this message that makes "
+					       "sense\"}\n"));
+	buf_clear(&out);
+	assert_int_equal(row_json_tail(NULL, &structure, &out), 0);
+	assert_string_equal(buf_cstr(&out),
+		",\"from\":null,\"to\":null,\"cc\":null,\"subject\":null,\"message_id\":null,"
+		"\"in_reply_to\":null,\"references\":null,\"list_id\":null,\"sent\":null,"
+		"\"parts\":[],\"error\":\"the server gives no header of this message that makes "
+		"sense\"}\n");
+	buf_clear(&out);
+	assert_int_equal(row_json_tail(NULL, NULL, &out), 0);
+	assert_non_null(strstr(buf_cstr(&out), "no header and no structure of this message"));
+	buf_finish(&out);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(columns),
 		cmocka_unit_test(heads),
 		cmocka_unit_test(json),
+		cmocka_unit_test(lacking),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
