@@ -22,7 +22,8 @@ static void find_size_end(struct fs_op *op, int err)
 		err = ERR_STALE;
 	else if (!m)
 		err = ERR_GONE;
-	else if (err < 0 && (sizes_said(m) || err == ERR_UNREADABLE || err == ERR_REFUSED))
+	else if (err < 0 && (sizes_said(m) || err == ERR_UNREADABLE || err == ERR_REFUSED ||
+				    err == ERR_DAYLIMIT))
 		err = 0;
 	op->sized(op, err);
 }

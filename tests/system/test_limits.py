@@ -44,6 +44,7 @@ def test_a_day():
     says = r"bytes have come today, as many as daylimit= allows; mail that is not in the cache can be read " \
         r"from \d{4}-\d\d-\d\d 00:00 on"
     boxes = {"INBOX": [Message(large), Message(small), Message(small)], "Other": [Message(small)]}
+    boxes["Unsized"] = [Message(small), Message(small)]
     with FakeImap(boxes) as server, tempfile.TemporaryDirectory() as place:
         refused = r"Other/new was not stored: the daylimit is reached"
         with mount(server, place, says=[says, refused], daylimit="1M") as m:
@@ -54,6 +55,12 @@ def test_a_day():
             assert read(m.path("INBOX", 1)) == large
             assert os.listdir(m.path("Other")) == ["1"] and os.stat(m.path("Other", 1)).st_size == len(small)
             os.unlink(m.path("INBOX", 3))
+            # Of some messages the server announces no size.
+            server.behaviour.size = lambda uid, true: 0
+            os.stat(m.path("Unsized", 1))
+            assert errno_of(read, m.path("Unsized", 1)) == "EDQUOT"
+            os.unlink(m.path("Unsized", 2))
+            server.behaviour.size = None
             write(m.path("Other", "new"), small)
             # Whether it is the same as that one cannot be read today: it is not taken for another.
             write(m.path("Other", ".new"), small)
