@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/own.h"
+#include "base/text.h"
 
 #define LINE_SIZE 64
 
@@ -53,14 +54,18 @@ void traffic_close(struct traffic *t)
 /* 0 where the file is empty, of another day, or not to be understood. */
 static uint64_t read_count(const struct traffic *t, const char *day)
 {
-	char line[LINE_SIZE], found[TRAFFIC_DAY];
+	char line[LINE_SIZE], start[LINE_SIZE];
 	uint64_t count;
-	ssize_t n = pread(t->fd, line, sizeof(line) - 1, 0);
+	ssize_t n = pread(t->fd, line, sizeof(line), 0);
+	size_t before = (size_t)snprintf(start, sizeof(start), "1 %s ", day);
+	const char *end = n > 0 ? memchr(line, '\n', (size_t)n) : NULL;
 
-	line[n > 0 ? n : 0] = '\0';
-	if (sscanf(line, "1 %10s %" SCNu64, found, &count) != 2 || strcmp(found, day) != 0)
+	if (!end || (size_t)(end - line) < before || memcmp(line, start, before) != 0)
 		return 0;
-	return count;
+	const char *digits = line + before;
+	return text_parse_number((struct span){digits, (size_t)(end - digits)}, UINT64_MAX, &count)
+		       ? count
+		       : 0;
 }
 
 static bool write_count(const struct traffic *t, const char *day, uint64_t count)
