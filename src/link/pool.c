@@ -383,7 +383,8 @@ void pool_select_named_anew(struct pool *p, const struct mailbox *mailbox)
 {
 	LIST_FOREACH (pos, &p->conns) {
 		struct conn *c = list_entry(pos, struct conn, link);
-		bool has = c->state == CONN_READY || c->state == CONN_SELECTING;
+		bool has = c->state == CONN_READY || c->state == CONN_SELECTING ||
+			   c->state == CONN_COMPRESSING;
 		if (has && c->view.mailbox == mailbox && !c->next.mailbox)
 			select_next(c, c->view.mailbox, c->view.selected.writable, 0);
 	}
