@@ -33,8 +33,8 @@
 #include "net/connect.h"
 #include "net/deflate.h"
 #include "net/failure.h"
-#include "net/throttle.h"
 #include "net/tls.h"
+#include "net/turns.h"
 #include "net/wire.h"
 
 enum {
@@ -58,7 +58,6 @@ struct net_stream {
 	bool implicit_tls;
 	struct net_tls *credentials;
 	uint64_t connect_timeout;
-	struct net_throttle *throttle;
 	uint64_t *received;
 
 	/* Handles; `handles` counts those that are not closed. */
@@ -80,12 +79,8 @@ struct net_stream {
 	bool undrained; /* something was written since the last on_drain */
 	bool drained;   /* on_drain is due */
 	bool more;      /* the layers may hold input */
-	/* By direction: it waits for the throttle, and when its turn comes (uv_hrtime; 0: none is
-	 * reserved). */
-	bool holds[2];
-	uint64_t turns[2];
-	uint64_t held, held_since; /* uv_hrtime: how long in all, and since when */
-	uint64_t held_before;      /* milliseconds of it that the deadline knows of */
+	struct net_turns turns;
+	uint64_t held_before; /* milliseconds of waiting for them that the deadline knows of */
 	struct buf out, packed;
 	struct net_wire wire;
 	struct tls_session *tls;
@@ -119,86 +114,25 @@ static bool wants_input(const struct net_stream *s)
 	return alive(s) && (s->state == HANDSHAKE || s->state == OPEN);
 }
 
-/* ---- the throttle ---- */
-
-static void set_hold(struct net_stream *s, enum net_direction direction, bool holds)
-{
-	uint64_t now = uv_hrtime();
-	bool before = s->holds[NET_IN] || s->holds[NET_OUT];
-
-	s->holds[direction] = holds;
-	bool after = s->holds[NET_IN] || s->holds[NET_OUT];
-	if (!before && after) {
-		s->held_since = now;
-		net_throttle_wait(s->throttle, now);
-	} else if (before && !after) {
-		s->held += now - s->held_since;
-		net_throttle_go(s->throttle, now);
-	}
-}
+/* ---- turns ---- */
 
 static void stream_on_turn(uv_timer_t *timer);
-
-/* For the turn that comes first. */
-static void wait_for_turn(struct net_stream *s)
-{
-	uint64_t now = uv_hrtime(), due = UINT64_MAX;
-
-	for (int i = NET_IN; i <= NET_OUT; i++)
-		if (s->holds[i] && s->turns[i] < due)
-			due = s->turns[i];
-	uv_update_time(s->loop);
-	uv_timer_start(
-		&s->turn, stream_on_turn, due > now ? (due - now) / (1000 * 1000) + 1 : 0, 0);
-}
 
 /* Whether octets may go by now; else the stream goes on when its turn has come. */
 static bool may_go(struct net_stream *s, enum net_direction direction)
 {
 	uint64_t now = uv_hrtime();
 
-	if (!s->throttle)
+	if (net_turns_may_go(&s->turns, direction, now))
 		return true;
-	if (s->turns[direction] == 0)
-		s->turns[direction] = net_throttle_reserve(s->throttle, direction, now);
-	bool holds = s->turns[direction] > now;
-	if (holds != s->holds[direction])
-		set_hold(s, direction, holds);
-	if (holds)
-		wait_for_turn(s);
-	return !holds;
-}
-
-static size_t at_most(const struct net_stream *s, size_t n)
-{
-	size_t share = s->throttle ? net_throttle_share(s->throttle) : n;
-
-	return n < share ? n : share;
-}
-
-static void end_turn(struct net_stream *s, enum net_direction direction, ssize_t n)
-{
-	if (!s->throttle)
-		return;
-	net_throttle_used(s->throttle, direction, n > 0 ? (size_t)n : 0);
-	s->turns[direction] = 0;
-}
-
-static void give_back_turns(struct net_stream *s)
-{
-	for (int i = NET_IN; i <= NET_OUT; i++) {
-		if (s->holds[i])
-			set_hold(s, (enum net_direction)i, false);
-		if (s->turns[i] != 0)
-			end_turn(s, (enum net_direction)i, 0);
-	}
+	uv_update_time(s->loop);
+	uv_timer_start(&s->turn, stream_on_turn, net_turns_next(&s->turns, now), 0);
+	return false;
 }
 
 uint64_t net_stream_held(const struct net_stream *s)
 {
-	bool holds = s->holds[NET_IN] || s->holds[NET_OUT];
-
-	return (s->held + (holds ? uv_hrtime() - s->held_since : 0)) / (1000 * 1000);
+	return net_turns_waited(&s->turns, uv_hrtime());
 }
 
 /* ---- the end ---- */
@@ -240,7 +174,7 @@ static void stream_close(struct net_stream *s)
 {
 	net_connect_cancel(s->connect);
 	s->connect = NULL;
-	give_back_turns(s);
+	net_turns_give_back(&s->turns, uv_hrtime());
 	uv_close((uv_handle_t *)&s->deadline, stream_on_handle_closed);
 	uv_close((uv_handle_t *)&s->flush, stream_on_handle_closed);
 	uv_close((uv_handle_t *)&s->again, stream_on_handle_closed);
@@ -292,7 +226,7 @@ static void stream_on_poll(uv_poll_t *poll, int status, int events);
 
 static void update_poll(struct net_stream *s)
 {
-	bool reads = wants_input(s) && !s->holds[NET_IN];
+	bool reads = wants_input(s) && !s->turns.waits[NET_IN];
 	int events = (reads ? UV_READABLE : 0) | (s->blocked ? UV_WRITABLE : 0);
 
 	if (s->fd < 0 || events == s->poll_events)
@@ -375,10 +309,10 @@ static int push_out(struct net_stream *s)
 			return 1;
 		if (!may_go(s, NET_OUT))
 			return 0;
-		ssize_t n = send(s->fd, b->data, at_most(s, b->len), MSG_NOSIGNAL);
+		ssize_t n = send(s->fd, b->data, net_turns_share(&s->turns, b->len), MSG_NOSIGNAL);
 		if (n < 0 && errno == EINTR)
 			continue;
-		end_turn(s, NET_OUT, n);
+		net_turns_end(&s->turns, NET_OUT, n);
 		if (n < 0)
 			return errno == EAGAIN ? 0 : send_failed(s, errno);
 		buf_consume(b, (size_t)n);
@@ -411,7 +345,7 @@ static void flush_out(struct net_stream *s)
 		run_again(s);
 		return;
 	}
-	s->blocked = r == 0 && !s->broken && !s->holds[NET_OUT];
+	s->blocked = r == 0 && !s->broken && !s->turns.waits[NET_OUT];
 	update_poll(s);
 	if (r == 1)
 		drained(s);
@@ -476,7 +410,7 @@ static ssize_t fill_wire(struct net_stream *s, size_t most)
 		n = recv(s->fd, w->in, most, 0);
 	while (n < 0 && errno == EINTR);
 	int error = errno;
-	end_turn(s, NET_IN, n);
+	net_turns_end(&s->turns, NET_IN, n);
 	errno = error;
 	if (n == 0)
 		return net_failure_set(&s->failure, ERR_NET, "connection closed by the server%s",
@@ -558,7 +492,7 @@ static int step_handshake(struct net_stream *s)
 
 static void pump_in(struct net_stream *s)
 {
-	size_t received = 0, handed = 0, most = at_most(s, sizeof(s->wire.in));
+	size_t received = 0, handed = 0, most = net_turns_share(&s->turns, sizeof(s->wire.in));
 	bool emptied = false;
 
 	while (wants_input(s)) {
@@ -610,9 +544,9 @@ static void stream_on_turn(uv_timer_t *timer)
 {
 	struct net_stream *s = timer->data;
 
-	if (alive(s) && s->holds[NET_OUT] && may_go(s, NET_OUT))
+	if (alive(s) && s->turns.waits[NET_OUT] && may_go(s, NET_OUT))
 		flush_out(s);
-	if (alive(s) && s->holds[NET_IN] && may_go(s, NET_IN))
+	if (alive(s) && s->turns.waits[NET_IN] && may_go(s, NET_IN))
 		pump_in(s);
 	else
 		update_poll(s);
@@ -740,7 +674,7 @@ struct net_stream *net_stream_create(uv_loop_t *loop, const struct net_stream_op
 	s->implicit_tls = options->implicit_tls;
 	s->credentials = options->tls;
 	s->connect_timeout = options->connect_timeout;
-	s->throttle = options->throttle;
+	s->turns.throttle = options->throttle;
 	s->received = options->received;
 	s->fd = -1;
 	/* Passwords go through here. */
@@ -750,8 +684,8 @@ struct net_stream *net_stream_create(uv_loop_t *loop, const struct net_stream_op
 	init_handles(s);
 	start_deadline(s);
 	s->connect = net_connect_start(loop, s->host, s->port,
-		s->throttle ? net_throttle_window(s->throttle) : 0, stream_on_connected, s,
-		&s->failure);
+		options->throttle ? net_throttle_window(options->throttle) : 0, stream_on_connected,
+		s, &s->failure);
 	if (!s->connect)
 		run_again(s);
 	return s;
