@@ -138,10 +138,7 @@ static void dir_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fu
 
 /* --- readdir --- */
 
-/* Seconds that the kernel may keep the name of a mailbox where watch_use_names is to hear of its
- * use. */
-#define NAME_TIMEOUT 1.0
-
+/* NAME_TIMEOUT where watch_use_names is to hear of its use. */
 double dir_name_timeout(const struct fs *fs)
 {
 	return watch_has_names(fs->account->watch) ? NAME_TIMEOUT : ATTR_TIMEOUT;

@@ -16,6 +16,8 @@ struct mailbox;
 /* Seconds that the kernel may keep attributes, and names of messages: those never change, and are
  * announced when they go; directories are announced too. */
 #define ATTR_TIMEOUT 86400.0
+/* The same of names that are to be looked up again, or whose end cannot be announced. */
+#define NAME_TIMEOUT 1.0
 
 void entry_stat_directory(const struct fs *fs, const struct mailbox *mb, struct stat *st);
 void entry_stat_message(const struct fs *fs, const struct mailbox *mb,

@@ -30,3 +30,6 @@ def test_named():
         server.append("INBOX", Message(PLAIN, date=date))
         server.expunge("INBOX", 2)
         wait_until(lambda: sorted(n.split(".")[-2] for n in os.listdir(tree / "INBOX")) == ["1", "3", "4"], "the names are of now")
+        for gone in (names[1], "what.2.eml"):
+            wait_until(lambda: errno_of(os.stat, tree / "INBOX" / gone) == "ENOENT", "names that the kernel knew are gone")
+        assert errno_of(os.open, tree / "INBOX" / names[1], os.O_RDONLY) == "ENOENT"

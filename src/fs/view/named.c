@@ -78,7 +78,8 @@ static void named_list(struct fs_op *op)
 	when_named(op, list_named);
 }
 
-static const struct view_tree named_tree = {.name = named_name, .find = named_find, .raw = true};
+static const struct view_tree named_tree = {
+	.name = named_name, .find = named_find, .raw = true, .loose = true};
 
 const struct view view_named = {
 	.name = ".named",

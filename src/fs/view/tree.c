@@ -24,6 +24,12 @@ static const struct view_tree *tree_of(const struct fs_op *op)
 	return op->at.node->view->tree;
 }
 
+/* Seconds that the kernel may keep the name of a message. */
+static double message_timeout(const struct fs_op *op)
+{
+	return tree_of(op)->loose ? NAME_TIMEOUT : ATTR_TIMEOUT;
+}
+
 /* --- attributes --- */
 
 void tree_attributes(struct fs_op *op)
@@ -54,7 +60,8 @@ static void tree_message_sized(struct fs_op *op, int err)
 	}
 	entry_stat_message(op->fs, op->mb, m, &st);
 	sizes_note_shown(op->mb, m);
-	view_answer_attributes(op, &st, passing ? 0 : ATTR_TIMEOUT, entry_size_timeout(op->mb, m));
+	view_answer_attributes(
+		op, &st, passing ? 0 : message_timeout(op), entry_size_timeout(op->mb, m));
 }
 
 void view_found_message(struct fs_op *op)
@@ -179,7 +186,7 @@ static bool tree_put_message(struct listing *l, struct cache_message *m, const c
 
 	if (tree_of(op)->raw)
 		entry_stat_message(op->fs, op->mb, m, &st);
-	if (!listing_put(l, name, &st, known, ATTR_TIMEOUT, LISTING_MESSAGE | m->uid))
+	if (!listing_put(l, name, &st, known, message_timeout(op), LISTING_MESSAGE | m->uid))
 		return false;
 	if (known && op->plus)
 		sizes_note_shown(op->mb, m);
@@ -272,7 +279,11 @@ void tree_on_message_gone(struct fs *fs, struct view_node *node, uint32_t uid)
 
 	if (!node->used || !mb)
 		return;
-	size_t n = entry_name(fs, mb, uid, name);
-	notify_name_gone(fs->notifier, view_inode(node, 0), view_inode(node, uid), name, n);
+	if (node->view->tree->loose) {
+		notify_attributes(fs->notifier, inode_of_message(mb, uid));
+	} else {
+		size_t n = entry_name(fs, mb, uid, name);
+		notify_name_gone(fs->notifier, view_inode(node, 0), view_inode(node, uid), name, n);
+	}
 	notify_directory(fs->notifier, view_inode(node, 0));
 }

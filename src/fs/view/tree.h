@@ -20,6 +20,10 @@ struct view_tree {
 	 * 1 on. False when it does not fit. NULL: nothing. */
 	bool (*put_more)(struct listing *l, const struct mailbox *mb, uint32_t after);
 	bool raw; /* they are the messages themselves, with the same inodes */
+	/* Raw ones that any name finds that ends so. Nobody knows which of these the kernel knows when the
+	 * message goes: it keeps names for NAME_TIMEOUT only, and is told that the inode has changed, which
+	 * makes it ask for the name again. */
+	bool loose;
 };
 
 /* For struct view's lookup and list; each also of the mailboxes below, and waits for messages. */
