@@ -17,6 +17,7 @@
 #include "mail/change/owed.h"
 #include "mail/change/trash.h"
 #include "mail/change/uidplus.h"
+#include "mail/parts/along.h"
 #include "mail/parts/facts.h"
 #include "mail/parts/places.h"
 #include "mail/quota.h"
@@ -338,7 +339,8 @@ struct account *account_create(uv_loop_t *loop, const struct account_options *op
 	a->lister = lister_create(a);
 	a->watch = watch_create(a);
 	a->walk = walk_create(a);
-	walk_take_riders(a->walk, across_on_ahead, a->across);
+	walk_take_riders(
+		a->walk, a->options.summaries ? along_on_ahead : across_on_ahead, a->across);
 	a->quota = mem_zalloc(sizeof(*a->quota));
 	a->reaper = reaper_create(a);
 	a->sizes = sizes_create(a->options.sizes, cache);

@@ -53,6 +53,7 @@ struct account_options {
 	const char *trash;  /* where DELETE_TRASH moves messages to, as a path; NULL: the \Trash */
 	bool expunge_force; /* also where it may take along what others mark meanwhile */
 	const char *suffix; /* of message names; NULL: none */
+	bool summaries;     /* who lists a mailbox is shown something of those of all messages */
 	enum sizes_mode sizes;
 	uint64_t daylimit;       /* octets from the server a day; 0: any */
 	struct traffic *traffic; /* where those are counted; must outlive the account */

@@ -14,11 +14,9 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "base/mem.h"
-#include "imap/bodystructure.h"
 #include "link/retry.h"
 #include "mail/parts/private.h"
 #include "mail/sync/sync.h"
-#include "mime/packed.h"
 
 /* Octets of the set in a command: lines of 1,000 are taken everywhere. */
 #define SET_MAX 700u
@@ -39,20 +37,12 @@ struct question {
 	size_t count, cap;
 	size_t along;       /* messages behind the first one */
 	size_t most;        /* messages to be asked for at once; 0: any number */
-	size_t came;        /* rows that were new, of this command */
 	unsigned silences;  /* answers in a row without any of them */
 	uint32_t suspected; /* UID over which the connection was lost */
 	unsigned broken;    /* how often */
 	struct mailbox_wait wait;
 	unsigned looks; /* at the list */
-
-	/* A header that is arriving. */
-	struct mime_summary_builder builder;
-	bool begun;
-	uint32_t seq;        /* of its row */
-	bool failed;         /* there was no memory for it */
-	bool empty;          /* it has no octets */
-	bool believes_empty; /* it was said so often enough */
+	struct arriving arriving;
 };
 
 static void ask(struct question *q);
@@ -176,8 +166,7 @@ static void build(struct question *q)
 	}
 	q->count = i;
 	imap_command_add(c, " (UID %s)\r\n",
-		q->f->kind == FACT_STRUCTURE ? "BODYSTRUCTURE"
-					     : "BODY.PEEK[HEADER.FIELDS (" MIME_SUMMARY_NAMES ")]");
+		q->f->kind == FACT_STRUCTURE ? "BODYSTRUCTURE" : FACT_SUMMARY_ITEM);
 }
 
 /* --- the end of a question --- */
@@ -185,7 +174,7 @@ static void build(struct question *q)
 static void free_question(struct question *q)
 {
 	q->f->question = NULL;
-	mime_summary_finish(&q->builder);
+	arriving_finish(&q->arriving);
 	imap_command_finish(&q->command);
 	free(q->asked);
 	free(q);
@@ -220,109 +209,20 @@ static void queue(struct question *q)
 
 /* --- rows --- */
 
-static void take_structure(struct question *q, uint32_t uid, struct span text)
-{
-	struct mime_structure s;
-	struct buf packed;
-
-	buf_init(&packed, FACT_MAX);
-	int err = imap_bodystructure_parse(text, &s);
-	if (err == 0)
-		err = mime_structure_pack(&s, &packed);
-	mime_structure_finish(&s);
-	/* Without memory it is as if it had not come. */
-	q->came += err != ERR_NOMEM;
-	if (err == 0)
-		facts_note(q->f, uid, buf_span(&packed));
-	else if (err != ERR_NOMEM)
-		facts_note_none(q->f, uid,
-			err == ERR_LIMIT ? "it has too many parts" : "it makes no sense");
-	buf_finish(&packed);
-}
-
-static void feed(struct question *q, struct span octets)
-{
-	if (mime_summary_feed(&q->builder, octets) < 0)
-		q->failed = true;
-}
-
-static void restart_builder(struct question *q)
-{
-	q->failed = false;
-	mime_summary_finish(&q->builder);
-	mime_summary_init(&q->builder);
-}
-
-static void take_summary(struct question *q, uint32_t uid)
-{
-	struct buf packed;
-
-	buf_init(&packed, FACT_MAX);
-	if (!q->failed && mime_summary_pack(&q->builder, &packed) == 0) {
-		q->came++;
-		facts_note(q->f, uid, buf_span(&packed));
-	}
-	buf_finish(&packed);
-}
-
-static bool is_header(const struct imap_section *s)
-{
-	static const struct span name = {"HEADER.FIELDS", 13};
-
-	return s->name.n > name.n && span_equal_nocase((struct span){s->name.p, name.n}, name) &&
-	       (s->name.p[name.n] == ' ' || s->name.p[name.n] == '(');
-}
-
 static bool ask_on_section_begin(
 	struct pool_task *t, const struct imap_fetch *prefix, uint32_t uid, uint64_t size)
 {
-	struct question *q = list_entry(t, struct question, task);
-
-	if (q->f->kind != FACT_SUMMARY || !is_header(&prefix->section))
-		return false;
-	restart_builder(q);
-	q->begun = true;
-	q->seq = prefix->seq;
-	q->empty = size == 0;
-	return true;
+	return arriving_on_section(&list_entry(t, struct question, task)->arriving, prefix, size);
 }
 
 static void ask_on_body_data(struct pool_task *t, struct span octets)
 {
-	struct question *q = list_entry(t, struct question, task);
-
-	feed(q, octets);
-}
-
-/* A row with the header's end, or all of it. */
-static void end_header(struct question *q, const struct imap_fetch *row, uint32_t uid)
-{
-	const struct imap_section *s = &row->section;
-	bool streamed = s->kind == IMAP_BODY_STREAMED && q->begun && row->seq == q->seq;
-	bool is_inline = s->kind == IMAP_BODY_INLINE;
-
-	if (is_inline) {
-		restart_builder(q);
-		feed(q, s->body);
-		q->empty = s->body.n == 0;
-	}
-	q->begun = false;
-	if (!(streamed || is_inline) || !facts_lacks(q->f, uid))
-		return;
-	if (!q->empty || q->believes_empty)
-		take_summary(q, uid);
+	arriving_on_octets(&list_entry(t, struct question, task)->arriving, octets);
 }
 
 static void ask_on_untagged(struct pool_task *t, const struct imap_response *r, uint32_t uid)
 {
-	struct question *q = list_entry(t, struct question, task);
-
-	if (r->kind != IMAP_FETCH || uid == 0 || q->f->mb->dead)
-		return;
-	if (q->f->kind == FACT_SUMMARY && is_header(&r->fetch.section))
-		end_header(q, &r->fetch, uid);
-	if (q->f->kind == FACT_STRUCTURE && r->fetch.structure.n > 0 && facts_lacks(q->f, uid))
-		take_structure(q, uid, r->fetch.structure);
+	arriving_on_row(&list_entry(t, struct question, task)->arriving, r, uid);
 }
 
 /* --- answers --- */
@@ -387,7 +287,7 @@ static void nothing_came(struct question *q)
 		break;
 	case 2:
 		pool_end(&q->task);
-		q->believes_empty = true;
+		q->arriving.believes_empty = true;
 		q->task.selected_after = pool_selection_now();
 		queue(q);
 		break;
@@ -401,7 +301,7 @@ static void nothing_came(struct question *q)
 /* The command was carried out, or a part of it. */
 static void go_on(struct question *q)
 {
-	size_t came = q->came;
+	size_t came = q->arriving.came;
 
 	if (keep_missing(q) > 0 && came == 0) {
 		nothing_came(q);
@@ -517,8 +417,7 @@ static void ask(struct question *q)
 		end_task(q, 0);
 		return;
 	}
-	q->came = 0;
-	q->begun = false;
+	arriving_begin(&q->arriving);
 	imap_command_begin(&q->command, false, ask_on_done);
 	build(q);
 	pool_submit(&q->task, &q->command);
@@ -554,7 +453,7 @@ static void foresee(struct question *q)
 
 void ask_start(struct facts *f)
 {
-	if (f->question)
+	if (f->question || f->riding)
 		return;
 	struct question *q = mem_zalloc(sizeof(*q));
 	f->question = q;
@@ -571,7 +470,7 @@ void ask_start(struct facts *f)
 	};
 	list_init(&q->task.link);
 	imap_command_init(&q->command, false, NULL);
-	mime_summary_init(&q->builder);
+	arriving_init(&q->arriving, f);
 	decide_along(q);
 	choose(q);
 	q->task.uid = q->count > 0 ? q->asked[q->count - 1] : 0;

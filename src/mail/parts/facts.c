@@ -35,7 +35,7 @@ void facts_pool_destroy(struct facts_pool *p)
 
 /* --- what is known --- */
 
-static struct facts *facts_of(struct mailbox *mb, enum fact kind)
+struct facts *facts_of(struct mailbox *mb, enum fact kind)
 {
 	struct facts *f = mb->parts.facts[kind];
 
@@ -90,7 +90,7 @@ static void drop_rows(struct facts *f)
 
 static bool is_idle(const struct facts *f)
 {
-	return !f->question && f->state != FACTS_LOADING && list_empty(&f->waiters);
+	return !f->question && !f->riding && f->state != FACTS_LOADING && list_empty(&f->waiters);
 }
 
 static void trim(struct facts_pool *p)
@@ -336,6 +336,7 @@ void facts_forget_freed(struct mailbox *mb)
 		if (!f)
 			continue;
 		ask_forget(f);
+		along_forget(f);
 		drop_rows(f);
 		map_finish(&f->known);
 		list_remove(&f->lru);

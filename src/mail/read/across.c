@@ -330,6 +330,8 @@ bool across_on_ahead(
 
 	uint32_t next = mb->freshness.status.uidnext;
 
+	if (mb->messages.complete || mb->messages.rows.count > 0)
+		return true;
 	/* What has come since STATUS may be any number. */
 	if (count_messages(mb) > IMAP_PARTS_MAX || next < 2)
 		return true;

@@ -175,7 +175,7 @@ static bool find_rider(const struct walk *w, const struct trail_track *track, st
 	struct sync_rider **rider)
 {
 	*rider = NULL;
-	if (!w->on_ahead || next->messages.complete || next->messages.rows.count > 0)
+	if (!w->on_ahead)
 		return true;
 	return w->on_ahead(w->ctx, track->order, next, rider) || track->ahead < AHEAD_MIN;
 }

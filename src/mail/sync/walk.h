@@ -11,7 +11,7 @@
 #include "mail/model/account.h"
 #include "mail/sync/sync.h"
 
-/* The mailbox, of which nothing is known but STATUS, is about to be asked for its rows ahead of a walk in
+/* The mailbox, of which STATUS says that it has new ones, is about to be asked for its rows ahead of a walk in
  * that order: *rider is set to what is to be asked for behind them, or left NULL. False: that should
  * wait until its reader has come nearer. */
 typedef bool walk_on_ahead(
