@@ -243,6 +243,7 @@ static struct fs *create_fs(struct program *p)
 		.suffix = o->suffix,
 		.list_views = o->list_views,
 		.maildir = o->layout == OPTIONS_LAYOUT_MAILDIR,
+		.named = o->layout == OPTIONS_LAYOUT_NAMED,
 		.timeout = (uint64_t)o->timeout * 1000,
 		.unmount = main_on_unmount,
 		.ctx = p,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/mem.h"
 #include "fs/control.h"
 #include "fs/draft.h"
 #include "fs/entry.h"
@@ -59,7 +60,8 @@ static void dir_setattr(
 static void opendir_reply(struct fs_op *op, int err)
 {
 	struct mailbox *mb = op->mb;
-	bool whole = !mailbox_selectable(mb) || (mb->messages.complete && !sync_is_awaited(mb));
+	bool whole = !mailbox_selectable(mb) ||
+		     (mb->messages.complete && !sync_is_awaited(mb) && !op->without);
 
 	if (whole) {
 		op->fi.cache_readdir = 1;
@@ -83,13 +85,27 @@ static void opendir_expired(struct fs_op *op, int err)
 	fresh_expire_listing(op, err);
 }
 
+static void opendir_rows(struct fs_op *op, int err)
+{
+	fresh_summaries(op, opendir_reply);
+}
+
+/* With layout=named until the names are known, by one question for all. */
+static void opendir_fresh(struct fs_op *op)
+{
+	if (op->fs->options.named)
+		fresh_whole(op, opendir_rows);
+	else
+		fresh_listing(op, opendir_reply);
+}
+
 static void opendir_listed(struct fs_op *op, int err)
 {
 	/* Where LIST failed, the tree that is known stays. */
 	if (op->mb->dead)
 		op_fail(op, ERR_STALE);
 	else
-		fresh_listing(op, opendir_reply);
+		opendir_fresh(op);
 }
 
 static void dir_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -110,7 +126,7 @@ static void dir_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *f
 	/* A mailbox that somebody else has made must show here, where it is looked for first. */
 	bool tree = mb == fs->account->tree.top || mb->place.child_count > 0;
 	if (!tree || op_wait_names(op, opendir_listed))
-		fresh_listing(op, opendir_reply);
+		opendir_fresh(op);
 }
 
 /* --- fsync --- */
@@ -144,6 +160,13 @@ double dir_name_timeout(const struct fs *fs)
 	return watch_has_names(fs->account->watch) ? NAME_TIMEOUT : ATTR_TIMEOUT;
 }
 
+/* Under names for people a message is found by many names, and nobody knows which of these the kernel
+ * knows when it goes: see fs_on_message_gone. */
+static double message_timeout(const struct fs *fs)
+{
+	return fs->options.named ? NAME_TIMEOUT : ATTR_TIMEOUT;
+}
+
 static bool put_children(struct listing *l, uint32_t after)
 {
 	struct mailbox *child = mailbox_child_after(l->op->mb, after);
@@ -172,10 +195,15 @@ static bool put_messages(struct listing *l, uint32_t after)
 		after = m->uid;
 		if (mailbox_hidden(mb, m->uid))
 			continue;
+		if (!l->op->without && entry_lacks_name(l->op->fs, mb, m->uid)) {
+			l->lacks_name = true;
+			return false;
+		}
 		bool known = sizes_can_show(mb, m);
 		entry_stat_message(l->op->fs, mb, m, &st);
 		entry_name(l->op->fs, mb, m->uid, name);
-		if (!listing_put(l, name, &st, known, ATTR_TIMEOUT, LISTING_MESSAGE | m->uid))
+		if (!listing_put(l, name, &st, known, message_timeout(l->op->fs),
+			    LISTING_MESSAGE | m->uid))
 			return false;
 		if (known && l->op->plus)
 			sizes_note_shown(mb, m);
@@ -241,6 +269,11 @@ static void readdir_go(struct fs_op *op, int err)
 	}
 	listing_begin(&l, op);
 	fill(&l, op->offset);
+	if (l.used == 0 && l.lacks_name) {
+		listing_drop(&l);
+		fresh_summaries(op, readdir_go);
+		return;
+	}
 	/* An empty answer says that the listing is over, and as long as rows arrive it is not. */
 	if (l.used == 0 && mailbox_selectable(mb) && !mb->messages.complete &&
 		!op->fs->options.maildir) {
@@ -335,7 +368,7 @@ static bool find_uid(
 	if (!mailbox_selectable(mb))
 		return false;
 	bool real = entry_parse_name(fs, mb, name, uid) && !mailbox_hidden(mb, *uid);
-	if (real && mailbox_find(mb, *uid))
+	if (real && mailbox_find(mb, *uid) && entry_is_own(fs, mb, name, *uid))
 		return true;
 	uint32_t other = given_find(mb, name);
 	*given = other && !mailbox_hidden(mb, other);
@@ -358,8 +391,9 @@ static void lookup_sized(struct fs_op *op, int err)
 	entry_stat_message(op->fs, op->mb, m, &st);
 	sizes_note_shown(op->mb, m);
 	/* A given name may stand for another message later. */
-	lookup_reply(op->req, &st, op->passing || op->given ? 0 : ATTR_TIMEOUT,
-		entry_size_timeout(op->mb, m));
+	bool once = op->passing || op->given || op->loose;
+	lookup_reply(
+		op->req, &st, once ? 0 : message_timeout(op->fs), entry_size_timeout(op->mb, m));
 	op_end(op);
 }
 
@@ -367,8 +401,12 @@ static void lookup_known(struct fs_op *op, int err)
 {
 	const struct cache_message *m = op->passing ? mailbox_find(op->mb, op->uid)
 						    : mailbox_shown(op->mb, op->uid);
+	uint32_t uid;
 
-	if (m && !sizes_can_show(op->mb, m))
+	/* The row has come only now, and tells whether the name can be its. */
+	if (op->loose && !op->passing && !entry_parse_name(op->fs, op->mb, op->octets, &uid))
+		op_fail(op, ERR_GONE);
+	else if (m && !sizes_can_show(op->mb, m))
 		find_size_start(op, lookup_sized);
 	else
 		lookup_sized(op, 0);
@@ -396,7 +434,9 @@ static void dir_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		return;
 	bool given;
 	bool named = find_uid(fs, mb, name, &uid, &given);
-	bool passing = !(named && mailbox_shown(mb, uid)) && moves_find(fs, mb, name, &mb, &uid);
+	bool loose = named && !given && !entry_is_own(fs, mb, name, uid);
+	bool passing = !(named && !loose && mailbox_shown(mb, uid)) &&
+		       moves_find(fs, mb, name, &mb, &uid);
 	if (!passing && !named) {
 		fuse_reply_err(req, ENOENT);
 		op_log("lookup", parent, started, ENOENT);
@@ -406,6 +446,8 @@ static void dir_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	op->uid = uid;
 	op->passing = passing;
 	op->given = given;
+	op->loose = loose;
+	op->octets = loose ? mem_strdup(name) : NULL;
 	fresh_message(op, lookup_known);
 }
 

@@ -197,7 +197,8 @@ static bool is_message(struct fs *fs, struct mailbox *mb, const char *name)
 {
 	uint32_t uid;
 
-	return entry_parse_name(fs, mb, name, &uid) && mailbox_shown(mb, uid);
+	return entry_parse_name(fs, mb, name, &uid) && mailbox_shown(mb, uid) &&
+	       entry_is_own(fs, mb, name, uid);
 }
 
 struct draft *draft_named(struct fs *fs, struct mailbox *mb, const char *name, pid_t thread)

@@ -16,6 +16,7 @@
 #include "fs/notify.h"
 #include "fs/op.h"
 #include "fs/scratch.h"
+#include "fs/title.h"
 #include "mail/model/given.h"
 #include "mail/sync/sync.h"
 
@@ -32,7 +33,10 @@
 static bool looks_like_uid(const struct fs *fs, const char *name)
 {
 	const char *rest = name + strspn(name, "0123456789");
+	uint32_t uid;
 
+	if (fs->options.named && title_uid(name, &uid))
+		return true;
 	return rest > name && (*rest == '\0' || strncmp(rest, ".eml", 4) == 0 ||
 				      strcmp(rest, fs->options.suffix) == 0);
 }

@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #include "fs/entry.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/error.h"
 #include "fs/filesystem.h"
 #include "fs/inode.h"
+#include "fs/notify.h"
+#include "fs/title.h"
 #include "mail/model/given.h"
 #include "mail/model/names.h"
+#include "mail/parts/facts.h"
 #include "mail/size/sizes.h"
 
 static void stat_common(const struct fs *fs, struct stat *st, int64_t seconds)
@@ -60,9 +66,11 @@ static bool taken(struct mailbox *mb, const char *name, size_t length)
 	return mb->place.child_count > 0 && mailbox_child(mb, (struct span){name, length});
 }
 
+/* --- numbers --- */
+
 /* A child mailbox of the very name has it, and the message gets `.eml`: once more for each name
  * that is taken too. */
-size_t entry_name(const struct fs *fs, struct mailbox *mb, uint32_t uid, char out[NAME_MAX + 1])
+size_t entry_number(const struct fs *fs, struct mailbox *mb, uint32_t uid, char out[NAME_MAX + 1])
 {
 	static const char more[] = ".eml";
 	size_t n = names_format_uid(uid, span_of(fs->options.suffix), out);
@@ -76,23 +84,107 @@ size_t entry_name(const struct fs *fs, struct mailbox *mb, uint32_t uid, char ou
 	return n;
 }
 
-bool entry_parse_name(const struct fs *fs, struct mailbox *mb, const char *name, uint32_t *uid)
+bool entry_parse_number(const struct fs *fs, struct mailbox *mb, const char *name, uint32_t *uid)
 {
 	struct span digits = {name, strspn(name, "0123456789")};
 	char right[NAME_MAX + 1];
 
 	if (!mailbox_selectable(mb) || !names_uid(digits, SPAN(""), uid))
 		return false;
-	entry_name(fs, mb, *uid, right);
+	entry_number(fs, mb, *uid, right);
 	return strcmp(name, right) == 0;
+}
+
+/* --- names for people --- */
+
+static bool has_date(const struct cache_message *m)
+{
+	return m && !(m->flags & CACHE_DATE_UNKNOWN);
+}
+
+/* "_.5.eml", with more of it for each name that is taken. */
+static size_t free_title(struct mailbox *mb, uint32_t uid, char out[NAME_MAX + 1])
+{
+	size_t before = 0, n;
+
+	do {
+		memset(out, '_', ++before);
+		n = before + (size_t)snprintf(out + before, 32, ".%" PRIu32 ".eml", uid);
+	} while (taken(mb, out, n) && before + 32 < NAME_MAX);
+	return n;
+}
+
+size_t entry_title(struct mailbox *mb, uint32_t uid, char out[NAME_MAX + 1])
+{
+	const struct cache_message *m = mailbox_find(mb, uid);
+	struct mime_summary summary;
+
+	/* One whose fields cannot be had is there all the same. */
+	if (facts_summary(mb, uid, &summary) < 0)
+		summary = (struct mime_summary){0};
+	size_t n = title_print(uid, has_date(m), m ? m->date : 0, &summary, out);
+	return taken(mb, out, n) ? free_title(mb, uid, out) : n;
+}
+
+bool entry_lacks_name(const struct fs *fs, struct mailbox *mb, uint32_t uid)
+{
+	struct span packed;
+
+	return fs->options.named && facts_try(mb, FACT_SUMMARY, uid, &packed) == ERR_NOT_CACHED;
+}
+
+/* --- the directory --- */
+
+size_t entry_name(const struct fs *fs, struct mailbox *mb, uint32_t uid, char out[NAME_MAX + 1])
+{
+	return fs->options.named ? entry_title(mb, uid, out) : entry_number(fs, mb, uid, out);
+}
+
+static bool parse_title(struct mailbox *mb, const char *name, uint32_t *uid)
+{
+	if (!mailbox_selectable(mb) || !title_uid(name, uid) || taken(mb, name, strlen(name)))
+		return false;
+	const struct cache_message *m = mailbox_find(mb, *uid);
+	return !has_date(m) || !title_has_other_date(name, m->date);
+}
+
+bool entry_parse_name(const struct fs *fs, struct mailbox *mb, const char *name, uint32_t *uid)
+{
+	return (fs->options.named && parse_title(mb, name, uid)) ||
+	       entry_parse_number(fs, mb, name, uid);
+}
+
+bool entry_is_own(const struct fs *fs, struct mailbox *mb, const char *name, uint32_t uid)
+{
+	char own[NAME_MAX + 1];
+
+	if (!fs->options.named)
+		return true;
+	entry_title(mb, uid, own);
+	return strcmp(name, own) == 0;
+}
+
+void entry_forget_own(struct fs *fs, struct mailbox *mb, const char *name, uint32_t uid)
+{
+	char own[NAME_MAX + 1];
+
+	if (!fs->options.named)
+		return;
+	size_t n = entry_title(mb, uid, own);
+	if (!name || strcmp(name, own) != 0)
+		notify_name_gone(fs->notifier, inode_of_directory(fs, mb), 0, own, n);
 }
 
 bool entry_find(const struct fs *fs, struct mailbox *mb, const char *name, uint32_t *uid)
 {
-	if (entry_parse_name(fs, mb, name, uid) && mailbox_shown(mb, *uid))
+	bool real = entry_parse_name(fs, mb, name, uid) && mailbox_shown(mb, *uid);
+
+	if (real && entry_is_own(fs, mb, name, *uid))
 		return true;
-	*uid = given_find(mb, name);
-	if (*uid && !mailbox_shown(mb, *uid))
+	uint32_t given = given_find(mb, name);
+	if (given && mailbox_shown(mb, given))
+		*uid = given;
+	else if (!real)
 		*uid = 0;
 	return *uid != 0;
 }

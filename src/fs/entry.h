@@ -24,13 +24,27 @@ void entry_stat_message(const struct fs *fs, const struct mailbox *mb,
 	const struct cache_message *m, struct stat *st);
 /* How long the kernel may believe the message's size, seconds. */
 double entry_size_timeout(const struct mailbox *mb, const struct cache_message *m);
-/* The message's name in its directory; for the rule of collisions see src/README.md,
- * "Inodes and names". Returns its length. */
+/* The message's name by its number, as it is called in its mailbox's directory and in views; for the rule
+ * of collisions see src/README.md, "Inodes and names". Returns its length. */
+size_t entry_number(const struct fs *fs, struct mailbox *mb, uint32_t uid, char out[NAME_MAX + 1]);
+/* Its name for people, of what is known of it now: title.h. No mailbox below has it. */
+size_t entry_title(struct mailbox *mb, uint32_t uid, char out[NAME_MAX + 1]);
+/* The one of both that its mailbox lists. */
 size_t entry_name(const struct fs *fs, struct mailbox *mb, uint32_t uid, char out[NAME_MAX + 1]);
-/* The UID that a name in the directory stands for. */
+/* With layout=named: the name is not known yet, see fresh_summaries. */
+bool entry_lacks_name(const struct fs *fs, struct mailbox *mb, uint32_t uid);
+/* The UID that a number stands for. */
+bool entry_parse_number(const struct fs *fs, struct mailbox *mb, const char *name, uint32_t *uid);
+/* The UID that a name in the directory stands for: a number, or, with layout=named, any that ends in
+ * it, unless it begins with a date that is not the message's: then it is one of another mailbox. */
 bool entry_parse_name(const struct fs *fs, struct mailbox *mb, const char *name, uint32_t *uid);
-/* The message that it stands for: the one of that UID, else the one of that given name. Else false,
- * and the UID is 0. */
+/* Of such a name: it is the only one that the message is found by, or the one that is listed. */
+bool entry_is_own(const struct fs *fs, struct mailbox *mb, const char *name, uint32_t uid);
+/* The kernel removes this name of the message, or moves it; the one that is listed it is told to forget,
+ * if that is another. */
+void entry_forget_own(struct fs *fs, struct mailbox *mb, const char *name, uint32_t uid);
+/* The message that a name stands for: the one whose own it is, else the one of that given name, else the
+ * one of that UID. Else false, and the UID is 0. */
 bool entry_find(const struct fs *fs, struct mailbox *mb, const char *name, uint32_t *uid);
 /* The UID of the message that came in under this name a moment ago, and whose row has not come yet:
  * entry_find does not find it. 0: there is none. */

@@ -208,3 +208,37 @@ void fresh_flags(struct fs_op *op, op_resume *flagged)
 	op->flagged = flagged;
 	ask_flags(op);
 }
+
+/* --- summaries --- */
+
+static void summaries_came(struct fs_op *op, int err)
+{
+	op->uid = 0;
+	op->without |= err < 0;
+	if (op->mb->dead)
+		op_fail(op, ERR_STALE);
+	else
+		op->summed(op, 0);
+}
+
+/* As long as the server goes on to answer they are on their way. */
+static void summaries_expired(struct fs_op *op, int err)
+{
+	if (pool_is_unsure(op->fs->account->pool) && fresh_remembers(op->mb, err))
+		summaries_came(op, err);
+	else
+		op_fail(op, err);
+}
+
+void fresh_summaries(struct fs_op *op, op_resume *summed)
+{
+	op->summed = summed;
+	if (!mailbox_selectable(op->mb) || mailbox_count(op->mb) == 0 ||
+		facts_try_all(op->mb, FACT_SUMMARY) != ERR_NOT_CACHED) {
+		summaries_came(op, 0);
+		return;
+	}
+	op->uid = 0;
+	op->expire = summaries_expired;
+	op_wait_facts(op, FACT_SUMMARY, summaries_came);
+}

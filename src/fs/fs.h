@@ -24,6 +24,7 @@ struct fs_options {
 	bool seen;       /* what was read whole gets \Seen */
 	bool sync;       /* a change is answered when the server has confirmed it */
 	bool maildir;    /* mailboxes are listed as Maildirs */
+	bool named;      /* messages are listed under names for people */
 	bool list_views; /* those at the root are listed */
 	bool debug;
 	uid_t uid;

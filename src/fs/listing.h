@@ -25,6 +25,7 @@ struct listing {
 	struct fs_op *op;
 	char *data;
 	size_t size, used;
+	bool lacks_name; /* that of the next message is not known yet */
 };
 
 /* Of a request whose op has its size, offset and plus. */

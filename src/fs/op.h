@@ -91,6 +91,7 @@ struct fs_op {
 	op_resume *known;      /* goes on when enough is known of the mailbox: see fresh.h */
 	op_resume *whole;      /* the same, for fresh_whole */
 	op_resume *flagged;    /* goes on when all flags are known: see fresh.h */
+	op_resume *summed;     /* the same for the summaries */
 	op_resume *sized;      /* goes on when the size is found: see find_size.h */
 	op_resume *made_ready; /* goes on when octets are made: see view/content.h */
 	void (*make)(struct fs_op *op); /* how they are made */
@@ -114,6 +115,8 @@ struct fs_op {
 	const struct xattr *xattr;
 	struct mailbox *to; /* of a rename; held */
 	bool given;         /* of a lookup: the name is a given one */
+	bool loose;         /* of a lookup: it is not the one that is listed */
+	bool without;       /* of a listing: what is not known cannot be had now */
 	bool joined;        /* of an opendir: a check that it waits for was under way before */
 	struct fuse_file_info fi;
 	struct view_at at; /* of a request for a view */

@@ -48,6 +48,7 @@ static int find_directories(const struct fs *fs, struct rename *r)
 
 static void rename_message(struct fs *fs, fuse_req_t req, const struct rename *r, uint32_t uid)
 {
+	entry_forget_own(fs, r->from, r->name, uid);
 	move_rename(fs, req, r, uid);
 	draft_message_gone(fs, r->from, uid);
 }

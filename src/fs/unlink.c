@@ -149,9 +149,10 @@ void file_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 		return;
 	}
 	uint32_t coming = entry_coming(mb, name);
-	if (entry_find(fs, mb, name, &uid))
+	if (entry_find(fs, mb, name, &uid)) {
+		entry_forget_own(fs, mb, name, uid);
 		file_remove(req, parent, mb, uid);
-	else if (coming)
+	} else if (coming)
 		unlink_unknown(req, parent, mb, coming);
 	else
 		refuse_unlink(req, mb, name);

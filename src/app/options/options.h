@@ -89,7 +89,11 @@ struct options {
 	char *trash; /* as a path; NULL: the server says which */
 	bool expunge_force;
 	bool list_views; /* at the root */
-	enum options_layout { OPTIONS_LAYOUT_PLAIN, OPTIONS_LAYOUT_MAILDIR } layout;
+	enum options_layout {
+		OPTIONS_LAYOUT_PLAIN,
+		OPTIONS_LAYOUT_MAILDIR,
+		OPTIONS_LAYOUT_NAMED
+	} layout;
 	char *suffix;        /* of messages' names; "" for none */
 	char *mount_options; /* for -o of libfuse: separated by commas, escaped; never empty */
 };

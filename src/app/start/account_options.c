@@ -58,6 +58,7 @@ void account_options_fill(const struct options *o, const char *password,
 		.expunge_force = o->expunge_force,
 		.delete = delete[o->delete],
 		.trash = o->trash,
+		.summaries = o->layout == OPTIONS_LAYOUT_NAMED,
 		.sizes = sizes[o->sizes],
 	};
 }

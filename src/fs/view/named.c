@@ -3,23 +3,17 @@
  * .named/MAILBOX/: the messages under names for people, the same files as in the mailbox. They are found
  * by the UID at the end of a name, so what stands before may be decoded otherwise one day.
  */
-#include "base/error.h"
+#include "fs/entry.h"
 #include "fs/filesystem.h"
 #include "fs/fresh.h"
+#include "fs/title.h"
 #include "fs/view/private.h"
-#include "fs/view/title.h"
 #include "fs/view/tree.h"
-#include "mail/parts/facts.h"
 #include "mail/sync/watch.h"
 
 static size_t named_name(struct fs_op *op, const struct cache_message *m, char out[NAME_MAX + 1])
 {
-	struct mime_summary summary;
-
-	/* One whose fields cannot be had is there all the same. */
-	if (facts_summary(op->mb, m->uid, &summary) < 0)
-		summary = (struct mime_summary){0};
-	return title_print(m->uid, !(m->flags & CACHE_DATE_UNKNOWN), m->date, &summary, out);
+	return entry_title(op->mb, m->uid, out);
 }
 
 static bool named_find(struct fs_op *op, const char *name, uint32_t *uid)
@@ -27,27 +21,9 @@ static bool named_find(struct fs_op *op, const char *name, uint32_t *uid)
 	return title_uid(name, uid);
 }
 
-static void named_asked(struct fs_op *op, int err)
-{
-	op->uid = 0;
-	if (op->mb->dead)
-		op_fail(op, ERR_STALE);
-	else if (err < 0)
-		op_fail(op, err);
-	else
-		op->sized(op, 0);
-}
-
 static void named_rows(struct fs_op *op, int err)
 {
-	if (!mailbox_selectable(op->mb) || mailbox_count(op->mb) == 0 ||
-		facts_try_all(op->mb, FACT_SUMMARY) != ERR_NOT_CACHED) {
-		named_asked(op, 0);
-		return;
-	}
-	op->uid = 0;
-	op->expire = NULL;
-	op_wait_facts(op, FACT_SUMMARY, named_asked);
+	fresh_summaries(op, op->sized);
 }
 
 /* Goes on with op->sized when all names are known. */

@@ -218,7 +218,7 @@ static void parts_lookup(struct fs_op *op)
 		op_reply_errno(op, ENOTDIR);
 	else if (op->at.number != 0)
 		parts_know(op, op->at.number, part_lookup_known);
-	else if (entry_parse_name(op->fs, op->mb, op->octets, &op->uid) &&
+	else if (entry_parse_number(op->fs, op->mb, op->octets, &op->uid) &&
 		 !mailbox_hidden(op->mb, op->uid))
 		fresh_message(op, message_lookup_known);
 	else
@@ -255,7 +255,7 @@ static void put_attached(struct listing *l, uint32_t after)
 		if (mailbox_hidden(op->mb, m->uid) || !has_attachment(op->mb, m->uid))
 			continue;
 		stat_directory(op, at, &st);
-		entry_name(op->fs, op->mb, m->uid, name);
+		entry_number(op->fs, op->mb, m->uid, name);
 		if (!listing_put(l, name, &st, true, ATTR_TIMEOUT, LISTING_MESSAGE | m->uid))
 			return;
 	}
@@ -388,7 +388,7 @@ static void parts_on_message_gone(struct fs *fs, struct view_node *node, uint32_
 	part_forget_shape(node, uid);
 	if (!mb || !node->used)
 		return;
-	size_t n = entry_name(fs, mb, uid, name);
+	size_t n = entry_number(fs, mb, uid, name);
 	notify_name_gone(fs->notifier, view_inode(node, 0), 0, name, n);
 	notify_directory(fs->notifier, view_inode(node, 0));
 }

@@ -367,7 +367,7 @@ static void search_lookup(struct fs_op *op)
 		lookup_query(op);
 		return;
 	}
-	if (!s || !entry_parse_name(op->fs, op->mb, op->octets, &uid)) {
+	if (!s || !entry_parse_number(op->fs, op->mb, op->octets, &uid)) {
 		op_reply_errno(op, ENOENT);
 		return;
 	}
@@ -424,7 +424,7 @@ static void put_messages(struct listing *l, const struct search *s)
 		if (!m)
 			continue;
 		entry_stat_message(l->op->fs, mb, m, &st);
-		entry_name(l->op->fs, mb, uid, name);
+		entry_number(l->op->fs, mb, uid, name);
 		if (!listing_put(l, name, &st, false, 0, LISTING_MESSAGE | uid))
 			return;
 	}

@@ -89,7 +89,7 @@ static bool tree_find_uid(struct fs_op *op, const char *name, uint32_t *uid)
 		return false;
 	if (tree_of(op)->find)
 		return tree_of(op)->find(op, name, uid);
-	return entry_parse_name(op->fs, op->mb, name, uid);
+	return entry_parse_number(op->fs, op->mb, name, uid);
 }
 
 void tree_lookup(struct fs_op *op)
@@ -114,7 +114,8 @@ static void tree_opendir_reply(struct fs_op *op, int err)
 {
 	struct mailbox *mb = op->mb;
 	struct view_node *node = op->at.node;
-	bool whole = !mailbox_selectable(mb) || (mb->messages.complete && !sync_is_awaited(mb));
+	bool whole = !mailbox_selectable(mb) ||
+		     (mb->messages.complete && !sync_is_awaited(mb) && !op->without);
 
 	if (whole) {
 		op->fi.cache_readdir = 1;
@@ -174,7 +175,7 @@ static size_t name_message(struct fs_op *op, const struct cache_message *m, char
 {
 	if (tree_of(op)->name)
 		return tree_of(op)->name(op, m, out);
-	return entry_name(op->fs, op->mb, m->uid, out);
+	return entry_number(op->fs, op->mb, m->uid, out);
 }
 
 /* A size that would have to be asked for, or made, is not shown: who wants it looks the name up. */
@@ -282,7 +283,7 @@ void tree_on_message_gone(struct fs *fs, struct view_node *node, uint32_t uid)
 	if (node->view->tree->loose) {
 		notify_attributes(fs->notifier, inode_of_message(mb, uid));
 	} else {
-		size_t n = entry_name(fs, mb, uid, name);
+		size_t n = entry_number(fs, mb, uid, name);
 		notify_name_gone(fs->notifier, view_inode(node, 0), view_inode(node, uid), name, n);
 	}
 	notify_directory(fs->notifier, view_inode(node, 0));

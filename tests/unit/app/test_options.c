@@ -139,7 +139,8 @@ static void test_values(void **state)
 
 	parse_o(&o, "passfile=/p,cafile=/c,cache=/"
 		    "k,cache_size=1M,timeout=3600,connections=16,compress=off,"
-		    "suffix=.eml,layout=plain,layout=maildir,views=hide,views=list,subscribed,uid="
+		    "suffix=.eml,layout=plain,layout=named,layout=maildir,views=hide,views=list,"
+		    "subscribed,uid="
 		    "1000,gid=0,ro,sizes=trust,"
 		    "sizes=verify,"
 		    "expunge=safe,expunge=force");
@@ -506,7 +507,7 @@ static void test_refused(void **state)
 		{"fmask=1000", "octal"},
 		{"dmask=00777", "octal"},
 		{"umask=-1", "octal"},
-		{"layout=mbox", "layout= is plain or maildir"},
+		{"layout=mbox", "layout= is plain, maildir or named"},
 		{"views=all", "views= is hide or list"},
 		{"suffix=eml", "suffix= is a dot"},
 		{"suffix=.", "suffix= is a dot"},

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "fs/view/title.h"
+#include "fs/title.h"
 
 static const struct {
 	const char *from, *subject, *name;
@@ -89,6 +89,31 @@ static void no_uids(void **state)
 			fail_msg("%s", names[i]);
 }
 
+static void other_dates(void **state)
+{
+	static const struct {
+		const char *name;
+		bool other;
+	} names[] = {
+		{"2026-11-21 Anna - x.5.eml", false},
+		{"2026-11-21.5.eml", false},
+		{"2026-11-20 Anna - x.5.eml", true},
+		{"2026-11-20.5.eml", true},
+		{"2026-11-20-x.5.eml", false},
+		{"2026-11-2.5.eml", false},
+		{"2026-11-2", false},
+		{"26-11-20 x.5.eml", false},
+		{"x 2026-11-20.5.eml", false},
+		{"", false},
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (title_has_other_date(names[i].name, 1795224543) != names[i].other)
+			fail_msg("%s", names[i].name);
+	/* One that no name begins with so. */
+	assert_false(title_has_other_date("2026-11-20 x.5.eml", INT64_MAX));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -96,6 +121,7 @@ int main(void)
 		cmocka_unit_test(without_date),
 		cmocka_unit_test(long_ones),
 		cmocka_unit_test(no_uids),
+		cmocka_unit_test(other_dates),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What a message is called in .named: "2026-11-14 Anna - Re invoice.5.eml". Pure. */
-#ifndef FS_VIEW_TITLE_H
-#define FS_VIEW_TITLE_H
+/* What a message is called for people: "2026-11-14 Anna - Re invoice.5.eml". Pure. */
+#ifndef FS_TITLE_H
+#define FS_TITLE_H
 
 #include <limits.h>
 #include <stdbool.h>
@@ -16,5 +16,7 @@ size_t title_print(uint32_t uid, bool has_date, int64_t date, const struct mime_
 	char out[NAME_MAX + 1]);
 /* The UID at the end of a name, whatever stands before; false: it has none. */
 bool title_uid(const char *name, uint32_t *uid);
+/* The name begins with a date, and that is not the one of a message that arrived then. */
+bool title_has_other_date(const char *name, int64_t date);
 
 #endif

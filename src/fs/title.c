@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "fs/view/title.h"
+#include "fs/title.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -102,4 +102,25 @@ bool title_uid(const char *name, uint32_t *uid)
 		return false;
 	*uid = (uint32_t)value;
 	return true;
+}
+
+#define DATE_LENGTH (sizeof("2026-11-14") - 1)
+
+static bool begins_with_date(const char *name)
+{
+	static const char shape[] = "0000-00-00";
+	size_t i = 0;
+
+	while (i < DATE_LENGTH &&
+		(shape[i] == '0' ? name[i] >= '0' && name[i] <= '9' : name[i] == '-'))
+		i++;
+	return i == DATE_LENGTH && (name[i] == ' ' || name[i] == '.');
+}
+
+bool title_has_other_date(const char *name, int64_t date)
+{
+	char right[NAME_MAX + 1];
+
+	return begins_with_date(name) && put_date(date, right, sizeof(right)) == DATE_LENGTH &&
+	       memcmp(name, right, DATE_LENGTH) != 0;
 }
