@@ -301,6 +301,15 @@ static const struct tree_notices notices = {
 
 /* --- */
 
+/* What comes along with the rows of mailboxes ahead of a walk. */
+static void take_riders(struct account *a)
+{
+	if (a->options.summaries)
+		walk_take_riders(a->walk, ALONG_ROWS, along_on_ahead, NULL);
+	else
+		walk_take_riders(a->walk, UINT32_MAX, across_on_ahead, a->across);
+}
+
 struct account *account_create(uv_loop_t *loop, const struct account_options *options,
 	struct cache *cache, struct state *state, const struct account_observer *observer,
 	void *ctx)
@@ -339,8 +348,7 @@ struct account *account_create(uv_loop_t *loop, const struct account_options *op
 	a->lister = lister_create(a);
 	a->watch = watch_create(a);
 	a->walk = walk_create(a);
-	walk_take_riders(
-		a->walk, a->options.summaries ? along_on_ahead : across_on_ahead, a->across);
+	take_riders(a);
 	a->quota = mem_zalloc(sizeof(*a->quota));
 	a->reaper = reaper_create(a);
 	a->sizes = sizes_create(a->options.sizes, cache);

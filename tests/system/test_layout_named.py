@@ -230,6 +230,34 @@ def test_rm():
         assert bodies(server) == []
 
 
+def test_trash():
+    """rm moves it there, where it has a name of its own, and rm is final."""
+    with fake() as server, mounted_named(server, delete="trash", trash="Empty") as m:
+        inbox, trash = m.root / "INBOX", m.root / "Empty"
+        os.unlink(inbox / NAMES[1])
+        sync(m)
+        there = NAMES[1].replace(".2.", ".1.")
+        wait_until(lambda: os.listdir(trash) == [there], "it is in the trash")
+        assert (trash / there).read_bytes() == MIXED and os.listdir(inbox) == [NAMES[0], NAMES[2]]
+        os.unlink(trash / there)
+        sync(m)
+        assert bodies(server, "Empty") == [] and bodies(server) == [PLAIN, EMPTY]
+
+
+def test_removed_elsewhere():
+    """In another view: the name that was listed here goes, too."""
+    with fake() as server, mounted_named(server) as m:
+        inbox, new = m.root / "INBOX", m.root / ".maildir/INBOX/new"
+        assert os.listdir(inbox) == NAMES
+        for name in os.listdir(new):
+            if ",U=2" in name:
+                os.unlink(new / name)
+        wait_until(lambda: errno_of(os.stat, inbox / NAMES[1]) == "ENOENT", "its name is gone")
+        assert os.listdir(inbox) == [NAMES[0], NAMES[2]]
+        sync(m)
+        assert bodies(server) == [PLAIN, EMPTY]
+
+
 def test_refused():
     """What the server refuses shows again under its name."""
     with fake() as server, mounted_named(server, says=["not removed"]) as m:

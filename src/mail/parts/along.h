@@ -9,6 +9,8 @@
 
 #include "mail/sync/walk.h"
 
+/* Rows to be asked for ahead of a walk: with their summaries some 2 MB, if the guess is wrong. */
+#define ALONG_ROWS 2000u
 /* For walk_take_riders; ctx is not used. */
 walk_on_ahead along_on_ahead;
 

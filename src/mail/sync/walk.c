@@ -23,6 +23,7 @@ struct walk {
 	struct trail trail;
 	struct trail_track *asking; /* that STATUS is asked for, or NULL */
 	bool noted;                 /* in the cache: that the server does not bear it */
+	uint32_t rows;              /* to be asked for ahead of one walk */
 	walk_on_ahead *on_ahead;    /* NULL: nothing rides along */
 	void *ctx;                  /* its */
 };
@@ -42,6 +43,7 @@ struct walk *walk_create(struct account *a)
 
 	w->account = a;
 	w->trail.tree = &a->tree;
+	w->rows = ROWS_MAX;
 	w->noted = cache_get_note(a->cache, CACHE_NOTE_ONE_MAILBOX) == 1;
 	if (w->noted)
 		pool_take_no_trains(a->pool);
@@ -53,8 +55,9 @@ void walk_destroy(struct walk *w)
 	free(w);
 }
 
-void walk_take_riders(struct walk *w, walk_on_ahead *on_ahead, void *ctx)
+void walk_take_riders(struct walk *w, uint32_t rows, walk_on_ahead *on_ahead, void *ctx)
 {
+	w->rows = rows < ROWS_MAX ? rows : ROWS_MAX;
 	w->on_ahead = on_ahead;
 	w->ctx = ctx;
 }
@@ -198,7 +201,7 @@ static void go_ahead(struct walk *w, struct trail_track *track)
 			return;
 		uint32_t rows = count_new(next);
 		/* It has its turn when the walk has come nearer. */
-		if (rows > 0 && ahead > 0 && ahead + rows > ROWS_MAX)
+		if (rows > 0 && ahead > 0 && ahead + rows > w->rows)
 			return;
 		struct sync_rider *rider = NULL;
 		bool asks = rows > 0 && rows <= limits[at].messages;

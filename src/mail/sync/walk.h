@@ -19,7 +19,8 @@ typedef bool walk_on_ahead(
 
 struct walk *walk_create(struct account *a);
 void walk_destroy(struct walk *w);
-void walk_take_riders(struct walk *w, walk_on_ahead *on_ahead, void *ctx);
+/* rows: to be asked for ahead of one walk at most, where what rides along makes each dear. */
+void walk_take_riders(struct walk *w, uint32_t rows, walk_on_ahead *on_ahead, void *ctx);
 /* Somebody lists this mailbox or directory. */
 void walk_note(struct walk *w, struct mailbox *mb);
 
