@@ -66,7 +66,8 @@ static bool is_there(int dir, const char *name)
 	return faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* Takes the number, if nobody has it. The lock's file stays: taken away it could be locked by two. */
+/* Takes the number, if nobody has it; else errno says why not. The lock's file stays: taken away it could
+ * be locked by two. */
 static bool take_place(const struct state *s, unsigned number, struct place *p)
 {
 	char name[NAME_SIZE];
@@ -75,7 +76,9 @@ static bool take_place(const struct state *s, unsigned number, struct place *p)
 	name_of(number, "db", p->name);
 	p->lock = own_file_open(s->dir.fd, name);
 	if (p->lock < 0 || flock(p->lock, LOCK_EX | LOCK_NB) != 0) {
+		int error = errno;
 		leave(p);
+		errno = error;
 		return false;
 	}
 	p->path = mem_printf("%s/%s", s->dir.path, p->name);
@@ -207,12 +210,16 @@ static int open_own(struct state *s, const char *account)
 	return prepare_file(s) ? journal_open(&s->journal, s->own.path, account) : SQLITE_CANTOPEN;
 }
 
-/* The first place that nobody has, but for those of newer versions: false when there is none. */
-static bool take_own(struct state *s, const char *account, int *rc)
+/* The first place that nobody has, but for those of newer versions. False when there is none: *error is
+ * errno of one that could not be taken, or 0. */
+static bool take_own(struct state *s, const char *account, int *rc, int *error)
 {
+	*error = 0;
 	for (unsigned i = 1; i <= JOURNALS_MAX; i++) {
-		if (!take_place(s, i, &s->own))
+		if (!take_place(s, i, &s->own)) {
+			*error = errno;
 			continue;
+		}
 		*rc = open_own(s, account);
 		if (*rc != JOURNAL_NEWER)
 			return true;
@@ -239,13 +246,14 @@ static bool is_of(struct state *s, const char *account, char *error, size_t size
 
 static bool open_in_dir(struct state *s, const struct state_options *o, char *error, size_t size)
 {
-	int rc = SQLITE_OK;
+	int rc = SQLITE_OK, no_place;
 
 	if (own_dir_open("state", o->dir, &s->dir, error, size) < 0)
 		return false;
-	if (!take_own(s, o->account, &rc)) {
-		snprintf(error, size, "state directory %s: no journal can be locked: %s",
-			s->dir.path, strerror(errno));
+	if (!take_own(s, o->account, &rc, &no_place)) {
+		snprintf(error, size, "state directory %s: no journal can be %s: %s", s->dir.path,
+			no_place ? "locked" : "used",
+			no_place ? strerror(no_place) : "a newer version of imapfs made them all");
 		return false;
 	}
 	if (rc != SQLITE_OK) {

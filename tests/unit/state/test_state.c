@@ -276,6 +276,22 @@ static void test_newer(void **state)
 	state_close(s);
 }
 
+/* Where that is so of all there can be, nothing can be promised, and it is said why. */
+static void test_all_newer(void **state)
+{
+	struct fixture *f = *state;
+	char command[256];
+
+	state_close(open_as(f, "joe"));
+	change_version(f, 2);
+	snprintf(command, sizeof(command),
+		"cd %s && for n in $(seq 2 64); do cp journal-1.db journal-$n.db; done", f->dir);
+	CHECK(system(command) == 0);
+	assert_null(open_as(f, "joe"));
+	assert_non_null(strstr(buf_cstr(&f->seen),
+		"no journal can be used: a newer version of imapfs made them all"));
+}
+
 /* What is none of ours is kept for who wants to look. */
 static void test_foreign(void **state)
 {
@@ -321,6 +337,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_ours_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_newer, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_all_newer, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_foreign, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
 	};
