@@ -16,6 +16,7 @@
 #include "base/text.h"
 
 #define LINE_SIZE 64
+#define VERSION 1u
 
 struct traffic {
 	struct own_dir dir;
@@ -51,15 +52,28 @@ void traffic_close(struct traffic *t)
 	free(t);
 }
 
-/* 0 where the file is empty, of another day, or not to be understood. */
-static uint64_t read_count(const struct traffic *t, const char *day)
+/* Whether a newer version of imapfs wrote the line. */
+static bool is_newer(struct span line)
+{
+	uint64_t version;
+	size_t n = 0;
+
+	while (n < line.n && line.p[n] != ' ')
+		n++;
+	return n < line.n && text_parse_number((struct span){line.p, n}, UINT64_MAX, &version) &&
+	       version > VERSION;
+}
+
+/* 0 where the file is empty, of another day, or not to be understood. *newer: a newer version made it. */
+static uint64_t read_count(const struct traffic *t, const char *day, bool *newer)
 {
 	char line[LINE_SIZE], start[LINE_SIZE];
 	uint64_t count;
 	ssize_t n = pread(t->fd, line, sizeof(line), 0);
-	size_t before = (size_t)snprintf(start, sizeof(start), "1 %s ", day);
+	size_t before = (size_t)snprintf(start, sizeof(start), "%u %s ", VERSION, day);
 	const char *end = n > 0 ? memchr(line, '\n', (size_t)n) : NULL;
 
+	*newer = n > 0 && is_newer((struct span){line, (size_t)n});
 	if (!end || (size_t)(end - line) < before || memcmp(line, start, before) != 0)
 		return 0;
 	const char *digits = line + before;
@@ -68,10 +82,19 @@ static uint64_t read_count(const struct traffic *t, const char *day)
 		       : 0;
 }
 
+static void tell(struct traffic *t, const char *why)
+{
+	if (!t->failed)
+		log_warning("%s/traffic: %s; what comes from the server is counted for this mount "
+			    "only",
+			t->dir.path, why);
+	t->failed = true;
+}
+
 static bool write_count(const struct traffic *t, const char *day, uint64_t count)
 {
 	char line[LINE_SIZE];
-	int n = snprintf(line, sizeof(line), "1 %s %020" PRIu64 "\n", day, count);
+	int n = snprintf(line, sizeof(line), "%u %s %020" PRIu64 "\n", VERSION, day, count);
 
 	return pwrite(t->fd, line, (size_t)n, 0) == n;
 }
@@ -83,18 +106,16 @@ uint64_t traffic_add(struct traffic *t, const char day[TRAFFIC_DAY], uint64_t oc
 		t->unwritten = 0;
 	}
 	t->unwritten += octets;
-	bool locked = flock(t->fd, LOCK_EX | LOCK_NB) == 0;
-	uint64_t count = read_count(t, day) + t->unwritten;
+	bool newer, locked = flock(t->fd, LOCK_EX | LOCK_NB) == 0;
+	uint64_t count = read_count(t, day, &newer) + t->unwritten;
 	if (!locked)
 		return count;
-	if (t->unwritten > 0 && write_count(t, day, count)) {
+	if (newer)
+		tell(t, "a newer version of imapfs made it, so it is left as it is");
+	else if (t->unwritten > 0 && write_count(t, day, count))
 		t->unwritten = 0;
-	} else if (t->unwritten > 0 && !t->failed) {
-		t->failed = true;
-		log_warning("%s/traffic: %s; what comes from the server is counted for this mount "
-			    "only",
-			t->dir.path, strerror(errno));
-	}
+	else if (t->unwritten > 0)
+		tell(t, strerror(errno));
 	flock(t->fd, LOCK_UN);
 	return count;
 }

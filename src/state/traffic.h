@@ -2,7 +2,7 @@
 /*
  * How many octets came from the server on a day, counted by all mounts of an account together, in a file
  * of its own in the account's state directory: one line, "1 2026-11-27 00000000000000004711". The first
- * number is the format's version.
+ * number is the format's version; a file of a newer one is left as it is.
  */
 #ifndef STATE_TRAFFIC_H
 #define STATE_TRAFFIC_H

@@ -106,7 +106,7 @@ static void test_locked(void **state)
 
 static void test_nonsense(void **state)
 {
-	static const char *const lines[] = {"2 2026-11-27 5\n", "1 2026-11-27\n", "1 x 5", "\n",
+	static const char *const lines[] = {"0 2026-11-27 5\n", "1 2026-11-27\n", "1 x 5", "\n",
 		"1 2026-11-27000000000000000000000000000000000000000000000000000000000005\n"};
 
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
@@ -118,6 +118,24 @@ static void test_nonsense(void **state)
 		traffic_close(t);
 		close(fd);
 	}
+}
+
+/* Of a newer version: it is counted here alone, and nothing is written over what that version knows. */
+static void test_newer(void **state)
+{
+	static const char line[] = "2 2026-11-27 5 what it means nobody knows\n";
+	char now[sizeof(line) + 1] = "";
+	struct traffic *t = open_it();
+	int fd = open_file();
+
+	CHECK(write(fd, line, strlen(line)) > 0);
+	assert_int_equal(traffic_add(t, "2026-11-27", 7), 7);
+	assert_int_equal(traffic_add(t, "2026-11-27", 1), 8);
+	assert_int_equal(traffic_add(t, "2026-11-28", 1), 1);
+	traffic_close(t);
+	assert_int_equal(pread(fd, now, sizeof(now), 0), strlen(line));
+	assert_string_equal(now, line);
+	close(fd);
 }
 
 static void test_no_directory(void **state)
@@ -136,6 +154,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_next_day, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_locked, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_nonsense, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_newer, setup, teardown),
 		cmocka_unit_test(test_no_directory),
 	};
 
