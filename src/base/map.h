@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A hash map from 64-bit numbers (mailbox ids, inode numbers, UIDs) to pointers, or to numbers, which
- * have 64 bits on every machine; a map has only the one or the other. Open addressing; the hash is keyed at random so that nobody who chooses UIDs can make it slow.
+ * have 64 bits on every machine; a map has only the one or the other. Open addressing; the hash is keyed
+ * at random so that nobody who chooses UIDs can make it slow.
  */
 #ifndef BASE_MAP_H
 #define BASE_MAP_H

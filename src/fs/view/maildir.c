@@ -442,7 +442,7 @@ static void note_change(struct fs *fs, struct view_node *node, uint32_t uid, boo
 	if (!shown || (!gone && before == now))
 		return;
 	forget_name(fs, mb, uid, shown);
-	map_remove(&m->shown, uid);
+	map_remove_number(&m->shown, uid);
 	tell_side(fs, mb, side_of(before));
 	if (!gone && side_of(now) != side_of(before))
 		tell_side(fs, mb, side_of(now));
@@ -475,7 +475,7 @@ void maildir_note_moved(struct fs *fs, const struct mailbox *mb, uint32_t uid, u
 	struct maildir *m = maildir_of(fs, mb);
 
 	map_put_number(&m->moved, uid, side);
-	map_remove(&m->shown, uid);
+	map_remove_number(&m->shown, uid);
 	m->dirty = true;
 	tell_side(fs, mb, MAILDIR_CUR);
 	tell_side(fs, mb, MAILDIR_NEWS);
