@@ -46,7 +46,7 @@ void batch_want_beginnings(struct batch *b, uint32_t octets)
 	b->parts.octets = octets;
 }
 
-void batch_want_section(struct batch *b, const struct body_section *section)
+void batch_want_headers(struct batch *b, const struct body_section *section)
 {
 	b->section = section;
 	b->parts.section = section->name;
@@ -152,15 +152,6 @@ static void batch_on_body_data(struct pool_task *t, struct span octets)
  * and no more than promised. Else a window finds out. */
 enum right { RIGHT_NOT, RIGHT_WHOLE, RIGHT_BEGINNING, RIGHT_CHUNK };
 
-/* Only a header is known to be whole by what it is. */
-static bool is_whole_section(const struct batch *b, struct body *body, const struct imap_part *part)
-{
-	const struct chunk *c = map_get(&body->chunks, 0);
-
-	return b->section->header && c && part->got >= 4 && part->got < b->parts.octets &&
-	       memcmp(c->data + part->got - 4, "\r\n\r\n", 4) == 0;
-}
-
 static enum right is_right(const struct batch *b, struct body *body, const struct imap_part *part)
 {
 	const struct cache_message *m = body->mb ? mailbox_find(body->mb, part->uid) : NULL;
@@ -168,7 +159,9 @@ static enum right is_right(const struct batch *b, struct body *body, const struc
 	if (!m || !part->complete || part->got == 0)
 		return RIGHT_NOT;
 	if (b->section)
-		return is_whole_section(b, body, part) ? RIGHT_WHOLE : RIGHT_NOT;
+		return part->got < b->parts.octets && chunk_ends_header(body, part->got)
+			       ? RIGHT_WHOLE
+			       : RIGHT_NOT;
 	if (part->got < b->parts.octets && m->size == part->got)
 		return RIGHT_WHOLE;
 	if (part->got < b->parts.octets || m->size < part->got)

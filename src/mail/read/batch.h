@@ -25,8 +25,8 @@ void batch_want_beginnings(struct batch *b, uint32_t octets);
 /* Nothing is known of their sizes: those that are larger come up to the end of their first chunk. Before
  * any is added. */
 void batch_want_chunks(struct batch *b);
-/* Not the messages but that header (it stays) of each. Before any is added. */
-void batch_want_section(struct batch *b, const struct body_section *section);
+/* Not the messages but their headers, by a section that is one (it stays). Before any is added. */
+void batch_want_headers(struct batch *b, const struct body_section *section);
 /* Not when the command is full. The message must not be in memory. keep: it is not pushed into the
  * kernel before it is read. */
 void batch_add(struct batch *b, uint32_t uid, bool keep);
@@ -35,9 +35,9 @@ bool batch_is_full(const struct batch *b);
 void batch_start(struct batch *b);
 /* The same of one or two in a mailbox that is not selected yet: ahead of its turn, if that can be. */
 void batch_foresee(struct batch *const *batches, size_t n);
-/* Of all messages up to this UID, of a mailbox whose rows are asked for by the command before, so many octets each (as
- * for batch_want_beginnings, or CACHE_CHUNK + 1), as far as these rows have come before and there is
- * room. It rides along, or destroys itself. */
+/* Of all messages up to this UID, of a mailbox whose rows are asked for by the command before, so many
+ * octets each (as for batch_want_beginnings, or CACHE_CHUNK + 1), as far as these rows have come before and
+ * there is room. It rides along, or destroys itself. */
 struct sync_rider *batch_create_rider(struct mailbox *mb, uint32_t last, uint32_t octets);
 /* The command's text as it stands now; valid until it is started. */
 const char *batch_text(struct batch *b);

@@ -4,6 +4,7 @@
  * once they are whole.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/mem.h"
@@ -55,6 +56,16 @@ bool chunk_is_missing(struct body *b, uint32_t index)
 	const struct chunk *c = map_get(&b->chunks, index);
 
 	return !c || (!c->whole && !c->fetching && !c->loading);
+}
+
+bool chunk_ends_header(const struct body *b, uint64_t end)
+{
+	const struct chunk *c = map_get(&b->chunks, (end - 1) / CACHE_CHUNK);
+	uint64_t n = end - (uint64_t)(c ? c->index : 0) * CACHE_CHUNK;
+
+	if (!b->header || !c || n > c->cap || n < 4)
+		return false;
+	return memcmp(c->data + n - 4, "\r\n\r\n", 4) == 0;
 }
 
 struct behind {

@@ -110,7 +110,7 @@ static struct batch *create_batch(const struct lookup *l)
 	if (l->beginning)
 		batch_want_beginnings(b, l->beginning);
 	if (l->section)
-		batch_want_section(b, l->section);
+		batch_want_headers(b, l->section);
 	return b;
 }
 

@@ -83,7 +83,8 @@ void body_note_whole(struct body *b, const struct chunk *c);
 bool body_has(struct mailbox *mb, uint32_t uid, const struct body_section *section, uint32_t index);
 /* Whether so many octets from the message's start are in memory. */
 bool body_begins(struct mailbox *mb, uint32_t uid, uint32_t octets);
-/* Pushes a whole chunk, or whole pages of the first one's beginning, of a message that has the size that is shown, into the kernel. */
+/* Pushes a whole chunk, or whole pages of the first one's beginning, of a message that has the size that
+ * is shown, into the kernel. */
 void body_push(struct body *b, const struct chunk *c);
 /* What the cache holds of a message that somebody will read soon: pushes it into the kernel or, with
  * keep, keeps it in memory, always that of a section. data (malloc'ed) becomes the body's. */
@@ -100,9 +101,12 @@ struct chunk *chunk_make(struct body *b, uint32_t index);
 void chunk_reserve(struct body *b, struct chunk *c, uint32_t n);
 /* Neither in memory nor on its way. */
 bool chunk_is_missing(struct body *b, uint32_t index);
-/* The chunk if it has octets or is known to be whole, from the cache when memory has not all of it. From a slow disk it
- * comes later, and then readers are woken. */
+/* The chunk if it has octets or is known to be whole, from the cache when memory has not all of it. From
+ * a slow disk it comes later, and then readers are woken. */
 struct chunk *chunk_find(struct body *b, uint32_t index);
+/* Whether a header's octets, of which so many came, end there because it does: only a header is known to be
+ * whole by what it is. */
+bool chunk_ends_header(const struct body *b, uint64_t end);
 /* A whole one; data (malloc'ed) becomes its. */
 struct chunk *chunk_put(struct body *b, uint32_t index, char *data, size_t n);
 /* It is whole now: keeps it in the cache. */

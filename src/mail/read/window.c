@@ -385,17 +385,6 @@ static void less_came(struct window *w, uint64_t end)
 	window_send_fetch(w);
 }
 
-/* Whether a header's octets end there because it does. */
-static bool ends_by_itself(struct window *w, uint64_t end)
-{
-	const struct chunk *c = map_get(&w->body->chunks, (end - 1) / CACHE_CHUNK);
-	uint64_t n = end - (uint64_t)(c ? c->index : 0) * CACHE_CHUNK;
-
-	if (!w->body->header || !c || n > c->cap || n < 4)
-		return false;
-	return memcmp(c->data + n - 4, "\r\n\r\n", 4) == 0;
-}
-
 static void judge_answer(struct window *w)
 {
 	const struct answer *a = &w->answer;
@@ -416,7 +405,7 @@ static void judge_answer(struct window *w)
 		return;
 	}
 	enum ending ending = ending_judge(&answer, &end);
-	if (ending == ENDING_UNSURE && ends_by_itself(w, end))
+	if (ending == ENDING_UNSURE && chunk_ends_header(w->body, end))
 		ending = ENDING_FOUND;
 	switch (ending) {
 	case ENDING_OPEN:
