@@ -213,7 +213,8 @@ TABLE = [
     ("-o passfile={secret},tls_priority=NORMAL:-VERS-ALL u@h {m}", TLS, "allows neither TLS 1.2 nor TLS 1.3"),
     ("-o passfile={secret},certfile=/nonexistent u@h {m}", LOGIN, "keyfile /nonexistent: No such file"),
     # Mountpoint, cache and state
-    ("u@h /nonexistent", MOUNT, "/nonexistent: No such file or directory; run: mkdir '/nonexistent'"),
+    ("u@h /nonexistent", MOUNT, "/nonexistent: No such file or directory; run: mkdir -p '/nonexistent'"),
+    ("u@h /nonexistent/Anna's", MOUNT, r"run: mkdir -p '/nonexistent/Anna'\\''s'"),
     ("u@h {file}", MOUNT, "file: not a directory"),
     ("u@h {file}/x", MOUNT, "file/x: Not a directory"),
     ("-o passfile={secret},cache={file} u@h {m}", CACHE, "cache directory .*file"),

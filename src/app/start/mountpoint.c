@@ -52,6 +52,44 @@ int mountpoint_fail_stale(const char *path, char *error, size_t size)
 		path, path);
 }
 
+/* As one word of a shell; malloc'ed. */
+static char *quote(const char *path)
+{
+	char *word = mem_alloc(4 * strlen(path) + 3), *to = word;
+
+	*to++ = '\'';
+	for (; *path; path++)
+		if (*path == '\'')
+			to = stpcpy(to, "'\\''");
+		else
+			*to++ = *path;
+	*to++ = '\'';
+	*to = '\0';
+	return word;
+}
+
+static int fail_missing(const struct report *r, const char *path)
+{
+	char *word = quote(path);
+
+	fail(r, "%s: %s; run: mkdir -p %s", path, strerror(ENOENT), word);
+	free(word);
+	return EXIT_STATUS_MOUNT;
+}
+
+static int fail_stat(const struct report *r, const char *path)
+{
+	switch (errno) {
+	case ENOTCONN:
+	case ECONNABORTED:
+		return mountpoint_fail_stale(path, r->error, r->size);
+	case ENOENT:
+		return fail_missing(r, path);
+	default:
+		return fail(r, "%s: %s", path, strerror(errno));
+	}
+}
+
 /* The type of the filesystem whose top path is; 0 where it is none. */
 static long type_of_mount(const char *path, dev_t dev)
 {
@@ -85,10 +123,7 @@ int mountpoint_check(const char *path, char *error, size_t size)
 	struct stat st;
 
 	if (stat_patiently(path, &st) < 0)
-		return errno == ENOTCONN || errno == ECONNABORTED
-			       ? mountpoint_fail_stale(path, error, size)
-			       : fail(&r, errno == ENOENT ? "%s: %s; run: mkdir '%s'" : "%s: %s",
-					 path, strerror(errno), path);
+		return fail_stat(&r, path);
 	if (!S_ISDIR(st.st_mode))
 		return fail(&r, "%s: not a directory", path);
 	/* Over it root would mount a second time, and for others fusermount3 says no more than
