@@ -69,7 +69,8 @@ def step():
             entry.stat()
 
 end = time.monotonic() + float(sys.argv[4])
-while time.monotonic() < end:
+# A machine that is late needs longer to do something at all.
+while time.monotonic() < end or (counts.get("done", 0) <= 10 and time.monotonic() < end + 60):
     start = time.monotonic()
     try:
         step()
@@ -126,13 +127,13 @@ def start_worker(m, role, seed, seconds):
 
 
 def result_of(process):
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=100)
     live.discard(process)
     assert process.returncode == 0, err.decode()
     return json.loads(out)
 
 
-@pytest.mark.limit(120)
+@pytest.mark.limit(300)
 @pytest.mark.parametrize("hide", [(), ("NOTIFY", "QRESYNC", "CONDSTORE"), ("NOTIFY", "IDLE", "ESEARCH", "QRESYNC", "CONDSTORE")],
                          ids=["NOTIFY", "IDLE", "polling"])
 def test_storm(start_server, mount, hide):
