@@ -94,6 +94,8 @@ def test_parts_are_kept(server, mount, proxy):
     line = proxy(server)
     m = mount(server, port=line.port)
     first = run("head", "-c", 200_000, m.path("Large/1")).stdout
+    # A chunk is kept once it is whole.
+    wait_until(lambda: os.listdir(os.path.join(m.cache, "bodies")), "the beginning is kept")
     m.stop()
     before = line.received()
     m.start()

@@ -163,7 +163,7 @@ def test_unlink_when_lost(server, line, mount, fault):
 
 def test_cut_is_not_noticed(server, line, mount):
     """A server that takes the next connection costs one more login, nothing else."""
-    m = mount(server, f"timeout={TIMEOUT}", port=line.port)
+    m = mount(server, port=line.port)
     tolerate_trouble(m)
     see(m)
     for command in ("cut", "close", "cut"):
