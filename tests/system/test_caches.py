@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """imapfs --cache: what is on this machine, and what is done to it while no mount uses it."""
+import fcntl
 import os
 import re
 import subprocess
@@ -58,6 +59,13 @@ def test_caches():
                  for _ in range(4)]
         said = {look.communicate(timeout=60)[0] for look in looks} | {ask(m)[1]}
         assert len(said) == 1 and "2001-09-" in said.pop() and sorted(os.listdir(own)) == before
+
+        # Somebody has it, who has not yet said who that is.
+        with open(os.path.join(own, "cache.lock"), "r+b") as lock:
+            lock.truncate()
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            status, _, said = ask(m, "verify", source)
+            assert status == CACHE and said.endswith(": a mount uses this cache; unmount it first\n")
 
         with open(os.path.join(own, "bodies", "00000001"), "r+b") as f:
             f.seek(len(TEXT) + 5)
