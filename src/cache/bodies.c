@@ -21,10 +21,8 @@
 
 /* Of jobs waiting to be written; beyond it chunks are not kept. */
 #define QUEUE_MAX ((size_t)64 << 20)
-/* What one run evicts, beyond what it puts. */
-#define EVICT_STEP ((uint64_t)4 << 20)
+/* Bodies of a dropped mailbox that one run removes. */
 #define TIDY_STEP 256
-#define VACUUM_MIN_PAGES 256
 /* Of a segment. Small caches have smaller ones, so that not much goes with the oldest. */
 #define SEGMENT_MAX ((uint64_t)64 << 20)
 #define SEGMENTS_MIN 16
@@ -53,27 +51,44 @@ static void read_octets(struct cache_segments *files, uint32_t mailbox, size_t n
 	want->n = n;
 }
 
-int cache_bodies_read(struct cache_db *db, struct cache_segments *files, uint32_t mailbox,
-	struct cache_want *want)
+/* Where the chunk is, and its octets' number and sum. 0, SQLITE_DONE, or SQLite's code. */
+static int find_place(
+	struct cache_db *db, uint32_t mailbox, struct cache_want *want, uint64_t *n, uint64_t *sum)
 {
 	sqlite3_stmt *s = cache_db_bind(db, STMT_BODY_GET, mailbox, want->uid, want->chunk);
 	int rc = sqlite3_step(s);
-	bool found = rc == SQLITE_ROW;
-	uint64_t n = 0, sum = 0;
 
-	if (found) {
-		n = (uint64_t)sqlite3_column_int64(s, 0);
-		sum = (uint64_t)sqlite3_column_int64(s, 1);
+	if (rc == SQLITE_ROW) {
+		*n = (uint64_t)sqlite3_column_int64(s, 0);
+		*sum = (uint64_t)sqlite3_column_int64(s, 1);
 		want->segment = (uint32_t)sqlite3_column_int64(s, 2);
 		want->offset = (uint64_t)sqlite3_column_int64(s, 3);
+		rc = *n > CACHE_CHUNK ? SQLITE_CORRUPT : 0;
 	}
 	sqlite3_reset(s);
-	if (!found)
-		return rc;
-	if (n > CACHE_CHUNK)
-		return SQLITE_CORRUPT;
-	read_octets(files, mailbox, n, sum, want);
-	return want->spoilt ? SQLITE_DONE : 0;
+	return rc;
+}
+
+/* One of a kept mailbox may be moved between the look at the database and that at the file: then it is
+ * where the database says now. */
+int cache_bodies_read(struct cache_db *db, struct cache_segments *files, uint32_t mailbox,
+	struct cache_want *want)
+{
+	uint64_t n = 0, sum = 0;
+	int rc = find_place(db, mailbox, want, &n, &sum);
+
+	while (rc == 0) {
+		uint32_t segment = want->segment;
+		uint64_t offset = want->offset;
+		read_octets(files, mailbox, n, sum, want);
+		if (!want->spoilt)
+			return 0;
+		rc = find_place(db, mailbox, want, &n, &sum);
+		if (rc == 0 && want->segment == segment && want->offset == offset)
+			return SQLITE_DONE;
+	}
+	want->spoilt = false;
+	return rc;
 }
 
 static void note_use(struct cache *c, uint32_t segment)
@@ -136,7 +151,7 @@ enum cache_found cache_get_chunk(
 
 /* --- segments, in the worker --- */
 
-static struct cache_segment *find_segment(struct cache_writer *w, uint32_t id)
+struct cache_segment *cache_bodies_segment(struct cache_writer *w, uint32_t id)
 {
 	for (size_t i = w->n_segments; i > 0; i--)
 		if (w->segments[i - 1].id == id)
@@ -158,34 +173,36 @@ static void waste(struct cache_writer *w, uint32_t segment, uint64_t offset, uin
 	w->waste[w->n_waste++] = (struct cache_waste){segment, offset, n};
 }
 
-/* The rows of its chunks are gone already, or the caller removes them. */
-static int drop_segment(struct cache_writer *w, struct cache_segment *s)
+int cache_bodies_drop_segment(struct cache_writer *w, struct cache_segment *s)
 {
 	uint32_t id = s->id;
 	size_t at = (size_t)(s - w->segments);
 
-	w->held -= s->held;
 	w->bytes -= s->live;
 	if (w->current == id)
 		w->current = 0;
+	if (w->current_kept == id)
+		w->current_kept = 0;
 	w->n_segments--;
 	memmove(s, s + 1, (w->n_segments - at) * sizeof(*s));
 	waste(w, id, 0, 0);
 	return cache_db_run(cache_db_bind(&w->db, STMT_SEGMENT_DROP, id));
 }
 
-/* The segment that has room for n octets more. */
-static struct cache_segment *current_segment(struct cache_writer *w, size_t n)
+/* The segment that has room for n octets more. Kept mail has segments of its own, which nothing evicts,
+ * so they need not be small. */
+static struct cache_segment *current_segment(struct cache_writer *w, size_t n, bool kept)
 {
-	uint64_t max = w->max_bytes / SEGMENTS_MIN;
-	struct cache_segment *s = w->current ? find_segment(w, w->current) : NULL;
+	uint64_t max = kept ? SEGMENT_MAX : w->max_bytes / SEGMENTS_MIN;
+	uint32_t *current = kept ? &w->current_kept : &w->current;
+	struct cache_segment *s = *current ? cache_bodies_segment(w, *current) : NULL;
 
 	if (max > SEGMENT_MAX)
 		max = SEGMENT_MAX;
 	if (s && (s->size == 0 || s->size + n <= max))
 		return s;
 	s = add_segment(w, w->next_segment++);
-	w->current = s->id;
+	*current = s->id;
 	return s;
 }
 
@@ -205,36 +222,34 @@ static int code_of(int error)
 
 /* --- writing --- */
 
-struct body {
-	uint32_t mailbox, uid, chunk;
-	uint64_t n;
-	uint32_t segment;
-	uint64_t offset;
-};
+struct cache_body cache_bodies_column(sqlite3_stmt *s)
+{
+	return (struct cache_body){
+		.mailbox = (uint32_t)sqlite3_column_int64(s, 0),
+		.uid = (uint32_t)sqlite3_column_int64(s, 1),
+		.chunk = (uint32_t)sqlite3_column_int64(s, 2),
+		.n = (uint64_t)sqlite3_column_int64(s, 3),
+		.segment = (uint32_t)sqlite3_column_int64(s, 4),
+		.offset = (uint64_t)sqlite3_column_int64(s, 5),
+	};
+}
 
 /* Runs a statement that finds at most one body. SQLITE_DONE: there is none. */
-static int find_body(sqlite3_stmt *s, struct body *b)
+static int find_body(sqlite3_stmt *s, struct cache_body *b)
 {
 	int rc = sqlite3_step(s);
 
 	if (rc == SQLITE_ROW) {
-		*b = (struct body){
-			.mailbox = (uint32_t)sqlite3_column_int64(s, 0),
-			.uid = (uint32_t)sqlite3_column_int64(s, 1),
-			.chunk = (uint32_t)sqlite3_column_int64(s, 2),
-			.n = (uint64_t)sqlite3_column_int64(s, 3),
-			.segment = (uint32_t)sqlite3_column_int64(s, 4),
-			.offset = (uint64_t)sqlite3_column_int64(s, 5),
-		};
+		*b = cache_bodies_column(s);
 		rc = 0;
 	}
 	sqlite3_reset(s);
 	return rc;
 }
 
-static int remove_body(struct cache_writer *w, const struct body *b)
+static int remove_body(struct cache_writer *w, const struct cache_body *b)
 {
-	struct cache_segment *s = find_segment(w, b->segment);
+	struct cache_segment *s = cache_bodies_segment(w, b->segment);
 	int rc = cache_db_run(
 		cache_db_bind(&w->db, STMT_BODY_DELETE, b->mailbox, b->uid, b->chunk));
 
@@ -246,9 +261,11 @@ static int remove_body(struct cache_writer *w, const struct body *b)
 	uint64_t n = b->n < s->live ? b->n : s->live;
 	s->live -= n;
 	w->bytes -= n;
+	if (s->kept > 0 && cache_kept_is(w, b->mailbox, b->chunk))
+		s->kept -= b->n < s->kept ? b->n : s->kept;
 	s->changed = true;
-	if (s->live == 0 && s->id != w->current)
-		return drop_segment(w, s);
+	if (s->live == 0 && s->id != w->current && s->id != w->current_kept)
+		return cache_bodies_drop_segment(w, s);
 	if (b->n > 0)
 		waste(w, s->id, b->offset, b->n);
 	return 0;
@@ -257,7 +274,7 @@ static int remove_body(struct cache_writer *w, const struct body *b)
 /* Removes the chunk if there is one. */
 static int remove_chunk(struct cache_writer *w, const struct cache_job *job)
 {
-	struct body old = {0};
+	struct cache_body old = {0};
 	int rc = find_body(
 		cache_db_bind(&w->db, STMT_BODY_FIND, job->mailbox, job->uid, job->chunk), &old);
 
@@ -266,31 +283,72 @@ static int remove_chunk(struct cache_writer *w, const struct cache_job *job)
 	return rc == SQLITE_DONE ? 0 : rc;
 }
 
+/* Where octets of a chunk are put: behind all others of its kind. */
+static int append(struct cache_writer *w, struct cache_body *b, const char *octets)
+{
+	const struct cache_segment *s = current_segment(
+		w, b->n, cache_kept_is(w, b->mailbox, b->chunk));
+
+	b->segment = s->id;
+	b->offset = s->size;
+	return code_of(cache_segments_append(w->files, s->id, s->size, octets, b->n));
+}
+
+/* The database is told where that is. */
+static int insert_body(
+	struct cache_writer *w, const struct cache_body *b, const char *octets, uint64_t used)
+{
+	struct cache_segment *s = cache_bodies_segment(w, b->segment);
+	int rc = cache_db_run(cache_db_bind(&w->db, STMT_BODY_PUT, b->mailbox, b->uid, b->chunk,
+		(int64_t)b->n, (int64_t)chunk_check(b->mailbox, b->uid, b->chunk, octets, b->n),
+		b->segment, (int64_t)b->offset));
+
+	if (rc != 0)
+		return rc;
+	s->size += b->n;
+	s->held += b->n;
+	s->live += b->n;
+	if (cache_kept_is(w, b->mailbox, b->chunk))
+		s->kept += b->n;
+	if (s->used < used)
+		s->used = used;
+	s->changed = true;
+	w->bytes += b->n;
+	return 0;
+}
+
 static int apply_put_chunk(struct cache_writer *w, struct cache_job *job)
 {
+	struct cache_body b = {
+		.mailbox = job->mailbox, .uid = job->uid, .chunk = job->chunk, .n = job->n};
+
 	if (!job->data)
 		return 0;
 	int rc = remove_chunk(w, job);
-	if (rc != 0)
-		return rc;
-	struct cache_segment *s = current_segment(w, job->n);
-	rc = code_of(cache_segments_append(w->files, s->id, s->size, job->data, job->n));
-	if (rc != 0)
-		return rc;
-	rc = cache_db_run(cache_db_bind(&w->db, STMT_BODY_PUT, job->mailbox, job->uid, job->chunk,
-		(int64_t)job->n,
-		(int64_t)chunk_check(job->mailbox, job->uid, job->chunk, job->data, job->n), s->id,
-		(int64_t)s->size));
-	if (rc != 0)
-		return rc;
-	s->size += job->n;
-	s->held += job->n;
-	s->live += job->n;
-	s->used = job->used;
-	s->changed = true;
-	w->held += job->n;
-	w->bytes += job->n;
-	return 0;
+	if (rc == 0)
+		rc = append(w, &b, job->data);
+	return rc == 0 ? insert_body(w, &b, job->data, job->used) : rc;
+}
+
+int cache_bodies_move(
+	struct cache_writer *w, const struct cache_body *b, uint64_t used, uint64_t *moved)
+{
+	struct cache_want want = {.uid = b->uid, .chunk = b->chunk};
+	struct cache_body new = *b;
+	int rc = cache_bodies_read(&w->db, w->files, b->mailbox, &want);
+
+	*moved += b->n;
+	if (rc == SQLITE_DONE)
+		return want.spoilt ? remove_body(w, b) : 0;
+	/* Its octets first, so that a full disk leaves it where it is. */
+	if (rc == 0)
+		rc = append(w, &new, want.data);
+	if (rc == 0)
+		rc = remove_body(w, b);
+	if (rc == 0)
+		rc = insert_body(w, &new, want.data, used);
+	free(want.data);
+	return rc;
 }
 
 static void finish_put_chunk(struct cache_job *job)
@@ -327,7 +385,7 @@ void cache_put_chunk(struct cache *c, uint32_t mailbox, uint32_t uid, uint32_t c
 /* The chunk may have been removed, or put anew, since it was read. */
 static int apply_forget_spoilt(struct cache_writer *w, struct cache_job *job)
 {
-	struct body b = {0};
+	struct cache_body b = {0};
 	int rc = find_body(
 		cache_db_bind(&w->db, STMT_BODY_FIND, job->mailbox, job->uid, job->chunk), &b);
 
@@ -359,7 +417,7 @@ static void forget_spoilt(struct cache *c, uint32_t mailbox, const struct cache_
 void cache_bodies_use(struct cache_writer *w, const struct cache_use *uses, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		struct cache_segment *s = find_segment(w, uses[i].segment);
+		struct cache_segment *s = cache_bodies_segment(w, uses[i].segment);
 		if (s && s->used < uses[i].used) {
 			s->used = uses[i].used;
 			s->changed = true;
@@ -369,7 +427,7 @@ void cache_bodies_use(struct cache_writer *w, const struct cache_use *uses, size
 
 int cache_bodies_drop_message(struct cache_writer *w, uint32_t mailbox, uint32_t uid)
 {
-	struct body b = {0};
+	struct cache_body b = {0};
 	int rc;
 
 	do {
@@ -382,7 +440,7 @@ int cache_bodies_drop_message(struct cache_writer *w, uint32_t mailbox, uint32_t
 
 int cache_bodies_drop_sections(struct cache_writer *w, uint32_t mailbox, uint32_t uid)
 {
-	struct body b = {0};
+	struct cache_body b = {0};
 	int rc;
 
 	do {
@@ -414,12 +472,11 @@ int cache_bodies_save(struct cache_writer *w)
 /* What the disk got back counts, not what was asked for. */
 static void weigh(struct cache_writer *w, uint32_t id)
 {
-	struct cache_segment *s = find_segment(w, id);
+	struct cache_segment *s = cache_bodies_segment(w, id);
 	uint64_t held;
 
 	if (!s || cache_segments_held(w->files, id, &held) != 0)
 		return;
-	w->held = w->held - s->held + held;
 	s->held = held;
 }
 
@@ -431,7 +488,7 @@ void cache_bodies_committed(struct cache_writer *w)
 		const struct cache_waste *x = &w->waste[i];
 		if (x->n == 0) {
 			cache_segments_remove(w->files, x->segment);
-		} else if (find_segment(w, x->segment)) {
+		} else if (cache_bodies_segment(w, x->segment)) {
 			cache_segments_punch(w->files, x->segment, x->offset, x->n);
 			weigh(w, x->segment);
 		}
@@ -447,8 +504,8 @@ static int load_segments(struct cache_writer *w)
 	int rc;
 
 	w->n_segments = 0;
-	w->bytes = w->held = 0;
-	w->current = 0;
+	w->bytes = 0;
+	w->current = w->current_kept = 0;
 	while ((rc = sqlite3_step(q)) == SQLITE_ROW) {
 		struct cache_segment *s = add_segment(w, (uint32_t)sqlite3_column_int64(q, 0));
 		s->size = (uint64_t)sqlite3_column_int64(q, 1);
@@ -459,7 +516,7 @@ static int load_segments(struct cache_writer *w)
 	sqlite3_reset(q);
 	for (size_t i = 0; i < w->n_segments; i++)
 		weigh(w, w->segments[i].id);
-	return rc == SQLITE_DONE ? 0 : rc;
+	return rc == SQLITE_DONE ? cache_kept_load(w) : rc;
 }
 
 void cache_bodies_rolled_back(struct cache_writer *w)
@@ -472,63 +529,10 @@ void cache_bodies_rolled_back(struct cache_writer *w)
 	load_segments(w);
 }
 
-/* --- keeping within the bound --- */
-
-/* What the facts leave. */
-static uint64_t bodies_bound(const struct cache_writer *w)
-{
-	return w->facts < w->max_bytes ? w->max_bytes - w->facts : 0;
-}
-
-bool cache_bodies_over(const struct cache_writer *w)
-{
-	return w->held > bodies_bound(w);
-}
-
-/* The one that was unused longest. */
-static struct cache_segment *oldest_segment(struct cache_writer *w)
-{
-	struct cache_segment *oldest = NULL;
-
-	for (size_t i = 0; i < w->n_segments; i++)
-		if (!oldest || w->segments[i].used < oldest->used)
-			oldest = &w->segments[i];
-	return oldest;
-}
-
-static int evict_segment(struct cache_writer *w, struct cache_segment *s)
-{
-	int rc = cache_db_run(cache_db_bind(&w->db, STMT_BODY_DROP_SEGMENT, s->id));
-
-	w->untidy = true;
-	return rc == 0 ? drop_segment(w, s) : rc;
-}
-
-/* Down to 95 % of the bound, so that it is not done one by one for ever; and not at once, when the
- * bound was lowered by gigabytes. */
-int cache_bodies_evict(struct cache_writer *w, uint64_t put)
-{
-	uint64_t low = bodies_bound(w) - bodies_bound(w) / 20;
-	uint64_t step = EVICT_STEP + put, evicted = 0;
-	int rc = 0;
-
-	w->evicting = w->evicting || cache_bodies_over(w);
-	while (rc == 0 && w->evicting && evicted < step) {
-		struct cache_segment *s = oldest_segment(w);
-		w->evicting = s && w->held > low;
-		if (w->evicting) {
-			evicted += s->held;
-			rc = evict_segment(w, s);
-		}
-	}
-	return rc;
-}
-
-/* Removes some bodies of one dropped mailbox. SQLITE_DONE: no mailbox is being dropped. */
-static int tidy_doomed(struct cache_writer *w)
+int cache_bodies_drop_doomed(struct cache_writer *w)
 {
 	int64_t mailbox;
-	struct body b = {0};
+	struct cache_body b = {0};
 	int rc = cache_db_number(w->db.stmts[STMT_DOOMED_ALL], &mailbox);
 
 	if (rc != 0)
@@ -545,36 +549,11 @@ static int tidy_doomed(struct cache_writer *w)
 	return rc;
 }
 
-/* Free pages are used again, so they are given back only when they are an eighth of the file, and
- * then down to a sixteenth. */
-static int tidy_pages(struct cache_writer *w)
-{
-	int64_t pages, free_pages;
-	int rc;
-
-	if ((rc = cache_db_number(w->db.stmts[STMT_PAGES], &pages)) != 0 ||
-		(rc = cache_db_number(w->db.stmts[STMT_FREE_PAGES], &free_pages)) != 0)
-		return rc;
-	w->vacuuming = free_pages > VACUUM_MIN_PAGES &&
-		       free_pages > pages / (w->vacuuming ? 16 : 8);
-	w->untidy = w->vacuuming;
-	if (!w->vacuuming)
-		return 0;
-	return cache_db_run(w->db.stmts[STMT_VACUUM]);
-}
-
-int cache_bodies_tidy(struct cache_writer *w)
-{
-	int rc = tidy_doomed(w);
-
-	return rc == SQLITE_DONE ? tidy_pages(w) : rc;
-}
-
 /* --- opening --- */
 
 static bool is_known_segment(void *ctx, uint32_t id)
 {
-	return find_segment(ctx, id) != NULL;
+	return cache_bodies_segment(ctx, id) != NULL;
 }
 
 /* Segments whose files are gone, and what they held, are forgotten. */
@@ -588,7 +567,7 @@ static int forget_lost(struct cache_writer *w)
 		if (cache_segments_held(w->files, w->segments[i - 1].id, &held) == 0)
 			continue;
 		lost++;
-		rc = drop_segment(w, &w->segments[i - 1]);
+		rc = cache_bodies_drop_segment(w, &w->segments[i - 1]);
 	}
 	if (lost == 0 || rc != 0)
 		return rc;
@@ -609,14 +588,18 @@ int cache_bodies_open(struct cache *c)
 		const struct cache_segment *s = &w->segments[i];
 		if (s->used > c->tape)
 			c->tape = s->used;
-		/* The newest is gone on with. */
-		w->current = s->id;
+		/* The newest of each kind is gone on with. */
+		if (s->kept > 0 && s->kept >= s->live)
+			w->current_kept = s->id;
+		else
+			w->current = s->id;
 		w->next_segment = s->id + 1;
 	}
 	w->first_new = w->next_segment;
 	w->n_waste = 0;
 	cache_segments_sweep(w->files, is_known_segment, w);
 	c->bytes = w->bytes;
+	c->kept = cache_kept_octets(w);
 	w->untidy = true;
 	return rc;
 }
@@ -628,6 +611,7 @@ void cache_bodies_close(struct cache *c)
 	cache_segments_destroy(w->files);
 	free(w->segments);
 	free(w->waste);
+	map_finish(&w->kept);
 	w->files = NULL;
 	w->segments = NULL;
 	w->waste = NULL;

@@ -264,6 +264,8 @@ void cache_counts(struct cache *c, struct cache_counts *counts)
 {
 	*counts = (struct cache_counts){
 		.bytes = c->bytes,
+		.kept = c->kept,
+		.no_room = c->no_room,
 		.max_bytes = c->writer.max_bytes,
 		.hits = c->hits,
 		.misses = c->misses,

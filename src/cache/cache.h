@@ -37,7 +37,8 @@ struct cache_options {
 				user owns it or it is writable by others. NULL: in memory */
 	const char *account; /* whose mail it is: one line that names host, port, user and whom the
 				user acts as; kept in the database, see cache_open */
-	uint64_t max_bytes;  /* bound on the bodies' octets; least recently used first */
+	uint64_t max_bytes;  /* bound on the bodies' octets; least recently used first. Kept ones
+				(cache_keep_mailbox) are beside it */
 	uint64_t gather;     /* milliseconds for which writes that nobody waits for are gathered */
 };
 
@@ -241,6 +242,32 @@ typedef void cache_chunk_done(void *ctx);
 void cache_put_chunk(struct cache *c, uint32_t mailbox, uint32_t uid, uint32_t chunk, char *data,
 	size_t n, cache_chunk_done *on_done, void *ctx);
 
+/* --- mailboxes that are kept --- */
+
+/* on_done is called once from the loop: 0, ERR_STALE when the mailbox was dropped, or ERR_IO. */
+typedef void cache_keep_done(void *ctx, int err);
+/* Unless NOT: what is put of the mailbox's messages, and was before, is not evicted, as long as the
+ * mailbox is; their sections are. WHOLE is the caller's matter: all was there once. */
+enum cache_keep { CACHE_KEEP_NOT, CACHE_KEEP, CACHE_KEEP_WHOLE };
+/* On the disk before on_done is called; NULL: nobody waits. */
+void cache_keep_mailbox(struct cache *c, uint32_t mailbox, enum cache_keep keep,
+	cache_keep_done *on_done, void *ctx);
+typedef void cache_kept_fn(void *ctx, uint32_t mailbox, enum cache_keep keep);
+/* Calls f for each, in no order, blocking; before the loop runs. */
+void cache_each_kept(struct cache *c, cache_kept_fn *f, void *ctx);
+
+struct cache_held {
+	uint32_t uid;
+	uint64_t octets; /* of its chunks */
+};
+
+/* Valid during the call. */
+typedef void cache_held_done(void *ctx, int err, const struct cache_held *held, size_t n);
+/* How much is here of each message of a mailbox, from a UID on and in the order of UIDs, with all that
+ * was put before this call. on_done is called once from the loop, err 0, ERR_IO or ERR_CANCELED. */
+void cache_load_held(
+	struct cache *c, uint32_t mailbox, uint32_t from, cache_held_done *on_done, void *ctx);
+
 /* --- the journal of the expunge without UIDPLUS (mail/) --- */
 
 typedef void cache_journal_done(void *ctx, int err);
@@ -265,8 +292,10 @@ int64_t cache_get_note(struct cache *c, enum cache_note note);
 void cache_put_note(struct cache *c, enum cache_note note, int64_t value);
 
 struct cache_counts {
-	uint64_t bytes;        /* of the bodies that are kept */
-	uint64_t max_bytes;    /* bound on what their files hold of the disk */
+	uint64_t bytes;        /* of the bodies that are here */
+	uint64_t kept;         /* of those, of messages in mailboxes that are kept */
+	uint64_t max_bytes;    /* bound on what the files of the others hold of the disk */
+	bool no_room;          /* nothing could be written lately: the disk is full */
 	uint64_t hits, misses; /* of cache_get_chunk */
 	size_t queued;         /* octets waiting to be written */
 	bool on_disk;

@@ -128,12 +128,12 @@ static int give_up(struct cache *c, int rc)
 
 static int evict_some(struct cache_writer *w, void *ctx)
 {
-	return cache_bodies_evict(w, 0);
+	return cache_evict(w, 0);
 }
 
 static int tidy_some(struct cache_writer *w, void *ctx)
 {
-	return cache_bodies_tidy(w);
+	return cache_tidy(w);
 }
 
 int cache_trim(struct cache *c, uint64_t max_bytes)

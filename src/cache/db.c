@@ -14,6 +14,7 @@
  *   fact_totals  of each mailbox and kind of fact, octets and when they were loaded last
  *   bodies     where each chunk is. Written once with it, and gone with it
  *   segments   the files that hold the chunks' octets, struct cache_segment
+ *   kept       mailboxes whose messages are not evicted, but by an older program of the same schema
  *   doomed     mailboxes that were dropped while their bodies are removed bit by bit
  *   journal    UIDs whose \Deleted flag is to be put back: see cache_put_journal
  *   notes      the numbers of enum cache_note
@@ -53,7 +54,8 @@
 	"INTEGER,"                                                                                 \
 	" packed BLOB, PRIMARY KEY(mailbox, kind, uid)) WITHOUT ROWID;"                            \
 	"CREATE TABLE IF NOT EXISTS fact_totals(mailbox INTEGER, kind INTEGER, octets INTEGER,"    \
-	" used INTEGER, PRIMARY KEY(mailbox, kind)) WITHOUT ROWID;"
+	" used INTEGER, PRIMARY KEY(mailbox, kind)) WITHOUT ROWID;"                                \
+	"CREATE TABLE IF NOT EXISTS kept(mailbox INTEGER PRIMARY KEY, whole INTEGER);"
 
 /* Begins a transaction, which ends when the version is written too. */
 static const char schema[] =
@@ -164,8 +166,18 @@ static const char *const statements[STMT_COUNT] = {
 				 " WHERE mailbox=?1 AND uid=?2 LIMIT 1",
 	[STMT_BODY_OF_SECTIONS] = "SELECT mailbox, uid, chunk, n, segment, offset FROM bodies"
 				  " WHERE mailbox=?1 AND uid=?2 AND chunk>=?3 LIMIT 1",
+	[STMT_BODY_HELD] = "SELECT uid, sum(n) FROM bodies WHERE mailbox=?1 AND uid>=?2"
+			   " AND chunk<65536 GROUP BY uid ORDER BY uid",
+	[STMT_BODY_KEPT_IN] = "SELECT mailbox, uid, chunk, n, segment, offset FROM bodies"
+			      " WHERE mailbox IN (SELECT mailbox FROM kept) AND segment=?1"
+			      " AND chunk<65536",
 	[STMT_BODY_DROP_SEGMENT] = "DELETE FROM bodies WHERE segment=?1",
 	[STMT_BODY_DROP_LOST] = "DELETE FROM bodies WHERE segment NOT IN (SELECT id FROM segments)",
+	[STMT_KEPT_ALL] = "SELECT mailbox, whole FROM kept",
+	[STMT_KEPT_PUT] = "INSERT OR REPLACE INTO kept(mailbox, whole) VALUES(?1, ?2)",
+	[STMT_KEPT_DROP] = "DELETE FROM kept WHERE mailbox=?1",
+	[STMT_KEPT_SEGMENTS] = "SELECT segment, sum(n) FROM bodies WHERE mailbox=?1 AND chunk<65536"
+			       " GROUP BY segment",
 	[STMT_SEGMENT_ALL] = "SELECT id, size, live, used FROM segments ORDER BY id",
 	[STMT_SEGMENT_PUT] = "INSERT OR REPLACE INTO segments(id, size, live, used)"
 			     " VALUES(?1, ?2, ?3, ?4)",
@@ -177,6 +189,7 @@ static const char *const statements[STMT_COUNT] = {
 			    " (SELECT ifnull(max(mailbox), 0) FROM journal),"
 			    " (SELECT ifnull(max(mailbox), 0) FROM bodies),"
 			    " (SELECT ifnull(max(id), 0) FROM nodes),"
+			    " (SELECT ifnull(max(mailbox), 0) FROM kept),"
 			    " (SELECT ifnull(max(id), 0) >> 25 FROM messages))",
 	[STMT_PAGES] = "PRAGMA page_count",
 	[STMT_FREE_PAGES] = "PRAGMA freelist_count",

@@ -79,9 +79,9 @@ static int apply_all(struct cache_writer *w, void *ctx)
 	int rc;
 
 	cache_bodies_use(w, run->uses, run->n_uses);
-	if ((rc = apply_jobs(run, &put)) != 0 || (rc = cache_bodies_evict(w, put)) != 0)
+	if ((rc = apply_jobs(run, &put)) != 0 || (rc = cache_evict(w, put)) != 0)
 		return rc;
-	return run->idle && !w->evicting ? cache_bodies_tidy(w) : 0;
+	return run->idle && !w->evicting ? cache_tidy(w) : 0;
 }
 
 int cache_jobs_transact(struct cache_writer *w, cache_step *step, void *ctx)
@@ -161,6 +161,7 @@ static void execute_run(struct cache_run *run)
 	run->rc = cache_jobs_transact(w, apply_all, run);
 	if (run->durable)
 		set_synchronous(w, false);
+	w->no_room = (run->rc & 0xff) == SQLITE_FULL || (w->no_room && run->idle);
 	w->more = w->evicting || w->untidy;
 	if (run->rc != 0) {
 		/* Without jobs it was about the order of eviction only. */
@@ -168,7 +169,7 @@ static void execute_run(struct cache_run *run)
 			report(w, run->rc);
 		fail_jobs(run);
 		/* Without jobs there may be room for what makes room. */
-		w->more = !run->idle && cache_bodies_over(w);
+		w->more = !run->idle && cache_is_over(w);
 	}
 	if (checkpoint_is_due(w) || (run->rc & 0xff) == SQLITE_FULL) {
 		int rc = checkpoint(w);
@@ -300,6 +301,8 @@ static void deliver_run(struct cache *c, struct cache_run *run)
 	list_splice(&jobs, &run->jobs);
 	c->running = false;
 	c->bytes = c->writer.bytes;
+	c->kept = cache_kept_octets(&c->writer);
+	c->no_room = c->writer.no_room;
 	if (cache_db_is_damage(run->rc))
 		cache_cease(c, run->rc);
 	while (!list_empty(&jobs))

@@ -118,8 +118,14 @@ enum cache_stmt {
 	STMT_BODY_OF_MAILBOX,
 	STMT_BODY_OF_MESSAGE,
 	STMT_BODY_OF_SECTIONS,
+	STMT_BODY_HELD,
+	STMT_BODY_KEPT_IN,
 	STMT_BODY_DROP_SEGMENT,
 	STMT_BODY_DROP_LOST,
+	STMT_KEPT_ALL,
+	STMT_KEPT_PUT,
+	STMT_KEPT_DROP,
+	STMT_KEPT_SEGMENTS,
 	STMT_SEGMENT_ALL,
 	STMT_SEGMENT_PUT,
 	STMT_SEGMENT_DROP,
@@ -179,6 +185,7 @@ struct cache_segment {
 	uint64_t size; /* octets appended so far */
 	uint64_t held; /* of the disk */
 	uint64_t live; /* of chunks that the database knows */
+	uint64_t kept; /* of those, of messages in mailboxes that are kept */
 	uint64_t used; /* position on the tape of its last use, see struct cache */
 	bool changed;  /* to be written by the end of the run */
 };
@@ -195,19 +202,21 @@ struct cache_writer {
 	struct cache_segments *files;
 	struct cache_segment *segments; /* by id */
 	size_t n_segments, segments_room;
-	uint32_t current; /* that is appended to; 0: the next chunk begins one */
+	uint32_t current;      /* that is appended to; 0: the next chunk begins one */
+	uint32_t current_kept; /* the same for messages in mailboxes that are kept */
+	struct map kept;       /* those mailboxes */
+	bool no_room;          /* the last write failed since the disk is full */
 	uint32_t next_segment;
 	uint32_t first_new; /* ids from here on were made by this run */
 	struct cache_waste *waste;
 	size_t n_waste, waste_room;
 	uint64_t bytes; /* of all bodies */
-	uint64_t held;  /* by all segments */
 	uint64_t facts; /* octets of all facts */
 	uint64_t max_bytes;
 	int wal_pages;     /* in the log after the last commit */
-	bool evicting;     /* held was over max_bytes and is not yet well below */
+	bool evicting;     /* what is not kept was over max_bytes and is not yet well below */
 	bool spoilt_told;  /* the log has it that a chunk was damaged */
-	bool untidy;       /* there may be something to do for cache_bodies_tidy */
+	bool untidy;       /* there may be something to do for cache_tidy */
 	bool vacuuming;    /* giving space back, until little is left to give */
 	bool more;         /* a run without jobs has something to do */
 	struct map frozen; /* mailboxes of which a write failed, see cache_jobs_frozen */
@@ -243,7 +252,9 @@ struct cache_job {
 		cache_flags_done *flags;
 		cache_chunk_done *chunk;
 		cache_facts_done *facts;
+		cache_held_done *held;
 		cache_journal_done *journal;
+		cache_keep_done *keep;
 		cache_messages_done *messages;
 	} on_done;
 	void *ctx;
@@ -280,8 +291,10 @@ struct cache {
 	struct list queue;
 	size_t queued;  /* octets of the jobs in the queue and in the run */
 	size_t awaited; /* jobs there that somebody waits for */
-	uint64_t bytes; /* as of the last run */
-	bool running;   /* run is in libuv's hands */
+	uint64_t bytes; /* as of the last run, as are kept and no_room */
+	uint64_t kept;
+	bool no_room;
+	bool running; /* run is in libuv's hands */
 	bool closing;
 	uv_timer_t *
 		gather; /* when what is queued is begun, unless somebody waits for it; NULL: at once */
@@ -376,11 +389,47 @@ void cache_bodies_rolled_back(struct cache_writer *w);
 int cache_bodies_drop_message(struct cache_writer *w, uint32_t mailbox, uint32_t uid);
 /* Chunks of all its sections but the first. */
 int cache_bodies_drop_sections(struct cache_writer *w, uint32_t mailbox, uint32_t uid);
+/* Bodies of one dropped mailbox, a few. SQLITE_DONE: no mailbox is being dropped. */
+int cache_bodies_drop_doomed(struct cache_writer *w);
+
+/* --- what bodies.c offers kept.c and evict.c, inside the transaction --- */
+
+/* Where a chunk is. */
+struct cache_body {
+	uint32_t mailbox, uid, chunk;
+	uint64_t n;
+	uint32_t segment;
+	uint64_t offset;
+};
+
+/* NULL: there is none. Valid until one is added or dropped. */
+struct cache_segment *cache_bodies_segment(struct cache_writer *w, uint32_t id);
+/* The rows of its chunks are gone already, or the caller removes them. */
+int cache_bodies_drop_segment(struct cache_writer *w, struct cache_segment *s);
+/* The columns mailbox, uid, chunk, n, segment, offset of a row. */
+struct cache_body cache_bodies_column(sqlite3_stmt *s);
+/* Moves a chunk to the segment that its mailbox's are appended to, or removes it where its octets are
+ * damaged. *moved grows by its octets. */
+int cache_bodies_move(
+	struct cache_writer *w, const struct cache_body *b, uint64_t used, uint64_t *moved);
+
+/* --- mailboxes that are kept (kept.c) --- */
+
+/* Whether a chunk is one that nothing evicts: of a message, not of a section. */
+bool cache_kept_is(const struct cache_writer *w, uint32_t mailbox, uint32_t chunk);
+/* Reads which they are, and what the segments hold of them. 0 or SQLite's code. */
+int cache_kept_load(struct cache_writer *w);
+/* The mailbox is, or is no more. */
+int cache_kept_set(struct cache_writer *w, uint32_t mailbox, enum cache_keep keep);
+uint64_t cache_kept_octets(const struct cache_writer *w);
+
+/* --- keeping within the bound (evict.c) --- */
+
 /* Evicts when over the bound; put is what this run wrote. */
-int cache_bodies_evict(struct cache_writer *w, uint64_t put);
+int cache_evict(struct cache_writer *w, uint64_t put);
 /* A little of what can wait: bodies of dropped mailboxes, space to be given back. Clears untidy
  * when there is nothing. */
-int cache_bodies_tidy(struct cache_writer *w);
-bool cache_bodies_over(const struct cache_writer *w);
+int cache_tidy(struct cache_writer *w);
+bool cache_is_over(const struct cache_writer *w);
 
 #endif

@@ -401,6 +401,8 @@ static int apply_drop_mailbox(struct cache_writer *w, struct cache_job *job)
 	if (rc == 0)
 		rc = cache_facts_drop_mailbox(w, id);
 	if (rc == 0)
+		rc = cache_kept_set(w, id, CACHE_KEEP_NOT);
+	if (rc == 0)
 		rc = cache_db_run(cache_db_bind(&w->db, STMT_DOOMED_PUT, id));
 	w->untidy = true;
 	return rc;

@@ -451,6 +451,46 @@ static void test_failed_write_freezes_the_mailbox(void **state)
 	assert_int_equal(last.exists, mailbox_of(1, "").exists);
 }
 
+static void on_kept(void *ctx, int err)
+{
+	struct fixture *f = ctx;
+
+	f->pending--;
+	assert_int_equal(err, 0);
+}
+
+/* There is no room for what would have to be moved: others go, and kept mail stays where it is. */
+static void test_kept_on_a_full_disk(void **state)
+{
+	struct fixture *f = *state;
+
+	mount_small(f, "size=8m,mode=0700");
+	fixture_open(f, 2 * MIB);
+	for (uint32_t uid = 1; uid <= 20; uid++) {
+		put_chunk(f, 1, uid, 0, 32 * KIB);
+		put_chunk(f, 2, uid, 0, 32 * KIB);
+	}
+	f->pending++;
+	cache_keep_mailbox(f->c, 1, CACHE_KEEP, on_kept, f);
+	fixture_idle(f);
+	make_full(f, "filler");
+	for (uint32_t uid = 100; uid <= 200; uid++) {
+		put_chunk(f, 2, uid, 0, 32 * KIB);
+		fixture_idle(f);
+	}
+	assert_int_equal(count_chunks(f, 20, 32 * KIB), 20);
+	forgive_log("database or disk is full; going on without keeping mail");
+	make_room(f, "filler");
+	for (uint32_t uid = 201; uid <= 300; uid++) {
+		put_chunk(f, 2, uid, 0, 32 * KIB);
+		fixture_idle(f);
+	}
+	assert_true(has_chunk(f, 2, 300, 0, 32 * KIB));
+	assert_int_equal(count_chunks(f, 20, 32 * KIB), 20);
+	assert_int_equal(counts_of(f).kept, 20 * 32 * KIB);
+	assert_true(counts_of(f).bytes <= 2 * MIB + 20 * 32 * KIB);
+}
+
 static void test_full_when_opened(void **state)
 {
 	struct fixture *f = *state;
@@ -610,6 +650,7 @@ int main(int argc, char **argv)
 		TEST(test_file_size_limit),
 		TEST_MOUNTED(test_full_disk),
 		TEST_MOUNTED(test_bound_on_a_full_disk),
+		TEST_MOUNTED(test_kept_on_a_full_disk),
 		TEST_MOUNTED(test_failed_write_freezes_the_mailbox),
 		TEST_MOUNTED(test_full_when_opened),
 		TEST(test_counter_cannot_be_written),
