@@ -4,8 +4,8 @@
  * -r and rsync do not walk into it. Its inodes have the mailbox id 0, which no mailbox has:
  *
  *   2          the directory
- *   16 and up  its files, `status` and `sync`: each lookup makes an inode of its own with the text of that
- *              moment, since what is under one inode never changes; the last few are kept
+ *   16 and up  its files, `status`, `sync` and those of keep.h: each lookup makes an inode of its own with
+ *              the text of that moment, since what is under one inode never changes; the last few are kept
  */
 #include "fs/control.h"
 
@@ -19,6 +19,7 @@
 #include "fs/draft.h"
 #include "fs/file.h"
 #include "fs/filesystem.h"
+#include "fs/keep.h"
 #include "fs/op.h"
 #include "fs/push.h"
 #include "mail/report.h"
@@ -116,6 +117,19 @@ bool control_find(struct fs *fs, fuse_req_t req, fuse_ino_t parent, const char *
 	return true;
 }
 
+struct buf *control_new_text(struct fs *fs, fuse_ino_t *ino)
+{
+	struct snapshot *s = new_snapshot(fs);
+
+	*ino = s->ino;
+	return &s->text;
+}
+
+void control_reply_text(struct fs *fs, fuse_req_t req, fuse_ino_t ino)
+{
+	control_reply_entry(fs, req, ino, find_snapshot(fs, ino));
+}
+
 /* --- sync: its name is found when all that was promised is done or refused; its text says what was
  * not done --- */
 
@@ -149,6 +163,8 @@ static void control_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		look_up_sync(fs, req, parent);
 		return;
 	}
+	if (keep_find(fs, req, parent, name))
+		return;
 	if (strcmp(name, "status") != 0) {
 		fuse_reply_err(req, ENOENT);
 		return;

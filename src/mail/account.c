@@ -23,6 +23,7 @@
 #include "mail/quota.h"
 #include "mail/read/across.h"
 #include "mail/read/ahead.h"
+#include "mail/read/keep.h"
 #include "mail/reap.h"
 #include "mail/size/prove.h"
 #include "mail/size/sizes.h"
@@ -148,6 +149,7 @@ static void account_on_up(void *ctx)
 		changes_restore_start(a);
 		intents_go_on(a);
 	}
+	keeper_go_on(a);
 	/* The watching connection may be dead as well, and would not say so. */
 	watch_refresh(a->watch);
 }
@@ -250,6 +252,11 @@ static void account_on_flags_changed(struct mailbox *mb, uint32_t uid)
 		a->observer.on_flags_changed(a->ctx, mb, uid);
 }
 
+static void account_on_rows(struct mailbox *mb)
+{
+	keep_note_rows(mb);
+}
+
 static void account_on_killed(struct mailbox *mb)
 {
 	intents_forget(mb);
@@ -283,6 +290,7 @@ static void account_on_freed(struct mailbox *mb)
 	sync_forget(mb);
 	flags_ask_forget(mb);
 	facts_forget_freed(mb);
+	keep_forget(mb);
 	prove_forget(mb);
 }
 
@@ -293,6 +301,7 @@ static const struct tree_notices notices = {
 	.on_removed = account_on_removed,
 	.on_flags_changed = account_on_flags_changed,
 	.on_renamed = account_on_renamed,
+	.on_rows = account_on_rows,
 	.on_killed = account_on_killed,
 	.on_buried = account_on_buried,
 	.on_dead = account_on_dead,
@@ -340,6 +349,7 @@ struct account *account_create(uv_loop_t *loop, const struct account_options *op
 	a->bodies = body_pool_create(a);
 	a->facts = facts_pool_create();
 	a->places = places_create();
+	a->keeper = keeper_create(a);
 	a->across = across_create(a);
 	a->uidplus = uidplus_create();
 	a->owed = owed_create(a);
@@ -396,6 +406,7 @@ static void stop_all(struct account *a)
 	uv_close((uv_handle_t *)&a->start_deadline, NULL);
 	lister_stop(a->lister);
 	reaper_stop(a->reaper);
+	keeper_stop(a->keeper);
 	owed_stop(a->owed);
 	intents_stop(a->intents);
 	pool_shutdown(a->pool, account_on_pool_shut_down);
@@ -443,6 +454,7 @@ void account_destroy(struct account *a)
 	body_pool_destroy(a->bodies);
 	facts_pool_destroy(a->facts);
 	places_destroy(a->places);
+	keeper_destroy(a->keeper);
 	across_destroy(a->across);
 	uidplus_destroy(a->uidplus);
 	owed_destroy(a->owed);

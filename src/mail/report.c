@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "mail/allowance.h"
 #include "mail/read/body.h"
+#include "mail/read/keep.h"
 #include "link/pool.h"
 #include "mail/change/intents.h"
 #include "mail/quota.h"
@@ -78,13 +79,16 @@ static int put_cache(struct account *a, struct buf *out)
 
 	cache_counts(a->cache, &c);
 	asked = c.hits + c.misses;
-	return buf_printf(out,
+	int err = buf_printf(out,
 		"cache: %s, %llu of %llu bytes, %llu hits, %llu misses (%llu %%), %zu bytes to "
-		"write\n"
-		"memory: %llu bytes of bodies\n",
-		c.on_disk ? "on disk" : "in memory", n(c.bytes), n(c.max_bytes), n(c.hits),
-		n(c.misses), n(asked ? c.hits * 100 / asked : 0), c.queued,
-		n(body_memory(a->bodies)));
+		"write",
+		c.on_disk ? "on disk" : "in memory", n(c.bytes - c.kept), n(c.max_bytes), n(c.hits),
+		n(c.misses), n(asked ? c.hits * 100 / asked : 0), c.queued);
+	if (c.kept > 0)
+		err |= buf_printf(out, ", %llu bytes kept", n(c.kept));
+	return err |
+	       buf_printf(out, "\nmemory: %llu bytes of bodies\n", n(body_memory(a->bodies))) |
+	       keep_report(a, out);
 }
 
 /* Octets of lines about mailboxes; those that would come behind are only counted. */

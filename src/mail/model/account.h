@@ -22,6 +22,7 @@ struct allowance;
 struct body_pool;
 struct facts_pool;
 struct intents;
+struct keeper;
 struct lister;
 struct mailboxes;
 struct owed;
@@ -109,6 +110,7 @@ struct account {
 	struct body_pool *bodies;
 	struct facts_pool *facts;
 	struct places *places;
+	struct keeper *keeper;
 	struct across *across;
 	struct uidplus *uidplus;
 	struct owed *owed;

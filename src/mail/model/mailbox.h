@@ -28,6 +28,7 @@ struct flags;
 struct changes;
 struct promised;
 struct given_names;
+struct keep;
 struct prover;
 struct verb;
 
@@ -95,6 +96,13 @@ struct mailbox_reading {
 				ahead as a whole, see read/across.c; 0: it was not */
 };
 
+/* For mail/read/keep.h. */
+struct mailbox_keeping {
+	bool kept;         /* the cache evicts nothing of its messages */
+	bool whole;        /* all of them were here once: what comes is fetched, too */
+	struct keep *keep; /* what was done in this mount; NULL: nothing */
+};
+
 /* For mail/size. */
 struct mailbox_sizes {
 	struct prover *prover; /* NULL: none was ever to be proved */
@@ -123,6 +131,7 @@ struct mailbox {
 	struct freshness freshness;
 	struct flags *flags; /* of the messages, see flags.h; NULL: nobody has asked for them */
 	struct mailbox_reading reading;
+	struct mailbox_keeping keeping;
 	struct mailbox_parts parts;
 	struct mailbox_sizes sizes;
 	struct mailbox_removal removal;

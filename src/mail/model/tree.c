@@ -144,6 +144,8 @@ static struct mailbox *make_successor(struct tree *t, const struct mailbox *old)
 	mb->place.renumbered = old->place.renumbered + 1;
 	mb->place.renumbered_at = uv_now(t->loop);
 	mb->removal.barred = true;
+	mb->keeping.kept = old->keeping.kept;
+	mb->keeping.whole = old->keeping.whole;
 	/* The inode of the mounted directory stays, and the kernel may have cached its listing. */
 	mb->names.version = old->names.version + 1;
 	mb->names.cached_version = old->names.cached_version;
@@ -187,6 +189,9 @@ struct mailbox *tree_replace(struct tree *t, struct mailbox *old)
 	mailbox_kill(old);
 	cache_drop_mailbox(t->cache, old->id);
 	mailbox_save(mb);
+	if (mb->keeping.kept)
+		cache_keep_mailbox(t->cache, mb->id,
+			mb->keeping.whole ? CACHE_KEEP_WHOLE : CACHE_KEEP, NULL, NULL);
 	t->notices->on_buried(t->account, old);
 	t->notices->on_dead(t->account, ERR_STALE);
 	mailbox_wake(old, false, ERR_STALE);
@@ -226,11 +231,22 @@ static void load_given(void *ctx, uint32_t id, uint32_t uid, struct span name)
 		given_load(mb, name, uid);
 }
 
+static void load_kept(void *ctx, uint32_t id, enum cache_keep keep)
+{
+	struct mailbox *mb = tree_mailbox(ctx, id);
+
+	if (mb) {
+		mb->keeping.kept = true;
+		mb->keeping.whole = keep == CACHE_KEEP_WHOLE;
+	}
+}
+
 static void load_tree(struct tree *t)
 {
 	t->loading = true;
 	cache_each_mailbox(t->cache, load_one, t);
 	cache_each_given(t->cache, load_given, t);
+	cache_each_kept(t->cache, load_kept, t);
 	t->loading = false;
 	/* The root has no row: it changed when its newest mailbox did. */
 	t->root->names.changed = 0;

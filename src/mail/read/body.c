@@ -459,6 +459,22 @@ void body_loaded(struct mailbox *mb, uint32_t uid, const struct body_section *se
 	}
 }
 
+static void save_again(void *ctx, uint64_t key, void *value)
+{
+	struct chunk *c = value;
+
+	if (c->whole && !c->saving)
+		chunk_save(ctx, c);
+}
+
+void body_save_again(struct mailbox *mb, uint32_t uid)
+{
+	struct body *b = body_known(mb, uid);
+
+	if (b)
+		map_each(&b->chunks, save_again, b);
+}
+
 /* --- memory --- */
 
 static bool is_in_use(const struct body *b)

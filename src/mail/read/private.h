@@ -90,6 +90,8 @@ void body_push(struct body *b, const struct chunk *c);
  * keep, keeps it in memory, always that of a section. data (malloc'ed) becomes the body's. */
 void body_loaded(struct mailbox *mb, uint32_t uid, const struct body_section *section,
 	uint32_t index, char *data, size_t n, bool keep);
+/* Puts what is in memory of the message into the cache, which is known not to have all of it. */
+void body_save_again(struct mailbox *mb, uint32_t uid);
 /* Evicts what is over the bound. */
 void body_trim(struct body_pool *p);
 

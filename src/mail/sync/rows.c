@@ -255,4 +255,6 @@ void sync_note_added(struct mailbox *mb, const struct cache_message *m)
 	mailbox_touch(mb);
 	mailbox_save(mb);
 	a->observer.on_directory_changed(a->ctx, mb);
+	if (mb->messages.complete && mb->tree->notices->on_rows)
+		mb->tree->notices->on_rows(mb);
 }

@@ -131,6 +131,8 @@ void sync_finish(struct sync *s, int err)
 	destroy(s);
 	if (changed && !mb->dead)
 		a->observer.on_directory_changed(a->ctx, mb);
+	if (changed && !mb->dead && mb->messages.complete && mb->tree->notices->on_rows)
+		mb->tree->notices->on_rows(mb);
 	mailbox_wake(mb, false, err);
 	/* The server told of something more while the check was under way. */
 	if (err == 0 && mb->freshness.news && !mb->dead)

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Names in the hidden directory that `imapfs --keep` looks up: a verb, and the id of a mailbox (the upper
+ * half of its directory's inode; 0: what is mounted). Each lookup does what the verb says, and finds
+ * a text, which mail/read/keep.h describes:
+ *
+ *   keep.ID     the mailbox is kept, and what is missing is fetched while somebody asks
+ *   kept.ID     asks
+ *   pause.ID    what is under way is left
+ *   unkeep.ID   the mailbox is not kept any more
+ *
+ * Where it is not possible the text is "kept: no" and "reason: memory | mailbox".
+ */
+#ifndef FS_KEEP_H
+#define FS_KEEP_H
+
+#include <stdbool.h>
+
+#include "fs/fuse.h"
+
+struct fs;
+
+/* True: the name is one of these, and the lookup is or will be answered. */
+bool keep_find(struct fs *fs, fuse_req_t req, fuse_ino_t parent, const char *name);
+
+#endif

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+#include "mail/read/keep.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "mail/read/keep_private.h"
+
+/* Mailboxes in which nobody waits for what is fetched, at once. */
+#define BACKGROUND_MAX 2
+
+/* --- turns --- */
+
+static void keeper_on_timer(uv_timer_t *timer)
+{
+	struct keeper *all = timer->data;
+	struct list now = LIST_INIT(now);
+
+	list_splice(&now, &all->runs);
+	while (!list_empty(&now)) {
+		struct keep *k = list_entry(now.next, struct keep, link);
+		list_remove(&k->link);
+		list_append(&all->runs, &k->link);
+		if (k->step == KEEP_TURN)
+			keep_run_go_on(k);
+	}
+}
+
+void keep_take_turn(struct keep *k, uint64_t delay)
+{
+	uv_timer_t *timer = &k->keeper->timer;
+
+	k->step = KEEP_TURN;
+	if (!uv_is_active((uv_handle_t *)timer) || uv_timer_get_due_in(timer) > delay)
+		uv_timer_start(timer, keeper_on_timer, delay, 0);
+}
+
+struct keeper *keeper_create(struct account *a)
+{
+	struct keeper *all = mem_zalloc(sizeof(*all));
+
+	all->account = a;
+	list_init(&all->runs);
+	list_init(&all->waiting);
+	uv_timer_init(a->loop, &all->timer);
+	all->timer.data = all;
+	return all;
+}
+
+static struct keep *keep_of(struct mailbox *mb)
+{
+	struct keep *k = mb->keeping.keep;
+
+	if (!k) {
+		k = mb->keeping.keep = mem_zalloc(sizeof(*k));
+		k->mb = mb;
+		k->keeper = mb->account->keeper;
+		list_init(&k->link);
+		list_init(&k->read.link);
+	}
+	return k;
+}
+
+/* --- what waits --- */
+
+static unsigned count_background(const struct keeper *all)
+{
+	unsigned count = 0;
+
+	LIST_FOREACH (pos, &all->runs)
+		count += list_entry(pos, struct keep, link)->background;
+	return count;
+}
+
+void keep_begin_waiting(struct keeper *all)
+{
+	if (all->account->on_stopped || list_empty(&all->waiting) ||
+		count_background(all) >= BACKGROUND_MAX)
+		return;
+	struct keep *k = list_entry(all->waiting.next, struct keep, link);
+	list_remove(&k->link);
+	k->step = KEEP_REST;
+	keep_run_begin(k, KEEP_FETCH_NEWS);
+}
+
+/* --- from outside --- */
+
+/* Instead of what is under way. */
+static void begin_soon(struct keep *k, enum keep_next what)
+{
+	if (k->step == KEEP_WAIT) {
+		list_remove(&k->link);
+		k->step = KEEP_REST;
+	}
+	if (k->step == KEEP_REST) {
+		if (what != KEEP_NOTHING)
+			keep_run_begin(k, what);
+		return;
+	}
+	k->next = what;
+	if (k->step == KEEP_READ)
+		body_read_cancel(&k->read);
+	if (k->step == KEEP_READ || k->step == KEEP_TURN)
+		keep_run_end(k, KEEP_STOPPED, 0);
+	else
+		k->leave = true;
+}
+
+void keep_start(struct mailbox *mb)
+{
+	struct keep *k = keep_of(mb);
+	/* One in the background begins anew: of that nobody asks how far it is. */
+	bool goes_on = k->step != KEEP_REST && !k->background && mb->keeping.kept && !k->leave;
+
+	k->asked = uv_now(mb->account->loop);
+	if (!goes_on)
+		begin_soon(k, KEEP_FETCH);
+}
+
+void keep_note_asked(struct mailbox *mb)
+{
+	if (mb->keeping.keep)
+		mb->keeping.keep->asked = uv_now(mb->account->loop);
+}
+
+void keep_pause(struct mailbox *mb)
+{
+	if (mb->keeping.keep)
+		begin_soon(mb->keeping.keep, KEEP_NOTHING);
+}
+
+void keep_end(struct mailbox *mb)
+{
+	begin_soon(keep_of(mb), KEEP_NO_MORE);
+}
+
+void keep_note_rows(struct mailbox *mb)
+{
+	struct keep *k;
+
+	if (!mb->keeping.whole || !mb->messages.loaded || mb->account->on_stopped)
+		return;
+	k = keep_of(mb);
+	if (k->step == KEEP_REST) {
+		list_append(&k->keeper->waiting, &k->link);
+		k->step = KEEP_WAIT;
+		keep_begin_waiting(k->keeper);
+	}
+}
+
+static void go_on(void *ctx, uint64_t key, void *value)
+{
+	struct mailbox *mb = value;
+	const struct keep *k = mb->keeping.keep;
+
+	if (k && k->end == KEEP_FAILED && k->background && !mb->dead)
+		keep_note_rows(mb);
+}
+
+void keeper_go_on(struct account *a)
+{
+	map_each(&a->tree.by_id, go_on, NULL);
+}
+
+void keep_forget(struct mailbox *mb)
+{
+	struct keep *k = mb->keeping.keep;
+
+	if (!k)
+		return;
+	list_remove(&k->link);
+	free(k->missing);
+	free(k);
+	mb->keeping.keep = NULL;
+}
+
+void keeper_stop(struct keeper *all)
+{
+	LIST_FOREACH_SAFE (pos, &all->waiting)
+		keep_pause(list_entry(pos, struct keep, link)->mb);
+	LIST_FOREACH_SAFE (pos, &all->runs)
+		keep_pause(list_entry(pos, struct keep, link)->mb);
+	uv_close((uv_handle_t *)&all->timer, NULL);
+}
+
+void keeper_destroy(struct keeper *all)
+{
+	free(all);
+}

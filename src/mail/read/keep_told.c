@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/error.h"
+#include "mail/read/keep_private.h"
+
+static const char *reason_of(const struct keep *k)
+{
+	if (k->err == ERR_DAYLIMIT)
+		return "daylimit";
+	if (error_is_connection(k->err))
+		return "offline";
+	return k->no_room ? "room" : "other";
+}
+
+static const char *state_of(const struct keep *k)
+{
+	static const char *const words[] = {[KEEP_NEVER] = "stopped",
+		[KEEP_DONE] = "done",
+		[KEEP_STOPPED] = "stopped",
+		[KEEP_FAILED] = "failed"};
+
+	return k->step != KEEP_REST ? "busy" : words[k->end];
+}
+
+int keep_print(const struct mailbox *mb, struct buf *out)
+{
+	const struct keep *k = mb->keeping.keep;
+	int err = buf_printf(out, "kept: %s\n", mb->keeping.kept ? "yes" : "no");
+
+	if (!k)
+		return err | buf_printf(out, "state: stopped\n");
+	err |= buf_printf(out, "state: %s\nmessages: %llu of %llu\nbytes: %llu of %llu\n",
+		state_of(k), (unsigned long long)k->messages_here, (unsigned long long)k->messages,
+		(unsigned long long)k->octets_here, (unsigned long long)k->octets);
+	if (k->unreadable > 0)
+		err |= buf_printf(out, "unreadable: %llu\n", (unsigned long long)k->unreadable);
+	if (k->step == KEEP_REST && k->end == KEEP_FAILED)
+		err |= buf_printf(out, "reason: %s\nerror: %s\n", reason_of(k), error_text(k->err));
+	return err;
+}
+
+struct listing {
+	struct buf *out;
+	int err;
+};
+
+static void report_one(void *ctx, uint64_t key, void *value)
+{
+	struct listing *l = ctx;
+	const struct mailbox *mb = value;
+	const struct keep *k = mb->keeping.keep;
+
+	if (!mb->keeping.kept || mb->dead)
+		return;
+	l->err |= buf_printf(l->out, "kept: %s", mailbox_path(mb));
+	if (k && mb->messages.loaded) {
+		/* Of those that were missing at the last look none came otherwise. */
+		uint64_t all = mailbox_count(mb), missing = k->messages - k->messages_here;
+		l->err |= buf_printf(l->out, ": %llu of %llu messages%s",
+			(unsigned long long)(all > missing ? all - missing : 0),
+			(unsigned long long)all, k->step != KEEP_REST ? ", being fetched" : "");
+	}
+	l->err |= buf_append_char(l->out, '\n');
+}
+
+int keep_report(const struct account *a, struct buf *out)
+{
+	struct listing l = {out, 0};
+
+	map_each(&a->tree.by_id, report_one, &l);
+	return l.err;
+}
