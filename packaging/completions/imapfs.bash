@@ -18,13 +18,15 @@ _imapfs() {
 		mapfile -t COMPREPLY < <(compgen -W "verify trim clear $(imapfs --list 2>/dev/null | cut -f1)" -- "$cur")
 		return
 		;;
-	--status | --sync | --wait | --json | --watch)
+	--keep | --unkeep | --status | --sync | --wait | --json | --watch)
 		compopt -o dirnames
 		return
 		;;
 	esac
-	if [[ $cur == -* ]]; then
-		mapfile -t COMPREPLY < <(compgen -W "-d -f -h -o -V --help --version --cache --check --list --status --sync --wait --json --watch" -- "$cur")
+	if [[ ${COMP_WORDS[1]} == --keep || ${COMP_WORDS[1]} == --unkeep ]]; then
+		compopt -o dirnames
+	elif [[ $cur == -* ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "-d -f -h -o -V --help --version --cache --check --keep --unkeep --list --status --sync --wait --json --watch" -- "$cur")
 	else
 		mapfile -t COMPREPLY < <(compgen -W "$(imapfs --list 2>/dev/null | cut -f1)" -- "$cur")
 		compopt -o dirnames

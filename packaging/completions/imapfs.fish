@@ -12,6 +12,8 @@ complete -c imapfs -l cache -x -a 'verify trim clear (imapfs --list 2>/dev/null 
 complete -c imapfs -l check -d 'Look at all that a mount needs'
 complete -c imapfs -l list -d 'List the accounts'
 complete -c imapfs -l status -r -d 'Say what a mount is doing'
+complete -c imapfs -l keep -r -d 'Fetch mailboxes and keep them for offline'
+complete -c imapfs -l unkeep -r -d 'Do not keep them any more'
 complete -c imapfs -l wait -r -d 'Wait until something came or went'
 complete -c imapfs -l sync -r -d 'Wait until all changes are done'
 complete -c imapfs -n __fish_is_first_arg -a '(imapfs --list 2>/dev/null | cut -f1,2)'

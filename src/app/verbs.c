@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "app/accounts/config.h"
 #include "app/ask/caches.h"
+#include "app/ask/keep.h"
 #include "app/ask/mount.h"
 #include "app/ask/status.h"
 #include "app/ask/wait.h"
@@ -56,6 +57,16 @@ static const struct verb verbs[] = {
 	{"--list", NULL, NULL, run_list},
 };
 
+/* Those that take any number of arguments. */
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+} free_verbs[] = {
+	{"--cache", caches_run},
+	{"--keep", keep_run},
+	{"--unkeep", unkeep_run},
+};
+
 static int run_verb(const struct verb *v, int argc, char **argv)
 {
 	int given = 2 + (v->flag != NULL);
@@ -76,10 +87,11 @@ static bool is_meant(const struct verb *v, int argc, char **argv)
 
 bool verbs_run(int argc, char **argv, int *status)
 {
-	if (argc > 1 && strcmp(argv[1], "--cache") == 0) {
-		*status = caches_run(argc - 2, argv + 2);
-		return true;
-	}
+	for (size_t i = 0; argc > 1 && i < sizeof(free_verbs) / sizeof(free_verbs[0]); i++)
+		if (strcmp(argv[1], free_verbs[i].name) == 0) {
+			*status = free_verbs[i].run(argc - 2, argv + 2);
+			return true;
+		}
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
 		if (is_meant(&verbs[i], argc, argv)) {
 			*status = run_verb(&verbs[i], argc, argv);

@@ -160,8 +160,16 @@ static int run_verify(struct cache *c, const struct options *o, uint64_t size)
 
 static int run_trim(struct cache *c, const struct options *o, uint64_t size)
 {
-	if (cache_trim(c, size) == 0)
+	struct cache_counts counts;
+	char text[32];
+
+	cache_counts(c, &counts);
+	if (cache_trim(c, size) == 0) {
+		if (counts.kept > 0)
+			printf("%s: %s are kept, and stay (imapfs --unkeep)\n", o->account,
+				size_text(counts.kept, text, sizeof(text)));
 		return EXIT_STATUS_OK;
+	}
 	log_error("%s: the cache cannot be trimmed; `imapfs --cache verify` looks why", o->cache);
 	return EXIT_STATUS_CACHE;
 }

@@ -11,7 +11,7 @@ struct line {
 };
 
 /* Those that may stand in several lines are arrays in any case. */
-static const char *const lists[] = {"connection", "mailbox", "warning", "draft", "refused"};
+static const char *const lists[] = {"connection", "mailbox", "kept", "warning", "draft", "refused"};
 
 static bool next_line(struct span *rest, struct line *line)
 {

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/error.h"
 #include "base/log.h"
 #include "app/options/options.h"
 #include "app/start/mountpoint.h"
@@ -36,7 +35,7 @@ static long owner_of(const char *mountpoint)
 	return owner;
 }
 
-static void fail_open(const char *mountpoint, const char *path, int error)
+static void fail_open(const char *mountpoint, const char *file, int error)
 {
 	long owner = error == EACCES ? owner_of(mountpoint) : -1;
 	const struct passwd *pw = owner >= 0 ? getpwuid((uid_t)owner) : NULL;
@@ -49,46 +48,58 @@ static void fail_open(const char *mountpoint, const char *path, int error)
 			"%s (sudo -u '#%ld' imapfs ...)",
 			mountpoint, pw ? pw->pw_name : "that user", owner);
 	else
-		log_error("%s: %s", path, strerror(error));
+		log_error("%s/.imapfs/%s: %s", mountpoint, file, strerror(error));
 }
 
+/* 0 or errno. */
 static int read_all(FILE *f, struct buf *out)
 {
-	int err = 0;
 	size_t n;
 
 	do {
 		char *to = buf_reserve(out, 4096);
 		n = to ? fread(to, 1, 4096, f) : 0;
 		buf_commit(out, n);
-		err = to ? 0 : ERR_LIMIT;
+		if (!to)
+			return ENOMEM;
 	} while (n > 0);
-	return err;
+	return ferror(f) ? errno : 0;
+}
+
+int ask_try(const char *mountpoint, const char *file, struct buf *out)
+{
+	char path[PATH_MAX];
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/.imapfs/%s", mountpoint, file) >= sizeof(path))
+		return ENAMETOOLONG;
+	FILE *f = fopen(path, "re");
+	if (!f)
+		return errno;
+	int error = read_all(f, out);
+	fclose(f);
+	return error;
 }
 
 int ask_mount(const char *mountpoint, const char *file, struct buf *out)
 {
-	char path[PATH_MAX], error[ERROR_MAX];
+	char error[ERROR_MAX];
+	int number = ask_try(mountpoint, file, out);
 
-	if ((size_t)snprintf(path, sizeof(path), "%s/.imapfs/%s", mountpoint, file) >=
-		sizeof(path)) {
+	switch (number) {
+	case 0:
+		return EXIT_STATUS_OK;
+	case ENAMETOOLONG:
 		log_error("%.64s...: the path is too long", mountpoint);
 		return EXIT_STATUS_USAGE;
-	}
-	FILE *f = fopen(path, "re");
-	if (!f && errno == ENOTCONN) {
+	case ENOTCONN:
 		mountpoint_fail_stale(mountpoint, error, sizeof(error));
 		log_error("%s", error);
 		return EXIT_STATUS_MOUNT;
-	}
-	if (!f) {
-		fail_open(mountpoint, path, errno);
+	case ENOMEM:
+		log_error("%s/.imapfs/%s: %s", mountpoint, file, strerror(number));
+		return EXIT_STATUS_INTERNAL;
+	default:
+		fail_open(mountpoint, file, number);
 		return EXIT_STATUS_MOUNT;
 	}
-	int err = read_all(f, out);
-	fclose(f);
-	if (err == 0)
-		return EXIT_STATUS_OK;
-	log_error("%s: %s", path, error_text(err));
-	return EXIT_STATUS_INTERNAL;
 }

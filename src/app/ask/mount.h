@@ -12,4 +12,7 @@
  * logged why when it is not EXIT_STATUS_OK. */
 int ask_mount(const char *mountpoint, const char *file, struct buf *out);
 
+/* The same without a word: 0 or errno. */
+int ask_try(const char *mountpoint, const char *file, struct buf *out);
+
 #endif

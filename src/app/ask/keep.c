@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: MIT */
+/* The mount does the work, while it is asked how far it is (fs/keep.h); this looks at that and tells. */
+#include "app/ask/keep.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "app/ask/bar.h"
+#include "app/ask/mount.h"
+#include "app/options/options.h"
+
+/* Milliseconds between two looks. */
+#define LOOK_TIME 200
+
+struct keeping {
+	const char *path;     /* as given */
+	const char *name;     /* of the mailbox, as a path in the mount */
+	char mount[PATH_MAX]; /* where that is */
+	char real[PATH_MAX];  /* the directory */
+	unsigned long id;     /* of the mailbox */
+	struct buf text;      /* the last answer, */
+	const char *answer;   /* which is here */
+	struct bar bar;
+	struct bar_state state; /* what it told */
+	unsigned long long unreadable;
+};
+
+/* --- signals --- */
+
+static volatile sig_atomic_t caught;
+
+static void keep_on_signal(int number)
+{
+	caught = number;
+}
+
+static void catch_signals(void)
+{
+	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+	struct sigaction action = {.sa_handler = keep_on_signal}, old;
+
+	sigemptyset(&action.sa_mask);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+			sigaction(numbers[i], &action, NULL);
+}
+
+/* Ends as who did not catch it. */
+static void die_of_signal(void)
+{
+	int number = caught;
+
+	fflush(stdout);
+	signal(number, SIG_DFL);
+	raise(number);
+}
+
+/* --- where it is --- */
+
+static int fail(const struct keeping *k, int status, const char *what)
+{
+	log_error("%s: %s", k->path, what);
+	return status;
+}
+
+/* The directory above all that is in the same filesystem. */
+static bool find_mount(struct keeping *k, dev_t device)
+{
+	struct stat st;
+
+	snprintf(k->mount, sizeof(k->mount), "%s", k->real);
+	for (;;) {
+		char *slash = strrchr(k->mount, '/');
+		if (!slash || slash == k->mount)
+			return slash != NULL && k->mount[1] != '\0';
+		*slash = '\0';
+		if (stat(k->mount, &st) < 0 || st.st_dev != device) {
+			*slash = '/';
+			return true;
+		}
+	}
+}
+
+static int find_mailbox(struct keeping *k)
+{
+	struct stat st;
+
+	if (!realpath(k->path, k->real) || stat(k->real, &st) < 0)
+		return fail(k, EXIT_STATUS_USAGE,
+			errno == ENOTCONN ? "the filesystem is not mounted any more"
+					  : strerror(errno));
+	if (!S_ISDIR(st.st_mode))
+		return fail(k, EXIT_STATUS_USAGE, "no directory of a mailbox");
+	if (!find_mount(k, st.st_dev))
+		return fail(k, EXIT_STATUS_MOUNT, "no imapfs is mounted there");
+	k->id = (unsigned long)(st.st_ino >> 32);
+	k->name = k->real + strlen(k->mount);
+	k->name += *k->name == '/';
+	if (!*k->name)
+		k->name = k->real;
+	return EXIT_STATUS_OK;
+}
+
+/* --- asking --- */
+
+static int fail_asking(const struct keeping *k, int error)
+{
+	if (caught)
+		return EXIT_STATUS_NOT_DONE;
+	switch (error) {
+	case ENOENT:
+	case ENOTDIR:
+		return fail(k, EXIT_STATUS_MOUNT,
+			"no imapfs is mounted there, or one of an older version");
+	case ENETDOWN:
+	case ETIMEDOUT:
+		return fail(k, EXIT_STATUS_CONNECT,
+			"the server cannot be reached, and the messages of this mailbox were never "
+			"listed");
+	case ENOTCONN:
+	case ECONNABORTED:
+		return fail(k, EXIT_STATUS_MOUNT, "the filesystem is not mounted any more");
+	default:
+		return fail(k, EXIT_STATUS_MOUNT, strerror(error));
+	}
+}
+
+/* The answer to a verb. An exit status. */
+static int ask(struct keeping *k, const char *verb)
+{
+	char file[64];
+
+	snprintf(file, sizeof(file), "%s.%lu", verb, k->id);
+	buf_clear(&k->text);
+	int error = ask_try(k->mount, file, &k->text);
+	k->answer = buf_cstr(&k->text);
+	return error ? fail_asking(k, error) : EXIT_STATUS_OK;
+}
+
+/* The value of a line; empty: there is none. */
+static struct span value_of(const struct keeping *k, const char *key)
+{
+	const char *text = k->answer;
+	size_t n = strlen(key);
+
+	for (; *text; text += strcspn(text, "\n"), text += *text == '\n')
+		if (strncmp(text, key, n) == 0 && strncmp(text + n, ": ", 2) == 0)
+			return (struct span){text + n + 2, strcspn(text + n + 2, "\n")};
+	return (struct span){"", 0};
+}
+
+static bool says(const struct keeping *k, const char *key, const char *value)
+{
+	return span_equal(value_of(k, key), span_of(value));
+}
+
+static void take_numbers(struct keeping *k)
+{
+	unsigned long long here, all;
+
+	k->state = (struct bar_state){.name = k->name};
+	k->unreadable = 0;
+	if (sscanf(value_of(k, "messages").p, "%llu of %llu", &here, &all) == 2) {
+		k->state.messages = here;
+		k->state.all_messages = all;
+	}
+	if (sscanf(value_of(k, "bytes").p, "%llu of %llu", &here, &all) == 2) {
+		k->state.octets = here;
+		k->state.all_octets = all;
+	}
+	sscanf(value_of(k, "unreadable").p, "%llu", &k->unreadable);
+}
+
+/* Until nothing is under way any more, or a signal comes. */
+static int watch(struct keeping *k, const char *verb)
+{
+	const struct timespec step = {.tv_nsec = LOOK_TIME * 1000000L};
+	struct timespec now;
+	int status = ask(k, verb);
+
+	while (status == EXIT_STATUS_OK) {
+		take_numbers(k);
+		if (!says(k, "state", "busy") || caught)
+			break;
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		bar_show(&k->bar, &k->state, now.tv_sec * 1000 + now.tv_nsec / 1000000);
+		nanosleep(&step, NULL);
+		status = ask(k, caught ? "pause" : "kept");
+	}
+	bar_wipe(&k->bar);
+	return status;
+}
+
+/* --- what came of it --- */
+
+static const struct {
+	const char *reason, *text;
+	int status;
+} reasons[] = {
+	{"mailbox", "no mailbox with messages; name one below the mountpoint", EXIT_STATUS_USAGE},
+	{"memory", "the cache of this mount is not on the disk: there is nothing to keep it in",
+		EXIT_STATUS_CACHE},
+	{"offline", "the server cannot be reached", EXIT_STATUS_CONNECT},
+	{"daylimit", "what daylimit= allows for today has come", EXIT_STATUS_NOT_DONE},
+	{"room", "the disk is full", EXIT_STATUS_CACHE},
+};
+
+/* "812 of 2000 messages (51.2 of 130.0 MB) are kept" */
+static const char *print_part(const struct keeping *k, char *text, size_t size)
+{
+	snprintf(text, size, "%llu of %llu messages (%.1f of %.1f MB) are kept",
+		(unsigned long long)k->state.messages, (unsigned long long)k->state.all_messages,
+		(double)k->state.octets / 1e6, (double)k->state.all_octets / 1e6);
+	return text;
+}
+
+static int fail_for_reason(const struct keeping *k)
+{
+	struct span reason = value_of(k, "reason"), error = value_of(k, "error");
+	char part[160];
+
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+		if (!span_equal(reason, span_of(reasons[i].reason)))
+			continue;
+		if (!says(k, "state", "failed"))
+			return fail(k, reasons[i].status, reasons[i].text);
+		bool why = reasons[i].status == EXIT_STATUS_CONNECT;
+		log_error("%s: %s%s%.*s%s: %s; the next --keep fetches the rest", k->path,
+			reasons[i].text, why ? " (" : "", why ? (int)error.n : 0, error.p,
+			why ? ")" : "", print_part(k, part, sizeof(part)));
+		return reasons[i].status;
+	}
+	log_error("%s: %.*s: %s; the next --keep fetches the rest", k->path, (int)error.n, error.p,
+		print_part(k, part, sizeof(part)));
+	return EXIT_STATUS_NOT_DONE;
+}
+
+static int tell_kept(const struct keeping *k)
+{
+	char name[512], part[160], size[32];
+
+	text_printable(span_of(k->path), name, sizeof(name));
+	if (k->unreadable > 0) {
+		log_error("%s: %s; the server does not give the other %llu", name,
+			print_part(k, part, sizeof(part)), k->unreadable);
+		return EXIT_STATUS_NOT_DONE;
+	}
+	if (!says(k, "state", "done")) {
+		log_error("%s: %s; the next --keep fetches the rest", name,
+			print_part(k, part, sizeof(part)));
+		return EXIT_STATUS_NOT_DONE;
+	}
+	printf("%s: all %llu messages (%s) are kept\n", name, (unsigned long long)k->state.messages,
+		bar_megabytes(k->state.octets, size, sizeof(size)));
+	return fflush(stdout) == 0 ? EXIT_STATUS_OK : EXIT_STATUS_INTERNAL;
+}
+
+static int keep_one(struct keeping *k)
+{
+	int status = watch(k, "keep");
+
+	if (status != EXIT_STATUS_OK)
+		return status;
+	if (value_of(k, "reason").n > 0)
+		return fail_for_reason(k);
+	return tell_kept(k);
+}
+
+static int unkeep_one(struct keeping *k)
+{
+	int status = watch(k, "unkeep");
+
+	if (status != EXIT_STATUS_OK || caught)
+		return status;
+	if (says(k, "state", "failed"))
+		return fail(k, EXIT_STATUS_CACHE, "the cache cannot be written; it stays kept");
+	if (value_of(k, "reason").n > 0)
+		return fail_for_reason(k);
+	printf("%s: not kept any more\n", k->path);
+	return fflush(stdout) == 0 ? EXIT_STATUS_OK : EXIT_STATUS_INTERNAL;
+}
+
+static int run(int argc, char **argv, const char *verb, int (*one)(struct keeping *k))
+{
+	int result = EXIT_STATUS_OK;
+
+	if (argc == 0) {
+		log_error(
+			"%s: which mailboxes? usage: imapfs %s MOUNTPOINT/MAILBOX...", verb, verb);
+		return EXIT_STATUS_USAGE;
+	}
+	catch_signals();
+	for (int i = 0; i < argc && !caught; i++) {
+		struct keeping k = {.path = argv[i]};
+		buf_init(&k.text, ASK_MAX);
+		int status = find_mailbox(&k);
+		if (status == EXIT_STATUS_OK)
+			status = one(&k);
+		buf_finish(&k.text);
+		if (result == EXIT_STATUS_OK)
+			result = status;
+	}
+	if (caught)
+		die_of_signal();
+	return result;
+}
+
+int keep_run(int argc, char **argv)
+{
+	return run(argc, argv, "--keep", keep_one);
+}
+
+int unkeep_run(int argc, char **argv)
+{
+	return run(argc, argv, "--unkeep", unkeep_one);
+}
