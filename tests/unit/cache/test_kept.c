@@ -251,6 +251,106 @@ static void test_held(void **state)
 	fixture_settle(f);
 }
 
+/* --- at random --- */
+
+#define BOXES 4u
+#define UIDS 40u
+#define CHUNKS 2u
+
+struct world {
+	struct fixture *f;
+	bool kept[BOXES];
+	size_t put[BOXES][UIDS][CHUNKS];  /* octets that were put last; 0: none */
+	size_t must[BOXES][UIDS][CHUNKS]; /* that have to be here */
+	uint32_t seed;
+};
+
+static uint32_t draw(struct world *w, uint32_t below)
+{
+	w->seed = w->seed * 1664525 + 1013904223;
+	return (uint32_t)((uint64_t)(w->seed >> 8) * below >> 24);
+}
+
+static void draw_put(struct world *w)
+{
+	uint32_t box = draw(w, BOXES), uid = draw(w, UIDS), chunk = draw(w, CHUNKS);
+	size_t n = 1 + draw(w, 60000);
+
+	put_chunk(w->f, box + 1, uid + 1, chunk, n);
+	w->put[box][uid][chunk] = n;
+	if (w->kept[box])
+		w->must[box][uid][chunk] = n;
+}
+
+static void draw_drop(struct world *w)
+{
+	uint32_t box = draw(w, BOXES), uid = draw(w, UIDS), gone = uid + 1;
+
+	cache_drop_messages(w->f->c, box + 1, &gone, 1);
+	memset(w->put[box][uid], 0, sizeof(w->put[box][uid]));
+	memset(w->must[box][uid], 0, sizeof(w->must[box][uid]));
+}
+
+/* What is here at that moment stays. */
+static void draw_keep(struct world *w)
+{
+	uint32_t box = draw(w, BOXES);
+
+	fixture_idle(w->f);
+	w->kept[box] = !w->kept[box];
+	assert_int_equal(keep(w->f, box + 1, w->kept[box] ? CACHE_KEEP : CACHE_KEEP_NOT), 0);
+	memset(w->must[box], 0, sizeof(w->must[box]));
+	for (uint32_t uid = 0; w->kept[box] && uid < UIDS; uid++)
+		for (uint32_t chunk = 0; chunk < CHUNKS; chunk++) {
+			size_t n = w->put[box][uid][chunk];
+			if (n > 0 && has_chunk(w->f, box + 1, uid + 1, chunk, n))
+				w->must[box][uid][chunk] = n;
+		}
+}
+
+static void check_world(struct world *w)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t box = 0; box < BOXES; box++)
+		for (uint32_t uid = 0; uid < UIDS; uid++)
+			for (uint32_t chunk = 0; chunk < CHUNKS; chunk++) {
+				size_t n = w->must[box][uid][chunk];
+				sum += n;
+				assert_true(n == 0 || has_chunk(w->f, box + 1, uid + 1, chunk, n));
+			}
+	assert_int_equal(counts_of(w->f).kept, sum);
+	check_bound(w->f, MIB);
+}
+
+static void test_random(void **state)
+{
+	struct fixture *f = *state;
+	struct world *w = calloc(1, sizeof(*w));
+
+	w->f = f;
+	w->seed = 7;
+	fixture_open(f, MIB);
+	for (uint32_t box = 1; box <= BOXES; box++)
+		put_row(f, box);
+	for (unsigned i = 1; i <= 4000; i++) {
+		draw_put(w);
+		if (i % 20 == 0)
+			fixture_idle(f);
+		if (draw(w, 20) == 0)
+			draw_drop(w);
+		if (draw(w, 50) == 0)
+			draw_keep(w);
+		if (i % 400 == 0)
+			fixture_reopen(f);
+		if (i % 200 == 0) {
+			fixture_idle(f);
+			check_world(w);
+		}
+	}
+	free(w);
+}
+
 /* --- care --- */
 
 static void test_care(void **state)
@@ -322,6 +422,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_sections_go, fixture_create, fixture_destroy),
 		cmocka_unit_test_setup_teardown(test_gone, fixture_create, fixture_destroy),
 		cmocka_unit_test_setup_teardown(test_held, fixture_create, fixture_destroy),
+		cmocka_unit_test_setup_teardown(test_random, fixture_create, fixture_destroy),
 		cmocka_unit_test_setup_teardown(test_care, fixture_create, fixture_destroy),
 		cmocka_unit_test_setup_teardown(test_older, fixture_create, fixture_destroy),
 	};
