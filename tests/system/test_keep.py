@@ -121,7 +121,7 @@ def test_interrupted():
         assert re.search(r"INBOX: \d+ of 400 messages \([\d.]+ of 24.0 MB\) are kept; the next --keep fetches the rest", err)
         held.skip = 1 << 30
         held.release()
-        assert re.fullmatch(r"INBOX: \d+ of 400 messages", status(m)["kept"][0])
+        wait_until(lambda: re.fullmatch(r"INBOX: \d+ of 400 messages", status(m)["kept"][0]), "left", 60)
         assert keep(m, "INBOX")[:2] == (0, f"{m.path('INBOX')}: all 400 messages (24.0 MB) are kept\n")
         assert sorted(set(fetched(server))) == list(range(1, 401))
         # One that was under way with each connection may have been left.
@@ -198,7 +198,7 @@ def test_failures():
             assert ask("--keep", m.path("INBOX", 1))[::2] == \
                 (USAGE, f"imapfs: {m.path('INBOX', 1)}: no directory of a mailbox\n")
             assert ask("--keep", m.point)[::2] == \
-                (USAGE, f"imapfs: {m.point}: no mailbox with messages; name one below the mountpoint\n")
+                (USAGE, f"imapfs: {m.point}: no messages are in this directory itself; name a mailbox below it\n")
             for outside in ("/", "/tmp", place):
                 code, out, err = ask("--keep", outside)
                 assert code == MOUNT and err.startswith(f"imapfs: {outside}: no imapfs is mounted there")

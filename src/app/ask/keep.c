@@ -18,7 +18,8 @@
 #include "app/ask/mount.h"
 #include "app/options/options.h"
 
-/* Milliseconds between two looks. */
+/* Milliseconds between two looks: at first, and at most. Of a mailbox that is all here it takes few. */
+#define LOOK_FIRST 5
 #define LOOK_TIME 200
 
 struct keeping {
@@ -183,19 +184,21 @@ static void take_numbers(struct keeping *k)
 /* Until nothing is under way any more, or a signal comes. */
 static int watch(struct keeping *k, const char *verb)
 {
-	const struct timespec step = {.tv_nsec = LOOK_TIME * 1000000L};
+	long wait = LOOK_FIRST;
 	struct timespec now;
 	int status = ask(k, verb);
 
-	while (status == EXIT_STATUS_OK) {
+	while (status == EXIT_STATUS_OK && says(k, "state", "busy") && !caught) {
 		take_numbers(k);
-		if (!says(k, "state", "busy") || caught)
-			break;
 		clock_gettime(CLOCK_MONOTONIC, &now);
 		bar_show(&k->bar, &k->state, now.tv_sec * 1000 + now.tv_nsec / 1000000);
-		nanosleep(&step, NULL);
-		status = ask(k, caught ? "pause" : "kept");
+		nanosleep(&(struct timespec){.tv_nsec = wait * 1000000}, NULL);
+		wait = 2 * wait < LOOK_TIME ? 2 * wait : LOOK_TIME;
+		status = ask(k, "kept");
 	}
+	if (status == EXIT_STATUS_OK && caught)
+		status = ask(k, "pause");
+	take_numbers(k);
 	bar_wipe(&k->bar);
 	return status;
 }
@@ -206,7 +209,8 @@ static const struct {
 	const char *reason, *text;
 	int status;
 } reasons[] = {
-	{"mailbox", "no mailbox with messages; name one below the mountpoint", EXIT_STATUS_USAGE},
+	{"mailbox", "no messages are in this directory itself; name a mailbox below it",
+		EXIT_STATUS_USAGE},
 	{"memory", "the cache of this mount is not on the disk: there is nothing to keep it in",
 		EXIT_STATUS_CACHE},
 	{"offline", "the server cannot be reached", EXIT_STATUS_CONNECT},
