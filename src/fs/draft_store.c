@@ -324,6 +324,17 @@ static bool has_other_date(const struct draft *d)
 	return m && d->dated && m->date != d->mtime.tv_sec;
 }
 
+/* A whole message that came in under this name before, as it seems, is not copied once more: its octets
+ * tell, as of what is put in. */
+static bool may_be_former(const struct draft *d)
+{
+	const struct cache_message *m = d->source ? mailbox_find(d->source, d->source_uid) : NULL;
+	uint32_t uid = given_was(d->mb, d->name);
+	const struct cache_message *former = uid ? mailbox_shown(d->mb, uid) : NULL;
+
+	return m && former && former->size == m->size;
+}
+
 /* Of several processes that have the descriptor the one that opened the file means the end of it; and
  * one that is killed does not mean it. */
 void draft_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -346,7 +357,7 @@ void draft_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	struct fs_op *op = op_create(d->fs, req, "flush", ino, d->mb);
-	if (has_other_date(d))
+	if (has_other_date(d) || may_be_former(d))
 		draft_fill(op, flush_go);
 	else
 		flush_go(op, 0);

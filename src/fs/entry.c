@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "fs/filesystem.h"
 #include "fs/inode.h"
+#include "fs/move.h"
 #include "fs/notify.h"
 #include "fs/title.h"
 #include "mail/model/given.h"
@@ -140,17 +141,31 @@ size_t entry_name(const struct fs *fs, struct mailbox *mb, uint32_t uid, char ou
 	return fs->options.named ? entry_title(mb, uid, out) : entry_number(fs, mb, uid, out);
 }
 
-static bool parse_title(struct mailbox *mb, const char *name, uint32_t *uid)
+/* Under this name another message came in, which has a name of its own by now. */
+static bool was_of_other(const struct fs *fs, struct mailbox *mb, const char *name, uint32_t uid)
+{
+	uint32_t other = given_was(mb, name);
+	struct mailbox *at = mb;
+
+	if (!other && !moves_find(fs, mb, name, &at, &other))
+		return false;
+	return at != mb || other != uid;
+}
+
+static bool parse_title(const struct fs *fs, struct mailbox *mb, const char *name, uint32_t *uid)
 {
 	if (!mailbox_selectable(mb) || !title_uid(name, uid) || taken(mb, name, strlen(name)))
 		return false;
 	const struct cache_message *m = mailbox_find(mb, *uid);
+	/* Whether it is the message's own shows when its row is there. */
+	if (m && was_of_other(fs, mb, name, *uid) && !entry_is_own(fs, mb, name, *uid))
+		return false;
 	return !has_date(m) || !title_has_other_date(name, m->date);
 }
 
 bool entry_parse_name(const struct fs *fs, struct mailbox *mb, const char *name, uint32_t *uid)
 {
-	return (fs->options.named && parse_title(mb, name, uid)) ||
+	return (fs->options.named && parse_title(fs, mb, name, uid)) ||
 	       entry_parse_number(fs, mb, name, uid);
 }
 

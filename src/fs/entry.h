@@ -36,7 +36,8 @@ bool entry_lacks_name(const struct fs *fs, struct mailbox *mb, uint32_t uid);
 /* The UID that a number stands for. */
 bool entry_parse_number(const struct fs *fs, struct mailbox *mb, const char *name, uint32_t *uid);
 /* The UID that a name in the directory stands for: a number, or, with layout=named, any that ends in
- * it, unless it begins with a date that is not the message's: then it is one of another mailbox. */
+ * it, unless it begins with a date that is not the message's, or another message came in under it: then it is
+ * one of another mailbox. */
 bool entry_parse_name(const struct fs *fs, struct mailbox *mb, const char *name, uint32_t *uid);
 /* Of such a name: it is the only one that the message is found by, or the one that is listed. */
 bool entry_is_own(const struct fs *fs, struct mailbox *mb, const char *name, uint32_t uid);

@@ -13,7 +13,9 @@
 #include "fs/inode.h"
 #include "fs/notify.h"
 #include "fs/op.h"
+#include "fs/title.h"
 #include "mail/change/intents.h"
+#include "mail/model/given.h"
 
 /* Names that are remembered; beyond that the oldest are forgotten. */
 #define MOVES_MAX 20000
@@ -151,14 +153,26 @@ void moves_follow(const struct fs *fs, struct mailbox **mb, uint32_t *uid)
 	*uid = m->new_uid;
 }
 
+/* With layout=named the end of the name may be another message's: that it does not mean that one stays
+ * known. */
+static void keep_name(const struct fs *fs, const struct move *m)
+{
+	uint32_t uid;
+
+	if (fs->options.named && title_uid(m->name, &uid) && uid != m->new_uid &&
+		mailbox_find(m->to, m->new_uid))
+		given_put(m->to, m->name, m->new_uid, true, &m->is);
+}
+
 void moves_on_listed(struct fs *fs, const struct mailbox *mb)
 {
 	LIST_FOREACH_SAFE (pos, &fs->moves->all) {
 		struct move *m = list_entry(pos, struct move, link);
-		if (m->to == mb && m->done)
+		m->listed |= m->to == mb;
+		if (m->to == mb && m->done) {
+			keep_name(fs, m);
 			forget(fs->moves, m);
-		else
-			m->listed |= m->to == mb;
+		}
 	}
 }
 

@@ -320,6 +320,47 @@ def test_moved_onto_the_number_of_another():
             assert errno_of(os.unlink, other / NAMES[2]) == "ENOENT"
 
 
+def test_name_of_what_was_moved_is_not_anothers():
+    """Neither while it is on its way nor afterwards, in this mount and the next ones."""
+    others = [b"Subject: %d\r\n\r\n" % n for n in range(3)]
+    with fake({"Other": others}) as server:
+        held = server.rule("UID MOVE", stall=True, times=1)
+        with mounted_named(server) as m:
+            inbox, other = m.root / "INBOX", m.root / "Other"
+            there = os.listdir(other)
+            os.listdir(inbox)
+            os.rename(inbox / NAMES[1], other / NAMES[1])
+            assert os.listdir(other)[:3] == there
+            assert (other / NAMES[1]).read_bytes() == MIXED
+            assert errno_of(os.unlink, other / NAMES[1]) == "EBUSY" == errno_of(os.rename, other / NAMES[1], m.root / "Empty/x")
+            wait_until(lambda: held.hits, "it is asked for")
+            held.release()
+            sync(m)
+            wait_until(lambda: len(os.listdir(other)) == 4, "it is listed")
+            for call in os.stat, os.unlink:
+                assert errno_of(call, other / NAMES[1]) == "ENOENT"
+            assert (other / "what.2.eml").read_bytes() == others[1]
+            sync(m)
+        assert bodies(server, "Other") == [*others, MIXED]
+
+
+def test_name_of_what_was_copied_is_not_anothers(directory):
+    """That comes in later with the number in which the name ended."""
+    with fake() as server:
+        for turn in range(2):
+            with mounted_named(server, directory) as m:
+                empty = m.root / "Empty"
+                if turn == 0:
+                    run("cp", m.root / "INBOX" / NAMES[1], empty)
+                    assert len(os.listdir(empty)) == 1
+                    server.append("Empty", Message(PLAIN, date=DATE))
+                wait_until(lambda: len(os.listdir(empty)) == 2, "the other one")
+                for call in os.stat, os.unlink:
+                    assert errno_of(call, empty / NAMES[1]) == "ENOENT"
+                sync(m)
+        assert bodies(server, "Empty") == [MIXED, PLAIN]
+
+
 def test_cannot_be_renamed():
     """A message has the name that it has."""
     with fake() as server, mounted_named(server) as m:
@@ -361,8 +402,11 @@ def test_copied():
         assert bodies(server, "Empty") == [MIXED, EMPTY]
         wait_until(lambda: os.listdir(empty) == [NAMES[1].replace(".2.", ".1."), NAMES[2].replace(".3.", ".2.")], "both")
         assert not server.lines("APPEND")
+        # It came in under this name before, which means no other message.
+        run("cp", inbox / NAMES[1], empty)
+        assert bodies(server, "Empty") == [MIXED, EMPTY] and len(bodies(server)) == 3
         # Found by its end: of that day there is one already, and messages are not written to.
-        assert run("cp", inbox / NAMES[1], empty, check=False).returncode == 1
+        assert run("cp", inbox / NAMES[0], empty, check=False).returncode == 1
         assert bodies(server, "Empty") == [MIXED, EMPTY] and len(bodies(server)) == 3
         run("cp", "--remove-destination", inbox / NAMES[0], empty)
         sync(m)
