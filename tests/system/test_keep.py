@@ -128,6 +128,38 @@ def test_interrupted():
         assert len(fetched(server)) < 500
 
 
+def begin(m, box):
+    return subprocess.Popen([PROGRAM, "--keep", m.path(box)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_unkept_meanwhile():
+    """Nobody is told that all is kept when --unkeep came in between."""
+    held = Rule("UID FETCH", match=rb"BODY\.PEEK", skip=6, stall=True)
+    with FakeImap({"INBOX": texts(400)}, rules=[held]) as server, mount(server, connections=2, timeout=60) as m:
+        keeping = begin(m, "INBOX")
+        server.wait(lambda: held.hits > 0)
+        assert ask("--unkeep", m.path("INBOX"))[0] == 0
+        held.release()
+        assert keeping.communicate(timeout=60) == ("", f"imapfs: {m.path('INBOX')}: --unkeep was given it meanwhile\n")
+        assert keeping.returncode == NOT_DONE and "kept" not in status(m)
+
+
+def test_numbered_anew_meanwhile():
+    """The mailbox that was asked for is gone; the one that is there now is kept, too."""
+    held = Rule("UID FETCH", match=rb"BODY\.PEEK", skip=6, stall=True)
+    with FakeImap({"INBOX": texts(1), "B": texts(100)}, rules=[held]) as server:
+        with mount(server, says=None, connections=2, timeout=60) as m:
+            keeping = begin(m, "B")
+            server.wait(lambda: held.hits > 0)
+            server.mailbox("B").uidvalidity += 1
+            server.drop()
+            held.skip = 1 << 30
+            held.release()
+            out, err = keeping.communicate(timeout=60)
+            assert keeping.returncode == NOT_DONE and not out and ": it is gone, or its messages were numbered anew; " in err
+            assert keep(m, "B")[0] == 0 and status(m)["kept"] == ["B: 100 of 100 messages"]
+
+
 def test_killed():
     """Who asked is gone without a word: the mount leaves it after a while."""
     held = Rule("UID FETCH", match=rb"BODY\.PEEK", skip=3, stall=True)

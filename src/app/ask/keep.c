@@ -30,6 +30,7 @@ struct keeping {
 	unsigned long id;     /* of the mailbox */
 	struct buf text;      /* the last answer, */
 	const char *answer;   /* which is here */
+	unsigned answers;     /* so many came */
 	struct bar bar;
 	struct bar_state state; /* what it told */
 	unsigned long long unreadable;
@@ -144,6 +145,7 @@ static int ask(struct keeping *k, const char *verb)
 	buf_clear(&k->text);
 	int error = ask_try(k->mount, file, &k->text);
 	k->answer = buf_cstr(&k->text);
+	k->answers += error == 0;
 	return error ? fail_asking(k, error) : EXIT_STATUS_OK;
 }
 
@@ -268,14 +270,27 @@ static int tell_kept(const struct keeping *k)
 	return fflush(stdout) == 0 ? EXIT_STATUS_OK : EXIT_STATUS_INTERNAL;
 }
 
+/* What there was when it was asked first is no mailbox of the mount any more. */
+static bool is_gone(const struct keeping *k)
+{
+	return k->answers > 1 && says(k, "reason", "mailbox");
+}
+
 static int keep_one(struct keeping *k)
 {
 	int status = watch(k, "keep");
 
 	if (status != EXIT_STATUS_OK)
 		return status;
+	if (is_gone(k))
+		return fail(k, EXIT_STATUS_NOT_DONE,
+			"it is gone, or its messages were numbered anew; where it is still there "
+			"the "
+			"next --keep fetches them");
 	if (value_of(k, "reason").n > 0)
 		return fail_for_reason(k);
+	if (!says(k, "kept", "yes"))
+		return fail(k, EXIT_STATUS_NOT_DONE, "--unkeep was given it meanwhile");
 	return tell_kept(k);
 }
 
