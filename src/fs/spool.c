@@ -16,12 +16,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "mime/params.h"
 
 /* Mounts of one account at a time, and directories that are looked for. */
 #define DIRECTORIES 64
 /* Digits of a key. */
 #define KEY_DIGITS 16
-#define PLACE_FORMAT "%016" PRIx64 ".%u.%s"
 
 struct spool {
 	uv_loop_t *loop;
@@ -94,13 +94,27 @@ const char *spool_path(const struct spool *s)
 
 /* --- files --- */
 
-/* False when that is too long. */
-static bool name_file(const struct spool_place *place, char name[NAME_MAX + 1])
+/* "~5" at the end of a name that is cut: another one may begin so, too. */
+static size_t mark_cut(const struct spool_place *place, char out[NAME_MAX + 1])
 {
-	if (place->stored)
-		return snprintf(name, NAME_MAX + 1, "%u.stored", place->number) <= NAME_MAX;
-	return snprintf(name, NAME_MAX + 1, PLACE_FORMAT, place->mailbox, place->number,
-		       place->name) <= NAME_MAX;
+	return (size_t)snprintf(out, NAME_MAX + 1, "~%u", place->number);
+}
+
+static void name_file(const struct spool_place *place, char name[NAME_MAX + 1])
+{
+	struct span given = span_of(place->name);
+	char mark[NAME_MAX + 1] = "";
+
+	if (place->stored) {
+		snprintf(name, NAME_MAX + 1, "%u.stored", place->number);
+		return;
+	}
+	size_t n = (size_t)snprintf(
+		name, NAME_MAX + 1, "%016" PRIx64 ".%u.", place->mailbox, place->number);
+	size_t room = NAME_MAX - n;
+	if (given.n > room)
+		given.n = mime_filename_cut(given, room - mark_cut(place, mark));
+	snprintf(name + n, room + 1, "%.*s%s", (int)given.n, given.p, mark);
 }
 
 /* Takes "NUMBER." off the name. */
@@ -153,8 +167,7 @@ int spool_make(struct spool *s, struct spool_place *place)
 		return ENOSPC;
 	place->number = ++s->next;
 	place->size = 0;
-	if (!name_file(place, name))
-		return ENAMETOOLONG;
+	name_file(place, name);
 	int fd = openat(s->dir, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return errno;
@@ -176,8 +189,7 @@ static int rename_file(
 {
 	char old[NAME_MAX + 1], new[NAME_MAX + 1];
 
-	if (!name_file(to, new))
-		return ENAMETOOLONG;
+	name_file(to, new);
 	name_file(from, old);
 	return renameat(s->dir, old, s->dir, new) < 0 ? errno : 0;
 }
@@ -244,8 +256,8 @@ static bool take_file(struct spool *s, int from, const char *file, spool_found *
 		return false;
 	if (from != s->dir)
 		place.number = s->next + 1;
-	bool mine = name_file(&place, name) &&
-		    (from == s->dir || renameat(from, file, s->dir, name) == 0) &&
+	name_file(&place, name);
+	bool mine = (from == s->dir || renameat(from, file, s->dir, name) == 0) &&
 		    fstatat(s->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
 	if (!mine) {
 		free(place.name);

@@ -6,7 +6,7 @@
  *   key of the mailbox . number . the name that it was given
  *
  * so that a person finds it, and so does the next mount, also where the cache, and with it the ids of
- * mailboxes, begins anew. What was stored is called `number.stored`.
+ * mailboxes, begins anew; of a name that is too long for that, its beginning. What was stored is called `number.stored`.
  */
 #ifndef FS_SPOOL_H
 #define FS_SPOOL_H
@@ -49,7 +49,7 @@ uint64_t spool_key(struct span mailbox);
 typedef void spool_found(void *ctx, struct spool_place *place);
 unsigned spool_each_left(struct spool *s, spool_found *f, void *ctx);
 
-/* Makes a file, and gives it a number. 0 or an errno: ENOSPC, ENAMETOOLONG. */
+/* Makes a file, and gives it a number. 0 or an errno, as ENOSPC. */
 int spool_make(struct spool *s, struct spool_place *place);
 /* A descriptor, or -1 and errno. */
 int spool_open_file(struct spool *s, const struct spool_place *place);

@@ -392,6 +392,23 @@ def test_put_in(directory):
         assert os.listdir(m.root / "Empty") == [] == bodies(server, "Empty")
 
 
+def test_long_name_put_in(directory):
+    """What has as long a name as there is goes out and in again, and nothing is removed on the way."""
+    made = [b"From: a@b\r\nSubject: " + letter * 300 + b"\r\n\r\n" for letter in (b"x", b"y")]
+    with fake({"Long": made}) as server, mounted_named(server, directory) as m:
+        box, backup = m.root / "Long", os.path.join(directory, "backup")
+        names = os.listdir(box)
+        assert [len(name) for name in names] == [255, 255]
+        run("cp", "-a", box, backup)
+        run("cp", os.path.join(backup, names[0]), m.root / "Empty")
+        # In the place of another one, which a number at the end is.
+        other = names[0].replace("xxx.1.", "xxx.2.")
+        os.rename(os.path.join(backup, names[0]), os.path.join(backup, other))
+        run("cp", "--remove-destination", os.path.join(backup, other), box)
+        sync(m)
+        assert bodies(server, "Empty") == made[:1] and bodies(server, "Long") == made + made[:1]
+
+
 def test_copied():
     """From mailbox to mailbox, by the server; the name ends in a number that is another's there, or is to be."""
     with fake() as server, mounted_named(server) as m:
