@@ -38,8 +38,13 @@ int keep_print(const struct mailbox *mb, struct buf *out)
 	return err;
 }
 
+/* Octets of lines about mailboxes; those that would come behind are only counted. */
+#define REPORT_MAX ((size_t)64 << 10)
+
 struct listing {
 	struct buf *out;
+	size_t from;   /* where in out they begin */
+	unsigned more; /* that have no line */
 	int err;
 };
 
@@ -51,6 +56,10 @@ static void report_one(void *ctx, uint64_t key, void *value)
 
 	if (!mb->keeping.kept || mb->dead)
 		return;
+	if (l->out->len - l->from > REPORT_MAX) {
+		l->more++;
+		return;
+	}
 	l->err |= buf_printf(l->out, "kept: %s", mailbox_path(mb));
 	if (k && mb->messages.loaded) {
 		/* Of those that were missing at the last look none came otherwise. */
@@ -64,8 +73,10 @@ static void report_one(void *ctx, uint64_t key, void *value)
 
 int keep_report(const struct account *a, struct buf *out)
 {
-	struct listing l = {out, 0};
+	struct listing l = {.out = out, .from = out->len};
 
 	map_each(&a->tree.by_id, report_one, &l);
+	if (l.more > 0)
+		l.err |= buf_printf(out, "kept: %u more\n", l.more);
 	return l.err;
 }
