@@ -247,7 +247,8 @@ void cache_put_chunk(struct cache *c, uint32_t mailbox, uint32_t uid, uint32_t c
 /* on_done is called once from the loop: 0, ERR_STALE when the mailbox was dropped, or ERR_IO. */
 typedef void cache_keep_done(void *ctx, int err);
 /* Unless NOT: what is put of the mailbox's messages, and was before, is not evicted, as long as the
- * mailbox is; their sections are. WHOLE is the caller's matter: all was there once. */
+ * mailbox is; their sections are. WHOLE: all of them were there once, which is
+ * the caller's matter; they are on the disk then, and not only in the kernel's memory. */
 enum cache_keep { CACHE_KEEP_NOT, CACHE_KEEP, CACHE_KEEP_WHOLE };
 /* On the disk before on_done is called; NULL: nobody waits. */
 void cache_keep_mailbox(struct cache *c, uint32_t mailbox, enum cache_keep keep,

@@ -91,10 +91,26 @@ uint64_t cache_kept_octets(const struct cache_writer *w)
 	return sum;
 }
 
+/* What is not written yet costs the time of the disk, the rest nothing. */
+static int sync_kept(struct cache_writer *w)
+{
+	for (size_t i = 0; i < w->n_segments; i++)
+		if (w->segments[i].kept > 0 &&
+			cache_segments_sync(w->files, w->segments[i].id) != 0)
+			return SQLITE_IOERR_FSYNC;
+	return 0;
+}
+
 /* found: the mailbox was not dropped. */
 static int apply_keep(struct cache_writer *w, struct cache_job *job)
 {
-	return job->found ? cache_kept_set(w, job->mailbox, (enum cache_keep)job->n) : 0;
+	int rc = 0;
+
+	if (job->found && job->n == CACHE_KEEP_WHOLE)
+		rc = sync_kept(w);
+	if (rc == 0 && job->found)
+		rc = cache_kept_set(w, job->mailbox, (enum cache_keep)job->n);
+	return rc;
 }
 
 static void finish_keep(struct cache_job *job)

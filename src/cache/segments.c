@@ -210,6 +210,19 @@ int cache_segments_punch(struct cache_segments *s, uint32_t id, uint64_t offset,
 	return error;
 }
 
+int cache_segments_sync(struct cache_segments *s, uint32_t id)
+{
+	struct segment_file *f = take_file(s, id, false);
+	int error = 0;
+
+	if (!f)
+		return errno;
+	if (fdatasync(f->fd) != 0)
+		error = errno;
+	put_file(s, f);
+	return error;
+}
+
 int cache_segments_held(struct cache_segments *s, uint32_t id, uint64_t *held)
 {
 	struct segment_file *f = take_file(s, id, false);

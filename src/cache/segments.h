@@ -4,7 +4,7 @@
  * is where. A file is read from any thread while it grows. What is no longer wanted is punched out
  * of it, or goes with the whole file.
  *
- * Nothing in a file says what it holds, and nothing is flushed: whoever reads compares a check sum
+ * Nothing in a file says what it holds, and nothing is flushed unless it is kept: whoever reads compares a check sum
  * that the database keeps, so what a crash, a full disk or damage has left is found out.
  */
 #ifndef CACHE_SEGMENTS_H
@@ -31,6 +31,8 @@ int cache_segments_read(
 	struct cache_segments *s, uint32_t id, uint64_t offset, void *octets, size_t n);
 /* Gives the room of n octets back to the disk, as far as whole blocks are free. */
 int cache_segments_punch(struct cache_segments *s, uint32_t id, uint64_t offset, uint64_t n);
+/* Returns when what was written to it is on the disk. */
+int cache_segments_sync(struct cache_segments *s, uint32_t id);
 /* Octets of the disk that the file holds, or of the file if that is less. */
 int cache_segments_held(struct cache_segments *s, uint32_t id, uint64_t *held);
 

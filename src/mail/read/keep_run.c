@@ -106,14 +106,37 @@ static void end_well(struct keep *k)
 {
 	struct mailbox *mb = k->mb;
 
-	if (!mb->keeping.whole)
-		cache_keep_mailbox(mb->account->cache, mb->id, CACHE_KEEP_WHOLE, NULL, NULL);
 	mb->keeping.whole = true;
 	if (k->unreadable == 0) {
 		k->from = mailbox_last(mb) + 1;
 		k->before_from = k->octets;
 	}
 	keep_run_end(k, KEEP_DONE, 0);
+}
+
+static void keep_on_whole(void *ctx, int err)
+{
+	struct keep *k = ctx;
+
+	if (is_over(k))
+		return;
+	if (err < 0)
+		keep_run_end(k, KEEP_FAILED, err);
+	else
+		end_well(k);
+}
+
+/* Who waits is told when it is on the disk. */
+static void settle(struct keep *k)
+{
+	struct mailbox *mb = k->mb;
+
+	if (k->background || (mb->keeping.whole && k->reached == 0)) {
+		end_well(k);
+		return;
+	}
+	k->step = KEEP_MARK;
+	cache_keep_mailbox(mb->account->cache, mb->id, CACHE_KEEP_WHOLE, keep_on_whole, k);
 }
 
 static void keep_on_held(void *ctx, int err, const struct cache_held *held, size_t n)
@@ -133,7 +156,7 @@ static void keep_on_held(void *ctx, int err, const struct cache_held *held, size
 		old++;
 	bool failed = old > k->unreadable;
 	if (k->count == old && !failed) {
-		end_well(k);
+		settle(k);
 	} else if (failed && k->rounds++ >= ROUNDS_MAX) {
 		keep_run_end(k, KEEP_FAILED, ERR_IO);
 	} else {
