@@ -137,6 +137,20 @@ def test_no_header():
             assert (m.root / "INBOX" / "2026-11-14.2.eml").read_bytes() == MIXED
 
 
+def test_no_header_of_many():
+    """That is no question for each; and some that are refused are no matter of the others."""
+    made = [Message(b"From: a@b\r\nSubject: %d\r\n\r\n" % n, date=DATE) for n in range(1, 3001)]
+    bare, told = ("2026-11-14.%d.eml", "2026-11-14 a@b - %d.%d.eml")
+    with FakeImap({"INBOX": Mailbox(made)}) as server:
+        rule = server.rule("UID FETCH", match=rb"HEADER\.FIELDS", reply=b"NO not today")
+        with mounted_named(server) as m:
+            assert os.listdir(m.root / "INBOX") == [bare % n for n in range(1, 3001)]
+            assert len(headers_asked(server)) < 60
+        rule.match = rb"UID FETCH ([1-9]|10)(:[0-9]+)? .*HEADER\.FIELDS"
+        with mounted_named(server) as m:
+            assert os.listdir(m.root / "INBOX") == [bare % n for n in range(1, 11)] + [told % (n, n) for n in range(11, 3001)]
+
+
 def test_no_header_offline(directory):
     """What nobody has asked for yet is listed without it, and under its name when the server is there again."""
     with fake() as server:

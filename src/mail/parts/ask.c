@@ -27,6 +27,9 @@
 /* Connections lost over one message. */
 #define BROKEN_MAX 2u
 #define LOOKS_MAX 3u
+/* Messages in a row that are refused, after which it is no matter of one of them: then ever more together
+ * have none. */
+#define REFUSED_MAX 16u
 
 struct question {
 	struct facts *f;
@@ -41,7 +44,8 @@ struct question {
 	uint32_t suspected; /* UID over which the connection was lost */
 	unsigned broken;    /* how often */
 	struct mailbox_wait wait;
-	unsigned looks; /* at the list */
+	unsigned looks;   /* at the list */
+	unsigned refused; /* commands in a row for which nothing came, each about what has none */
 	struct arriving arriving;
 };
 
@@ -308,6 +312,7 @@ static void go_on(struct question *q)
 		return;
 	}
 	q->silences = 0;
+	q->refused = 0;
 	q->retry = (struct retry){0};
 	if (q->most > 0)
 		q->most *= 2;
@@ -325,8 +330,12 @@ static bool halve(struct question *q)
 
 static void refused(struct question *q, int err)
 {
-	if (!halve(q) && q->count > 0)
+	if (q->arriving.came > 0)
+		q->refused = 0;
+	if (q->refused >= REFUSED_MAX ? keep_missing(q) > 0 : !halve(q) && q->count > 0) {
 		none(q, error_text(err));
+		q->most = ++q->refused >= REFUSED_MAX ? q->count * 2 : 1;
+	}
 	ask(q);
 }
 
