@@ -81,6 +81,17 @@ def test_stays():
             assert keep(m, "Renamed") == (0, f"{m.path('Renamed')}: all 40 messages (2.4 MB) are kept\n", "")
 
 
+def test_known_again():
+    """Another mount believes the cache, and reads nothing again to see that all is there."""
+    bodies = [*texts(20), text(21, 262144), text(22, 300000)]
+    with FakeImap({"INBOX": bodies}) as server, tempfile.TemporaryDirectory() as place:
+        with mount(server, place) as m:
+            assert keep(m, "INBOX")[0] == 0
+        with mount(server, place, says=None, offline=True) as m:
+            assert keep(m, "INBOX")[1].endswith(": all 22 messages (1.8 MB) are kept\n")
+            assert ", 0 hits, 0 misses" in status(m)["cache"]
+
+
 def test_read_before():
     """What was read before the mailbox was kept is moved to where it stays, and fetched no more; what only the
     kernel has, or memory, is kept as well."""

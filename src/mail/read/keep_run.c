@@ -65,7 +65,10 @@ static bool is_here(const struct mailbox *mb, const struct cache_message *m, uin
 {
 	if (m->size == 0 && !(m->flags & CACHE_SIZE_UNKNOWN))
 		return sizes_can_show(mb, m);
-	return (m->flags & CACHE_SIZE_PROVED) && m->size == octets;
+	/* A size that proved right is not always kept: the last chunk tells, too, unless it is full. */
+	bool proved = m->flags & CACHE_SIZE_PROVED ||
+		      (!(m->flags & CACHE_SIZE_UNKNOWN) && octets % CACHE_CHUNK != 0);
+	return proved && m->size == octets;
 }
 
 static void note_missing(struct keep *k, uint32_t uid)
