@@ -298,6 +298,7 @@ def test_large_and_odd():
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small disk")
 def test_full_disk():
+    """As many are here as it says."""
     with FakeImap({"INBOX": texts(300)}) as server, tempfile.TemporaryDirectory() as place:
         disk = os.path.join(place, "cache")
         os.mkdir(disk)
@@ -307,6 +308,10 @@ def test_full_disk():
                 code, out, err = keep(m, "INBOX")
                 assert code == CACHE and re.search(r"INBOX: the disk is full: \d+ of 300 messages", err), (code, out, err)
                 assert m.read("INBOX", 300) == text(300)
+            told = int(re.search(r"(\d+) of 300", err).group(1))
+            with mount(server, place, says=None, offline=True) as m:
+                here = [uid for uid in range(1, 301) if errno_of(m.read, "INBOX", uid) is None]
+                assert len(here) == told, (err, here)
         finally:
             run("umount", disk)
 

@@ -29,6 +29,8 @@ struct keep {
 	enum keep_next next;
 	bool background;  /* nobody waits */
 	bool leave;       /* it ends as soon as the cache has answered */
+	bool full;        /* the disk: it ends when the cache has said what is here */
+	unsigned looks;   /* at the cache in which that was not answered */
 	bool before;      /* the mailbox was kept before the cache was told otherwise */
 	uint64_t asked;   /* uv_now, when somebody asked last */
 	unsigned rounds;  /* that did not bring all that they were to bring */

@@ -18,6 +18,8 @@
 #define WRITE_WAIT 20
 /* How often what the cache has not kept is fetched again. */
 #define ROUNDS_MAX 1
+/* How often the cache is asked again what it has, on a full disk. */
+#define LOOKS_MAX 20
 
 void keep_run_end(struct keep *k, enum keep_end how, int err)
 {
@@ -32,7 +34,7 @@ void keep_run_end(struct keep *k, enum keep_end how, int err)
 	k->leave = false;
 	k->end = how;
 	k->err = err;
-	k->no_room = how == KEEP_FAILED && counts.no_room;
+	k->no_room = how == KEEP_FAILED && (counts.no_room || k->full);
 	free(k->missing);
 	k->missing = NULL;
 	k->at = k->count = k->room = 0;
@@ -142,11 +144,26 @@ static void settle(struct keep *k)
 	cache_keep_mailbox(mb->account->cache, mb->id, CACHE_KEEP_WHOLE, keep_on_whole, k);
 }
 
+static void look(struct keep *k);
+
+/* What was to be written before the cache was asked has failed for want of room, and the question with it. */
+static bool look_again(struct keep *k)
+{
+	struct cache_counts counts;
+
+	cache_counts(k->mb->account->cache, &counts);
+	if (!counts.no_room || k->looks++ >= LOOKS_MAX)
+		return false;
+	k->full = true;
+	look(k);
+	return true;
+}
+
 static void keep_on_held(void *ctx, int err, const struct cache_held *held, size_t n)
 {
 	struct keep *k = ctx;
 
-	if (is_over(k))
+	if (is_over(k) || (err < 0 && look_again(k)))
 		return;
 	/* Nothing is kept where UIDs mean nothing another day. */
 	if (err < 0 || k->mb->uidvalidity == 0) {
@@ -154,6 +171,10 @@ static void keep_on_held(void *ctx, int err, const struct cache_held *held, size
 		return;
 	}
 	compare(k, held, n);
+	if (k->full && k->count > 0) {
+		keep_run_end(k, KEEP_FAILED, ERR_IO);
+		return;
+	}
 	uint64_t old = 0;
 	while (old < k->count && k->missing[old] <= k->reached)
 		old++;
@@ -233,7 +254,9 @@ void keep_run_go_on(struct keep *k)
 	cache_counts(a->cache, &counts);
 	while (!is_over(k)) {
 		if (counts.no_room) {
-			keep_run_end(k, KEEP_FAILED, ERR_IO);
+			/* What came is not all here. */
+			k->full = true;
+			look(k);
 			return;
 		}
 		if (counts.queued > BODY_QUEUE_MAX || done > TURN_OCTETS) {
@@ -301,6 +324,8 @@ void keep_run_begin(struct keep *k, enum keep_next what)
 	k->background = what == KEEP_FETCH_NEWS;
 	if (!k->background)
 		k->from = k->before_from = 0;
+	k->full = false;
+	k->looks = 0;
 	k->rounds = 0;
 	k->reached = 0;
 	k->unreadable = 0;
