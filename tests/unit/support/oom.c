@@ -2,9 +2,10 @@
 /* See oom.h. */
 #include "oom.h"
 
-static size_t countdown, allocated;
-static unsigned paused;
-static bool failed;
+/* Compilers know that malloc changes nothing that they see, and would not look at these again. */
+static volatile size_t countdown, allocated;
+static volatile unsigned paused;
+static volatile bool failed;
 
 void *__real_malloc(size_t n);
 void *__real_calloc(size_t count, size_t size);
