@@ -329,6 +329,18 @@ def test_terminal():
         assert is_mounted(m.point)
 
 
+def test_large_shows():
+    """How far it is within a large message is told as well."""
+    held = Rule("UID FETCH", match=rb"BODY\.PEEK\[\]<\d{7}", skip=2, stall=True)
+    with FakeImap({"INBOX": [text(1, 20_000_000)]}, rules=[held]) as server, mount(server, timeout=60) as m:
+        with Terminal([PROGRAM, "--keep", m.path("INBOX")]) as t:
+            server.wait(lambda: held.hits > 0)
+            t.expect(r"\rINBOX  \[[#.]+\]  0/1  [1-9][\d.]+/20\.0 MB")
+            held.release()
+            t.expect(r"INBOX: all 1 messages \(20\.0 MB\) are kept")
+            t.end()
+
+
 def test_care():
     """Kept mail is left by trim, checked by verify, and gone with clear."""
     with FakeImap({"Kept": texts(5), "Other": texts(5, 100)}) as server, tempfile.TemporaryDirectory() as place:

@@ -21,6 +21,14 @@ static const char *state_of(const struct keep *k)
 	return k->step != KEEP_REST ? "busy" : words[k->end];
 }
 
+/* With what has come of the message that is under way. */
+static uint64_t octets_here(const struct keep *k)
+{
+	uint64_t here = k->octets_here + (k->step != KEEP_REST ? k->read.offset : 0);
+
+	return here < k->octets ? here : k->octets;
+}
+
 int keep_print(const struct mailbox *mb, struct buf *out)
 {
 	const struct keep *k = mb->keeping.keep;
@@ -30,7 +38,7 @@ int keep_print(const struct mailbox *mb, struct buf *out)
 		return err | buf_printf(out, "state: stopped\n");
 	err |= buf_printf(out, "state: %s\nmessages: %llu of %llu\nbytes: %llu of %llu\n",
 		state_of(k), (unsigned long long)k->messages_here, (unsigned long long)k->messages,
-		(unsigned long long)k->octets_here, (unsigned long long)k->octets);
+		(unsigned long long)octets_here(k), (unsigned long long)k->octets);
 	if (k->unreadable > 0)
 		err |= buf_printf(out, "unreadable: %llu\n", (unsigned long long)k->unreadable);
 	if (k->step == KEEP_REST && k->end == KEEP_FAILED)
