@@ -13,6 +13,18 @@ bool fresh_remembers(const struct mailbox *mb, int err)
 	       error_is_connection(err);
 }
 
+/* Something has come since the op has begun to wait, or since this was asked last: then it may wait as long
+ * again. What has fallen silent is not waited for. */
+static bool goes_on(struct fs_op *op, uint64_t come)
+{
+	bool more = !op->mb->dead && come != op->come;
+
+	op->come = come;
+	if (more)
+		op->deadline = uv_now(op->fs->loop) + op->fs->options.timeout;
+	return more;
+}
+
 /* --- a listing --- */
 
 static void listing_sync(struct fs_op *op);
@@ -97,6 +109,14 @@ static void whole_synced(struct fs_op *op, int err)
 		op->whole(op, 0);
 }
 
+static void whole_expired(struct fs_op *op, int err)
+{
+	if (goes_on(op, mailbox_count(op->mb)))
+		whole_listed(op, 0);
+	else
+		whole_synced(op, err);
+}
+
 static void whole_listed(struct fs_op *op, int err)
 {
 	struct mailbox *mb = op->mb;
@@ -106,7 +126,8 @@ static void whole_listed(struct fs_op *op, int err)
 		return;
 	}
 	sync_start(mb);
-	op->expire = whole_synced;
+	op->come = mailbox_count(mb);
+	op->expire = whole_expired;
 	op_wait_mailbox(op, false, whole_synced);
 }
 
@@ -221,24 +242,33 @@ static void summaries_came(struct fs_op *op, int err)
 		op->summed(op, 0);
 }
 
+static void wait_for_summaries(struct fs_op *op);
+
 /* As long as the server goes on to answer they are on their way. */
 static void summaries_expired(struct fs_op *op, int err)
 {
-	if (pool_is_unsure(op->fs->account->pool) && fresh_remembers(op->mb, err))
+	if (goes_on(op, facts_version(op->mb, FACT_SUMMARY)))
+		wait_for_summaries(op);
+	else if (pool_is_unsure(op->fs->account->pool) && fresh_remembers(op->mb, err))
 		summaries_came(op, err);
 	else
 		op_fail(op, err);
+}
+
+static void wait_for_summaries(struct fs_op *op)
+{
+	op->uid = 0;
+	op->come = facts_version(op->mb, FACT_SUMMARY);
+	op->expire = summaries_expired;
+	op_wait_facts(op, FACT_SUMMARY, summaries_came);
 }
 
 void fresh_summaries(struct fs_op *op, op_resume *summed)
 {
 	op->summed = summed;
 	if (!mailbox_selectable(op->mb) || mailbox_count(op->mb) == 0 ||
-		facts_try_all(op->mb, FACT_SUMMARY) != ERR_NOT_CACHED) {
+		facts_try_all(op->mb, FACT_SUMMARY) != ERR_NOT_CACHED)
 		summaries_came(op, 0);
-		return;
-	}
-	op->uid = 0;
-	op->expire = summaries_expired;
-	op_wait_facts(op, FACT_SUMMARY, summaries_came);
+	else
+		wait_for_summaries(op);
 }

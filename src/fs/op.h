@@ -111,6 +111,7 @@ struct fs_op {
 	bool plus;
 	bool emailid;   /* for flags: it is for the message's EMAILID */
 	unsigned term;  /* of a search: that the server is asked for */
+	uint64_t come;  /* for fresh.c: how much of what is waited for was there */
 	unsigned asked; /* for flags: how often what was to come did not */
 	const struct xattr *xattr;
 	struct mailbox *to; /* of a rename; held */

@@ -630,6 +630,18 @@ def test_line_lost(account, mount, proxy):
     line.ask("resume")
 
 
+def test_many_on_a_slow_line(start_server, mount, proxy):
+    """A listing waits longer than the timeout, as long as names come."""
+    letters = [b"From: a@b\r\nSubject: %d\r\nReferences: %s\r\n\r\n" % (n, b"<%d@example.org>\r\n " % n * 200) for n in range(1, 301)]
+    server = start_server([Mail("INBOX", letter, WHEN) for letter in letters])
+    line = proxy(server)
+    m = mount(server, "layout=named", "timeout=2", "compress=off", port=line.port)
+    m.tolerate("opendir took longer than 2 seconds")
+    line.ask("rate 2")
+    assert os.listdir(m.path("INBOX")) == [f"2020-09-13 a@b - {n}.{n}.eml" for n in range(1, 301)]
+    line.ask("rate 0")
+
+
 HIDDEN = {"NOTIFY": (), "IDLE": ("NOTIFY",), "polling": ("NOTIFY", "IDLE")}
 
 
