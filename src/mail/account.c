@@ -136,6 +136,7 @@ static void start_services(struct account *a)
 	mailboxes_restore_start(a);
 	intents_go_on(a);
 	watch_start(a->watch);
+	keeper_go_on(a);
 }
 
 /* The server is back: what happened meanwhile shows at once. */
@@ -148,8 +149,8 @@ static void account_on_up(void *ctx)
 	else {
 		changes_restore_start(a);
 		intents_go_on(a);
+		keeper_go_on(a);
 	}
-	keeper_go_on(a);
 	/* The watching connection may be dead as well, and would not say so. */
 	watch_refresh(a->watch);
 }

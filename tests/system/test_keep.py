@@ -221,6 +221,28 @@ def test_new_mail():
             assert m.read("INBOX", 7) == text(7)
 
 
+def test_new_mail_meanwhile():
+    """What came to a kept mailbox while it was not mounted is fetched without anybody looking, what a mount knew of
+    but did not get to as well; and what comes then."""
+    held = Rule("UID FETCH", match=rb"BODY\.PEEK", skip=1 << 30, stall=True)
+    with FakeImap({"INBOX": texts(5)}, rules=[held]) as server, tempfile.TemporaryDirectory() as place:
+        with mount(server, place) as m:
+            assert keep(m, "INBOX")[0] == 0
+        server.append("INBOX", text(6))
+        held.skip = 0
+        with mount(server, place, says=None):
+            server.wait(lambda: held.hits > 0, 60)
+        held.skip = 1 << 30
+        held.release()
+        with mount(server, place) as m:
+            wait_until(lambda: status(m)["kept"] == ["INBOX: 6 of 6 messages"], "kept", 60)
+            server.wait_idle()
+            server.append("INBOX", text(7))
+            wait_until(lambda: status(m)["kept"] == ["INBOX: 7 of 7 messages"], "kept", 60)
+        with mount(server, place, says=None, offline=True) as m:
+            assert [m.read("INBOX", uid) for uid in (6, 7)] == [text(6), text(7)]
+
+
 def test_numbered_anew():
     """Another UIDVALIDITY is another mailbox; it is kept as well, with what is in it now."""
     with FakeImap({"INBOX": texts(3)}) as server, tempfile.TemporaryDirectory() as place:

@@ -29,7 +29,7 @@ struct tree_notices {
 	void (*on_removed)(struct mailbox *mb, uint32_t uid);
 	/* The flags of the message are others now, or known now. */
 	void (*on_flags_changed)(struct mailbox *mb, uint32_t uid);
-	/* Optional: rows came to the mailbox, of which all are known. */
+	/* Optional: rows came to the mailbox, of which all are known; or one that is kept was looked at first. */
 	void (*on_rows)(struct mailbox *mb);
 	/* The mailbox is dead and loses its messages now. */
 	void (*on_killed)(struct mailbox *mb);

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "mail/read/keep_private.h"
+#include "mail/sync/sync.h"
 
 /* Mailboxes in which nobody waits for what is fetched, at once. */
 #define BACKGROUND_MAX 2
@@ -155,6 +156,9 @@ static void go_on(void *ctx, uint64_t key, void *value)
 
 	if (k && k->end == KEEP_FAILED && k->background && !mb->dead)
 		keep_note_rows(mb);
+	/* What came while it was not mounted; and what comes is told of a mailbox that is known. */
+	else if (mb->keeping.whole && !mb->messages.loaded && !mb->dead && mailbox_selectable(mb))
+		sync_start(mb);
 }
 
 void keeper_go_on(struct account *a)

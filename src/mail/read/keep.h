@@ -18,7 +18,7 @@ struct keep;
 struct keeper;
 
 struct keeper *keeper_create(struct account *a);
-/* The server is there again: what failed without it. */
+/* The server is there, or again: what failed without it, and what nobody has looked at since it was mounted. */
 void keeper_go_on(struct account *a);
 /* Nothing is read any more. */
 void keeper_stop(struct keeper *k);

@@ -117,7 +117,7 @@ void sync_finish(struct sync *s, int err)
 {
 	struct mailbox *mb = s->mb;
 	struct account *a = mb->account;
-	bool changed = s->changed;
+	bool changed = s->changed, unseen = mb->keeping.whole && !mb->keeping.keep;
 
 	sync_flush_rows(s);
 	mb->freshness.verifying = false;
@@ -131,7 +131,7 @@ void sync_finish(struct sync *s, int err)
 	destroy(s);
 	if (changed && !mb->dead)
 		a->observer.on_directory_changed(a->ctx, mb);
-	if (changed && !mb->dead && mb->messages.complete && mb->tree->notices->on_rows)
+	if ((changed || unseen) && !mb->dead && mb->messages.complete && mb->tree->notices->on_rows)
 		mb->tree->notices->on_rows(mb);
 	mailbox_wake(mb, false, err);
 	/* The server told of something more while the check was under way. */
