@@ -213,7 +213,7 @@ def test_secrets_stay_secret(server, mount):
 
 def test_mountpoint(server, mount, directory):
     m = mount(server)
-    for name, pattern in (("missing", "No such file or directory; run: mkdir '%s'"), ("file", "not a directory")):
+    for name, pattern in (("missing", "No such file or directory; run: mkdir -p '%s'"), ("file", "not a directory")):
         path = os.path.join(directory, name)
         pattern = pattern.replace("%s", path)
         if name == "file":

@@ -65,10 +65,11 @@ static unsigned width(const char *text)
 
 static void test_width(void **state)
 {
-	static const char *const names[] = {"INBOX", "",
-		"\303\204\303\226/\346\227\245\346\234\254\350\252\236/"
-		"\346\227\245\346\234\254\350\252\236\346\227\245\346\234\254\350\252\236",
-		"\033[2J\n\377\377", "a very long name of a mailbox that does not end and goes on"};
+	static const char wide[] = "\303\204\303\226/\346\227\245\346\234\254\350\252\236/"
+				   "\346\227\245\346\234\254\350\252\236\346\227\245\346\234\254"
+				   "\350\252\236";
+	static const char *const names[] = {"INBOX", "", wide, "\033[2J\n\377\377",
+		"a very long name of a mailbox that does not end and goes on"};
 	char text[512];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
