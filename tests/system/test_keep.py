@@ -269,7 +269,7 @@ def test_failures():
                 assert code == MOUNT and err.startswith(f"imapfs: {outside}: no imapfs is mounted there")
             # The first failure counts, and the others are done.
             code, out, err = keep(m, "Nowhere", "Never")
-            assert code == USAGE and "all 1 messages" in out and "Nowhere" in err
+            assert code == USAGE and "the only message" in out and "Nowhere" in err
             os.listdir(m.path("INBOX"))
         with mount(server, place, says=None, offline=True) as m:
             code, out, err = keep(m, "INBOX")
@@ -359,7 +359,7 @@ def test_large_shows():
             server.wait(lambda: held.hits > 0)
             t.expect(r"\rINBOX  \[[#.]+\]  0/1  [1-9][\d.]+/20\.0 MB")
             held.release()
-            t.expect(r"INBOX: all 1 messages \(20\.0 MB\) are kept")
+            t.expect(r"INBOX: the only message \(20\.0 MB\) are kept")
             t.end()
 
 

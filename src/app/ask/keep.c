@@ -33,7 +33,7 @@ struct keeping {
 	unsigned answers;     /* so many came */
 	struct bar bar;
 	struct bar_state state; /* what it told */
-	unsigned long long unreadable;
+	uint64_t unreadable;
 };
 
 /* --- signals --- */
@@ -166,21 +166,31 @@ static bool says(const struct keeping *k, const char *key, const char *value)
 	return span_equal(value_of(k, key), span_of(value));
 }
 
+/* "HERE of ALL" */
+static void take_pair(struct span value, uint64_t *here, uint64_t *all)
+{
+	static const char between[] = " of ";
+	const char *at = memmem(value.p, value.n, between, sizeof(between) - 1);
+	uint64_t first, second;
+
+	if (!at)
+		return;
+	const char *rest = at + sizeof(between) - 1;
+	if (text_parse_number((struct span){value.p, (size_t)(at - value.p)}, UINT64_MAX, &first) &&
+		text_parse_number((struct span){rest, (size_t)(value.p + value.n - rest)},
+			UINT64_MAX, &second)) {
+		*here = first;
+		*all = second;
+	}
+}
+
 static void take_numbers(struct keeping *k)
 {
-	unsigned long long here, all;
-
 	k->state = (struct bar_state){.name = k->name};
 	k->unreadable = 0;
-	if (sscanf(value_of(k, "messages").p, "%llu of %llu", &here, &all) == 2) {
-		k->state.messages = here;
-		k->state.all_messages = all;
-	}
-	if (sscanf(value_of(k, "bytes").p, "%llu of %llu", &here, &all) == 2) {
-		k->state.octets = here;
-		k->state.all_octets = all;
-	}
-	sscanf(value_of(k, "unreadable").p, "%llu", &k->unreadable);
+	take_pair(value_of(k, "messages"), &k->state.messages, &k->state.all_messages);
+	take_pair(value_of(k, "bytes"), &k->state.octets, &k->state.all_octets);
+	text_parse_number(value_of(k, "unreadable"), UINT64_MAX, &k->unreadable);
 }
 
 /* Until nothing is under way any more, or a signal comes. */
@@ -257,7 +267,7 @@ static int tell_kept(const struct keeping *k)
 	text_printable(span_of(k->path), name, sizeof(name));
 	if (k->unreadable > 0) {
 		log_error("%s: %s; the server does not give the other %llu", name,
-			print_part(k, part, sizeof(part)), k->unreadable);
+			print_part(k, part, sizeof(part)), (unsigned long long)k->unreadable);
 		return EXIT_STATUS_NOT_DONE;
 	}
 	if (!says(k, "state", "done")) {
@@ -265,8 +275,12 @@ static int tell_kept(const struct keeping *k)
 			print_part(k, part, sizeof(part)));
 		return EXIT_STATUS_NOT_DONE;
 	}
-	printf("%s: all %llu messages (%s) are kept\n", name, (unsigned long long)k->state.messages,
-		bar_megabytes(k->state.octets, size, sizeof(size)));
+	bar_megabytes(k->state.octets, size, sizeof(size));
+	if (k->state.messages == 1)
+		printf("%s: the only message (%s) is kept\n", name, size);
+	else
+		printf("%s: all %llu messages (%s) are kept\n", name,
+			(unsigned long long)k->state.messages, size);
 	return fflush(stdout) == 0 ? EXIT_STATUS_OK : EXIT_STATUS_INTERNAL;
 }
 
@@ -296,6 +310,7 @@ static int keep_one(struct keeping *k)
 
 static int unkeep_one(struct keeping *k)
 {
+	char name[512];
 	int status = watch(k, "unkeep");
 
 	if (status != EXIT_STATUS_OK || caught)
@@ -304,7 +319,7 @@ static int unkeep_one(struct keeping *k)
 		return fail(k, EXIT_STATUS_CACHE, "the cache cannot be written; it stays kept");
 	if (value_of(k, "reason").n > 0)
 		return fail_for_reason(k);
-	printf("%s: not kept any more\n", k->path);
+	printf("%s: not kept any more\n", text_printable(span_of(k->path), name, sizeof(name)));
 	return fflush(stdout) == 0 ? EXIT_STATUS_OK : EXIT_STATUS_INTERNAL;
 }
 
