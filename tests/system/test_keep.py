@@ -359,7 +359,7 @@ def test_large_shows():
             server.wait(lambda: held.hits > 0)
             t.expect(r"\rINBOX  \[[#.]+\]  0/1  [1-9][\d.]+/20\.0 MB")
             held.release()
-            t.expect(r"INBOX: the only message \(20\.0 MB\) are kept")
+            t.expect(r"INBOX: the only message \(20\.0 MB\) is kept")
             t.end()
 
 
