@@ -175,6 +175,9 @@ bool entry_is_own(const struct fs *fs, struct mailbox *mb, const char *name, uin
 
 	if (!fs->options.named)
 		return true;
+	/* As long as its fields have not come it would be called as one that has none. */
+	if (entry_lacks_name(fs, mb, uid))
+		return false;
 	entry_title(mb, uid, own);
 	return strcmp(name, own) == 0;
 }

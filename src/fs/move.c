@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "fs/entry.h"
 #include "fs/file.h"
 #include "fs/filesystem.h"
 #include "fs/hold.h"
@@ -27,7 +28,7 @@ struct move {
 	uint32_t uid, new_uid;
 	struct cache_message is; /* size and date of the message */
 	bool done;               /* it is there, under new_uid */
-	bool listed;             /* the directory, since then */
+	bool listed;             /* the directory, since then, with another message of this name */
 	char name[];
 };
 
@@ -164,14 +165,28 @@ static void keep_name(const struct fs *fs, const struct move *m)
 		given_put(m->to, m->name, m->new_uid, true, &m->is);
 }
 
-void moves_on_listed(struct fs *fs, const struct mailbox *mb)
+static bool is_listed(const struct fs *fs, struct mailbox *mb, const char *name)
+{
+	uint32_t uid;
+
+	return entry_parse_name(fs, mb, name, &uid) && mailbox_shown(mb, uid) &&
+	       entry_is_own(fs, mb, name, uid);
+}
+
+/* What is not done yet is not listed: nobody can know yet that the name finds nothing, and a message that
+ * comes next may be called so. */
+void moves_on_listed(struct fs *fs, struct mailbox *mb)
 {
 	LIST_FOREACH_SAFE (pos, &fs->moves->all) {
 		struct move *m = list_entry(pos, struct move, link);
-		m->listed |= m->to == mb;
-		if (m->to == mb && m->done) {
+
+		if (m->to != mb)
+			continue;
+		if (m->done) {
 			keep_name(fs, m);
 			forget(fs->moves, m);
+		} else if (!m->listed) {
+			m->listed = is_listed(fs, mb, m->name);
 		}
 	}
 }

@@ -27,15 +27,15 @@ void move_rename(struct fs *fs, fuse_req_t req, const struct rename *r, uint32_t
  * another mailbox. *uid 0: its UID is not known. */
 bool moves_find(const struct fs *fs, const struct mailbox *mb, const char *name,
 	struct mailbox **at, uint32_t *uid);
-/* The same, and the directory was not listed since: who says this name may mean that message, also where
- * another one is called so. */
+/* The same, and the directory was not listed since with another message of this name: who says this name
+ * may mean that message, also where another one is called so. */
 bool moves_is_passing(const struct fs *fs, const struct mailbox *mb, const char *name);
 /* A message that was moved, by the inode that it had: where it is now. Who has it open reads on, and the
  * kernel may know its new name by that inode until it is told to forget it. Else changes nothing. No
  * other message ever has that inode: a mailbox that held messages and is numbered anew has another id. */
 void moves_follow(const struct fs *fs, struct mailbox **mb, uint32_t *uid);
-/* The directory is listed: what came to it has its own name from now on. */
-void moves_on_listed(struct fs *fs, const struct mailbox *mb);
+/* The directory is listed: what has come to it has its own name from now on. */
+void moves_on_listed(struct fs *fs, struct mailbox *mb);
 /* See account_observer.on_moved. */
 void moves_on_moved(struct fs *fs, struct mailbox *from, uint32_t uid, struct mailbox *to,
 	uint32_t new_uid, int err);

@@ -375,6 +375,52 @@ def test_name_of_what_was_copied_is_not_anothers(directory):
         assert bodies(server, "Empty") == [MIXED, PLAIN]
 
 
+@pytest.mark.parametrize("layout", ["named", None])
+def test_name_of_what_is_on_its_way_is_not_of_who_comes_next(layout):
+    """A listing before it is done has shown nobody else under that name: who gets the number then is not removed."""
+    others = [b"Subject: %d\r\n\r\n" % n for n in range(2)]
+    with fake({"Other": others}) as server:
+        held = server.rule("UID MOVE", stall=True, times=1)
+        with mounted(server, layout=layout, refresh=1, **{"async": True}) as m:
+            inbox, other = m.root / "INBOX", m.root / "Other"
+            name = os.listdir(inbox)[2]
+            assert name == (NAMES[2] if layout else "3")
+            there = os.listdir(other)
+            os.rename(inbox / name, other / name)
+            assert os.listdir(other) == there
+            server.append("Other", Message(PLAIN, date=DATE))
+
+            def come():
+                os.path.exists(other / "9")
+                return os.path.exists(other / "3") and (other / "3").read_bytes() == PLAIN
+            wait_until(come, "the other one")
+            assert errno_of(os.unlink, other / name) == "EBUSY" == errno_of(os.rename, other / name, m.root / "Empty/x")
+            wait_until(lambda: held.hits, "it is asked for")
+            held.release()
+            sync(m)
+            assert bodies(server, "Other") == [*others, PLAIN, EMPTY] and bodies(server) == [PLAIN, MIXED]
+            wait_until(lambda: len(os.listdir(other)) == 4, "all are listed")
+            os.unlink(other / os.listdir(other)[2])
+            sync(m)
+        assert bodies(server, "Other") == [*others, EMPTY]
+
+
+def test_bare_name_is_not_of_whose_header_is_unknown():
+    """A message without sender and subject is called as any other whose header has not come yet would be."""
+    with fake() as server, mounted_named(server, refresh=1) as m:
+        empty = m.root / "Empty"
+        name = NAMES[2].replace(".3.", ".2.")
+        run("cp", m.root / "INBOX" / NAMES[2], empty / name)
+        assert len(os.listdir(empty)) == 1
+        server.append("Empty", Message(PLAIN, date=DATE))
+        wait_until(lambda: os.path.exists(empty / "2"), "the other one")
+        for call in os.stat, os.unlink:
+            assert errno_of(call, empty / name) == "ENOENT"
+        assert errno_of(os.rename, empty / name, m.root / "INBOX" / name) == "ENOENT"
+        sync(m)
+        assert bodies(server, "Empty") == [EMPTY, PLAIN]
+
+
 def test_cannot_be_renamed():
     """A message has the name that it has."""
     with fake() as server, mounted_named(server) as m:
