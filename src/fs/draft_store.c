@@ -150,6 +150,13 @@ static void start_copy(struct draft *d)
 	copy_start(&d->copy);
 }
 
+static void start_check(struct draft *d, mailbox_on_wake *on_checked)
+{
+	d->check = (struct mailbox_wait){.on_wake = on_checked};
+	sync_start(d->to);
+	mailbox_wait(d->to, &d->check);
+}
+
 /* The octets may be remembered of a message that others have removed. */
 static void store_on_checked(struct mailbox_wait *w, int err)
 {
@@ -163,14 +170,23 @@ static void store_on_checked(struct mailbox_wait *w, int err)
 		start_append(d);
 }
 
+/* A check that is under way already may have asked before that message was removed. */
+static void check_again(struct mailbox_wait *w, int err)
+{
+	struct draft *d = list_entry(w, struct draft, check);
+
+	if (err < 0)
+		end_store(d, err, 0, NULL);
+	else
+		start_check(d, store_on_checked);
+}
+
 static void compare_next(struct draft *d);
 
 static void store_on_compared(struct draft *d, int err)
 {
 	if (err == 0) {
-		d->check = (struct mailbox_wait){.on_wake = store_on_checked};
-		sync_start(d->to);
-		mailbox_wait(d->to, &d->check);
+		start_check(d, sync_is_under_way(d->to) ? check_again : store_on_checked);
 	} else if (error_is_connection(err)) {
 		end_store(d, err, 0, NULL);
 	} else {
@@ -209,9 +225,7 @@ static void compare_with(struct draft *d, uint32_t uid)
 		return;
 	}
 	d->same.read.uid = uid;
-	d->check = (struct mailbox_wait){.on_wake = store_on_row};
-	sync_start(d->to);
-	mailbox_wait(d->to, &d->check);
+	start_check(d, store_on_row);
 }
 
 void draft_store(struct draft *d, struct mailbox *mb, const char *name, uint32_t namesake)

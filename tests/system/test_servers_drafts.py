@@ -197,3 +197,32 @@ def test_listed_while_a_check_goes_on():
             leave.set()
             assert lister.communicate(timeout=30)[0].split() == [b"1", b"2", b"3"]
             live.discard(lister)
+
+
+def test_found_by_a_check_that_began_before():
+    """What is put in is there already, says a check that has asked before others removed that one: it asks again."""
+    asked, gate = threading.Event(), threading.Event()
+
+    def hold(_):
+        asked.set()
+        gate.wait(20)
+        return b""
+
+    with FakeImap({"INBOX": Mailbox(), "A": [LETTER]}, hide=("NOTIFY", "IDLE")) as server, \
+            mount(server, refresh=1, **{"async": True}) as m:
+        a, status = m.root / "A", m.root / ".imapfs/status"
+        assert os.listdir(a) == ["1"] and (a / "1").read_bytes() == LETTER
+        for command in "NOOP", "SELECT", "EXAMINE":
+            server.rule(command, times=1, before_ok=hold)
+        lister = threading.Thread(target=lambda: wait_until(lambda: os.listdir(a) and asked.is_set(), "a check"))
+        lister.start()
+        assert asked.wait(20)
+        server.expunge("A", 1)
+        write(a / ".x")
+        putter = threading.Thread(target=os.rename, args=(a / ".x", a / "1"))
+        putter.start()
+        wait_until(lambda: "being stored" in status.read_text("utf-8"), "it is compared")
+        gate.set()
+        lister.join()
+        putter.join()
+        assert texts(server, "A") == [LETTER]
