@@ -234,6 +234,16 @@ void draft_drop_namesakes(const struct draft *d)
 	}
 }
 
+void draft_share_found(const struct draft *d)
+{
+	LIST_FOREACH (pos, &d->fs->drafts->all) {
+		struct draft *other = list_entry(pos, struct draft, link);
+
+		if (other->mb == d->mb && other->uid == d->uid)
+			other->found = true;
+	}
+}
+
 struct draft *draft_after(struct fs *fs, struct mailbox *mb, fuse_ino_t ino)
 {
 	LIST_FOREACH (pos, &fs->drafts->all) {

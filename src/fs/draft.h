@@ -197,6 +197,8 @@ bool draft_store_again(struct draft *d);
 void draft_remove_before(struct draft *d, uint32_t uid);
 /* Others of its name are removed: it was renamed onto them. */
 void draft_drop_namesakes(const struct draft *d);
+/* Its message was found: no other draft that is this message is to replace it any more. */
+void draft_share_found(const struct draft *d);
 /* Fetches the octets of the message that it is a copy of, if it is one, for the op's inode. */
 void draft_fill(struct fs_op *op, op_resume *filled);
 /* Reads all of its octets, which are in the spool, to op->octets; op->ino is the draft's. */

@@ -226,3 +226,17 @@ def test_found_by_a_check_that_began_before():
         lister.join()
         putter.join()
         assert texts(server, "A") == [LETTER]
+
+
+def test_found_by_others_is_not_replaced():
+    """Who has written a message writes it again, but by then another program has put in the same under its number."""
+    with FakeImap({"INBOX": Mailbox()}) as server, mount(server, **{"async": True}) as m:
+        inbox = m.root / "INBOX"
+        write(inbox / "letter")
+        assert os.listdir(inbox) == ["1"]
+        run(sys.executable, "-c", "import os, sys; open(sys.argv[1], 'wb').write(sys.argv[3].encode()); os.rename(*sys.argv[1:3])",
+            inbox / ".x", inbox / "1", LETTER.decode())
+        assert texts(server) == [LETTER]
+        write(inbox / "letter", LETTER + b"more\r\n")
+        run(PROGRAM, "--sync", m.point)
+        assert texts(server) == [LETTER, LETTER + b"more\r\n"]
