@@ -17,6 +17,7 @@
 #include "fs/op.h"
 #include "fs/scratch.h"
 #include "fs/title.h"
+#include "mail/change/changes.h"
 #include "mail/model/given.h"
 #include "mail/sync/sync.h"
 
@@ -159,6 +160,12 @@ static void start_check(struct draft *d, mailbox_on_wake *on_checked)
 	mailbox_wait(d->to, &d->check);
 }
 
+/* What is about to go is not there for who puts in the same. */
+static bool stays(struct mailbox *mb, uint32_t uid)
+{
+	return mailbox_shown(mb, uid) && !changes_may_remove(mb, uid);
+}
+
 /* The octets may be remembered of a message that others have removed. */
 static void store_on_checked(struct mailbox_wait *w, int err)
 {
@@ -166,7 +173,7 @@ static void store_on_checked(struct mailbox_wait *w, int err)
 
 	if (err < 0)
 		end_store(d, err, 0, NULL);
-	else if (mailbox_shown(d->to, d->same.read.uid))
+	else if (stays(d->to, d->same.read.uid))
 		end_store(d, 0, d->same.read.uid, NULL);
 	else
 		start_append(d);
@@ -202,7 +209,7 @@ static void compare_next(struct draft *d)
 	uint32_t uid = d->former;
 
 	d->former = 0;
-	if (uid && mailbox_shown(d->to, uid))
+	if (uid && stays(d->to, uid))
 		draft_same_start(d, uid, store_on_compared);
 	else
 		start_append(d);

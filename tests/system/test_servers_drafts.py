@@ -240,3 +240,71 @@ def test_found_by_others_is_not_replaced():
         write(inbox / "letter", LETTER + b"more\r\n")
         run(PROGRAM, "--sync", m.point)
         assert texts(server) == [LETTER, LETTER + b"more\r\n"]
+
+
+PUT_IN = """
+import os, sys
+with open(sys.argv[1], "wb") as file:
+    file.write(sys.argv[3].encode())
+os.rename(*sys.argv[1:3])
+"""
+
+
+class Late:
+    """A check whose answer comes late, and a removal that waits until then."""
+
+    def __init__(self, server):
+        self.asked = threading.Event()
+        self.session = self.tag = None
+        server.rule("NOOP", times=1, action=self.keep, raw=b"")
+        self.select = server.rule("SELECT", stall=True, times=1)
+
+    def keep(self, session):
+        self.session, self.tag = session, session.tag
+        self.asked.set()
+
+    def end(self, thread):
+        """First the check, which whoever puts in waits for, and then the removal."""
+        wait_until(lambda: self.select.hits, "the removal")
+        self.session.post(lambda session: session.send(self.tag + b" OK done\r\n"))
+        thread.join()
+        self.select.release()
+
+
+def test_found_while_it_is_removed():
+    """Who has written a message writes it again. From then on the one before is not there any more for another
+    program, which puts in the same under its number."""
+    with FakeImap({"INBOX": Mailbox()}) as server, mount(server) as m:
+        inbox = m.root / "INBOX"
+        write(inbox / "letter")
+        assert os.listdir(inbox) == ["1"] and (inbox / "1").read_bytes() == LETTER
+        again = open(inbox / "letter", "r+b")
+        late = Late(server)
+        putter = threading.Thread(target=run, args=(sys.executable, "-c", PUT_IN, inbox / ".x", inbox / "1", LETTER.decode()))
+        putter.start()
+        assert late.asked.wait(20)
+        with again:
+            again.write(LETTER + b"more\r\n")
+        late.end(putter)
+        wait_until(lambda: texts(server) == [LETTER + b"more\r\n", LETTER], "all that was put in")
+
+
+def test_found_while_it_is_unlinked():
+    """The same of one that somebody removes, and that came in under the name that it is put in under now."""
+    with FakeImap({"INBOX": Mailbox()}) as server, mount(server) as m:
+        inbox = m.root / "INBOX"
+        run(sys.executable, "-c", PUT_IN, inbox / ".x", inbox / "9", LETTER.decode())
+        assert os.listdir(inbox) == ["1"] and (inbox / "1").read_bytes() == LETTER
+        again = open(inbox / "9", "wb")
+        again.write(LETTER)
+        late = Late(server)
+        putter = threading.Thread(target=again.close)
+        putter.start()
+        assert late.asked.wait(20)
+        with subprocess.Popen(["rm", inbox / "1"]) as rm:
+            live.add(rm)
+            late.end(putter)
+            assert rm.wait(30) == 0
+            live.discard(rm)
+        wait_until(lambda: texts(server) == [LETTER], "it is there")
+        assert server.mailbox("INBOX").messages[0].uid == 2

@@ -70,6 +70,26 @@ bool changes_is_idle(const struct mailbox *mb)
 	return !mb->removal.changes || queue_is_idle(mb->removal.changes);
 }
 
+static bool any_removes(const struct list *changes, uint32_t uid)
+{
+	LIST_FOREACH (pos, changes) {
+		const struct change *r = list_entry(pos, struct change, link);
+		if (r->uid == uid && r->verb != &change_flags)
+			return true;
+	}
+	return false;
+}
+
+bool changes_may_remove(const struct mailbox *mb, uint32_t uid)
+{
+	const struct changes *c = mb->removal.changes;
+
+	if (!c)
+		return false;
+	bool sent = !queue_is_idle(c) && c->verb != &change_flags && uidset_has(&c->uids, uid);
+	return sent || any_removes(&c->queued, uid) || any_removes(&c->batch, uid);
+}
+
 static void forget_all(struct list *changes)
 {
 	while (!list_empty(changes))

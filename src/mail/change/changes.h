@@ -56,6 +56,10 @@ void changes_start(struct change *r);
 /* No callback any more. True: nothing was sent for it and nothing will be. */
 bool changes_cancel(struct change *r);
 
+/* Whether the message is to go, and was not answered for yet: the server may be about to expunge it, also for
+ * who waits no more. */
+bool changes_may_remove(const struct mailbox *mb, uint32_t uid);
+
 /* Gives the \Deleted flags back that a crash or an outage kept from other clients (the cache's
  * journal). Call before the first change, and when the server is back. */
 void changes_restore_start(struct account *a);
