@@ -94,7 +94,7 @@ static void opendir_rows(struct fs_op *op, int err)
 static void opendir_fresh(struct fs_op *op)
 {
 	if (op->fs->options.named)
-		fresh_whole(op, opendir_rows);
+		fresh_whole_summed(op, opendir_rows);
 	else
 		fresh_listing(op, opendir_reply);
 }

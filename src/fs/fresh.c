@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "fs/filesystem.h"
+#include "mail/parts/along.h"
 #include "mail/read/glance.h"
 #include "mail/sync/flags_ask.h"
 #include "mail/sync/sync.h"
@@ -61,14 +62,19 @@ static void listing_sync(struct fs_op *op)
 	op_wait_mailbox(op, !mb->messages.complete, listing_synced);
 }
 
-void fresh_listing(struct fs_op *op, op_resume *known)
+static void wait_for_listing(struct fs_op *op, op_resume *known, op_resume *expire)
 {
 	op->known = known;
-	op->expire = fresh_expire_listing;
+	op->expire = expire;
 	/* A check that is under way already may not find what was put in meanwhile, by close(2)
 	 * even: then another one follows, once. A first listing is shown as it comes. */
 	op->joined = op->mb->messages.complete && sync_is_under_way(op->mb);
 	listing_sync(op);
+}
+
+void fresh_listing(struct fs_op *op, op_resume *known)
+{
+	wait_for_listing(op, known, fresh_expire_listing);
 }
 
 /* --- rows --- */
@@ -96,6 +102,12 @@ void fresh_rows(struct fs_op *op, op_resume *known)
 
 /* --- the whole --- */
 
+/* Rows, and summaries, which may come before them. */
+static uint64_t count_come(const struct mailbox *mb)
+{
+	return mailbox_count(mb) + facts_version(mb, FACT_SUMMARY);
+}
+
 static void whole_listed(struct fs_op *op, int err);
 
 static void whole_synced(struct fs_op *op, int err)
@@ -111,7 +123,7 @@ static void whole_synced(struct fs_op *op, int err)
 
 static void whole_expired(struct fs_op *op, int err)
 {
-	if (goes_on(op, mailbox_count(op->mb)))
+	if (goes_on(op, count_come(op->mb)))
 		whole_listed(op, 0);
 	else
 		whole_synced(op, err);
@@ -126,15 +138,31 @@ static void whole_listed(struct fs_op *op, int err)
 		return;
 	}
 	sync_start(mb);
-	op->come = mailbox_count(mb);
+	op->come = count_come(mb);
 	op->expire = whole_expired;
 	op_wait_mailbox(op, false, whole_synced);
+}
+
+/* The first rows are held back until their sizes are proved, which may be behind all summaries. */
+static void whole_listing_expired(struct fs_op *op, int err)
+{
+	if (goes_on(op, count_come(op->mb)))
+		listing_sync(op);
+	else
+		listing_synced(op, err);
 }
 
 void fresh_whole(struct fs_op *op, op_resume *known)
 {
 	op->whole = known;
-	fresh_listing(op, whole_listed);
+	op->come = count_come(op->mb);
+	wait_for_listing(op, whole_listed, whole_listing_expired);
+}
+
+void fresh_whole_summed(struct fs_op *op, op_resume *known)
+{
+	along_check(op->mb);
+	fresh_whole(op, known);
 }
 
 /* --- one message --- */

@@ -22,6 +22,8 @@ void fresh_rows(struct fs_op *op, op_resume *known);
 /* For who needs all of the mailbox: as fresh_listing, but until all rows are there, beyond the deadline as long
  * as some come. */
 void fresh_whole(struct fs_op *op, op_resume *known);
+/* The same for who will need all summaries, too: those of what is new are asked for with its rows. */
+void fresh_whole_summed(struct fs_op *op, op_resume *known);
 /* For who shows the flags of all messages, when fresh_whole has come to an end: until they are known, and
  * followed where that can be; what is remembered must do when the server cannot be asked. */
 void fresh_flags(struct fs_op *op, op_resume *flagged);

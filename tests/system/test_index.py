@@ -5,6 +5,7 @@ import os
 import subprocess
 import time
 
+import pytest
 from fakeimap import CAPABILITIES, FakeImap, Mailbox, Message
 from mounting import run, wait_until
 from servers import errno_of, mount
@@ -104,6 +105,58 @@ def test_index(directory):
             assert not [line for line in asked(server)[before:] if "HEADER" in line]
     with mount(server, directory, offline=True, says=None) as m:
         assert columns(m.root / "INBOX/.index") == rows
+
+
+def await_summaries(session):
+    """They are asked for before EXAMINE is answered."""
+    session.sock.settimeout(20)
+    while b"HEADER.FIELDS" not in session.input:
+        session.input += session.sock.recv(65536)
+    session.sock.settimeout(None)
+
+
+def letters(first, last):
+    return [Message(b"From: a@b\r\nSubject: s%d\r\n\r\nx\r\n" % n) for n in range(first, last + 1)]
+
+
+def subjects(m):
+    return {int(row[0]): row[5] for row in columns(m.root / "INBOX/.index")}
+
+
+def test_one_flight(directory):
+    """EXAMINE, the first rows and all summaries leave together, and later those of what is new."""
+    with FakeImap({"INBOX": Mailbox(letters(1, 12))}, hide=("IDLE",)) as server:
+        rule = server.rule("EXAMINE", action=await_summaries)
+        with mount(server, directory) as m:
+            assert subjects(m) == {n: f"s{n}" for n in range(1, 13)}
+            assert rule.hits == 1 and sum("1:12 (UID BODY.PEEK[HEADER" in line for line in asked(server)) == 1
+        for letter in letters(13, 15):
+            server.append("INBOX", letter)
+        with mount(server, directory) as m:
+            assert subjects(m) == {n: f"s{n}" for n in range(1, 16)}
+            assert rule.hits == 2 and sum("HEADER" in line for line in asked(server)) == 2
+            assert any("13:15 (UID BODY.PEEK[HEADER" in line for line in asked(server))
+
+
+@pytest.mark.parametrize("fault", [{"reply": b"OK nothing"}, {"reply": b"NO not now"}, {"drop": "rst"}, {"drop": "rst", "middle_after": 3}],
+                         ids=["no data", "NO", "rst", "rst behind some"])
+def test_flight_lost(fault):
+    """What does not come so is asked for as ever."""
+    with FakeImap({"INBOX": Mailbox(letters(1, 12))}) as server, mount(server, says=["was lost"]) as m:
+        rule = server.rule("UID FETCH", match=rb"HEADER.FIELDS", times=1, **fault)
+        assert subjects(m) == {n: f"s{n}" for n in range(1, 13)} and rule.hits == 1
+
+
+@pytest.mark.parametrize("left", [0, 5, 11])
+def test_others_go_meanwhile(left):
+    """There are fewer messages than STATUS said, and then fewer than have summaries."""
+    with FakeImap({"INBOX": Mailbox(letters(1, 12))}) as server, mount(server) as m:
+        gone = range(left + 1, 12 if left else 13)
+        server.rule("EXAMINE", times=1, action=lambda _: server.expunge("INBOX", *gone))
+        last = server.rule("UID FETCH", match=rb"1:\* \(UID RFC822.SIZE", times=1, action=lambda _: server.expunge("INBOX", 12))
+        now = {n: f"s{n}" for n in range(1, left + 1)}
+        wait_until(lambda: subjects(m) == now, "the others are there")
+        assert last.hits == (left > 0)
 
 
 def test_tail():

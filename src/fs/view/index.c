@@ -193,7 +193,7 @@ static void when_made(struct fs_op *op, op_resume *then)
 	op->sized = then;
 	flags_want(op->fs->account);
 	watch_read(op->fs->account->watch, op->mb);
-	fresh_whole(op, index_known);
+	fresh_whole_summed(op, index_known);
 }
 
 /* --- looking at it --- */

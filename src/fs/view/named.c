@@ -31,7 +31,7 @@ static void when_named(struct fs_op *op, op_resume *then)
 {
 	op->sized = then;
 	watch_read(op->fs->account->watch, op->mb);
-	fresh_whole(op, named_rows);
+	fresh_whole_summed(op, named_rows);
 }
 
 static void opendir_named(struct fs_op *op, int err)

@@ -331,9 +331,14 @@ static void search_known(struct fs_op *op, int err)
 /* Goes on with op->sized when it is known what meets the query. */
 static void when_found(struct fs_op *op, op_resume *then)
 {
+	const struct search *s = search_of(op);
+
 	op->sized = then;
 	watch_read(op->fs->account->watch, op->mb);
-	fresh_whole(op, search_known);
+	if (s && query_wants_summary(&s->query))
+		fresh_whole_summed(op, search_known);
+	else
+		fresh_whole(op, search_known);
 }
 
 static bool is_fresh(const struct fs_op *op, const struct search *s)

@@ -6,9 +6,13 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "mail/parts/private.h"
+#include "mail/size/sizes.h"
+#include "mail/sync/sync.h"
 
-/* Messages whose summaries ride along, about a kilobyte each. */
+/* Messages whose summaries ride along on a walk, about a kilobyte each. */
 #define MESSAGES_MAX 1000u
+/* Messages whose summaries may come before all but the first rows of a mailbox. */
+#define FIRST_MAX 20000u
 
 struct along {
 	struct facts *f;
@@ -90,13 +94,15 @@ static void along_on_body_data(struct pool_task *t, struct span octets)
 	arriving_on_octets(&list_entry(t, struct along, task)->arriving, octets);
 }
 
-/* Of what is new; where that is nothing after all, of one message, since it must be a command. */
+/* Of what is new. */
 static const char *along_text(struct sync_rider *r)
 {
 	struct along *a = list_entry(r, struct along, rider);
 	uint32_t known = rows_last(&a->f->mb->messages.rows);
 
-	a->first = known < a->last ? known + 1 : a->last;
+	if (known >= a->last)
+		return NULL;
+	a->first = known + 1;
 	build(a);
 	return buf_cstr(&a->command.text);
 }
@@ -112,6 +118,9 @@ static void along_start(struct sync_rider *r, unsigned number)
 		return;
 	}
 	f->riding = a;
+	/* Later all that comes now would be on its way to the cache, and be read again. */
+	if (f->state == FACTS_COLD)
+		facts_load(f);
 	a->task = (struct pool_task){
 		.mailbox = f->mb,
 		.access = POOL_READ,
@@ -129,21 +138,38 @@ static void along_start(struct sync_rider *r, unsigned number)
 	a->task.only_foreseen = true;
 }
 
-bool along_on_ahead(
-	void *ctx, enum mailbox_order order, struct mailbox *mb, struct sync_rider **rider)
+/* NULL: it is not known what is new, or those are too many. */
+static struct sync_rider *create_rider(struct mailbox *mb, size_t most)
 {
 	uint32_t next = mb->freshness.status.uidnext;
 	size_t known = mailbox_count(mb);
 
-	if (next < 2 || mb->freshness.status.messages > known + MESSAGES_MAX ||
-		!pool_may_fetch(mb->account->pool))
-		return true;
+	if (next < 2 || !pool_may_fetch(mb->account->pool))
+		return NULL;
+	if (mb->freshness.status.messages > known && mb->freshness.status.messages - known > most)
+		return NULL;
 	struct along *a = mem_zalloc(sizeof(*a));
 	a->f = facts_of(mb, FACT_SUMMARY);
 	a->last = next - 1;
 	a->rider = (struct sync_rider){.text = along_text, .start = along_start};
 	arriving_init(&a->arriving, a->f);
 	imap_command_init(&a->command, false, NULL);
-	*rider = &a->rider;
+	return &a->rider;
+}
+
+bool along_on_ahead(
+	void *ctx, enum mailbox_order order, struct mailbox *mb, struct sync_rider **rider)
+{
+	*rider = create_rider(mb, MESSAGES_MAX);
 	return true;
+}
+
+void along_check(struct mailbox *mb)
+{
+	struct sync_rider *rider = NULL;
+
+	if (!sync_is_fresh(mb) && !sync_is_under_way(mb))
+		rider = create_rider(mb, sizes_want_sample(mb) ? FIRST_MAX : SIZE_MAX);
+	if (rider)
+		sync_start_foreseen(mb, false, rider);
 }

@@ -22,6 +22,12 @@ void arriving_begin(struct arriving *a)
 	a->begun = false;
 }
 
+/* Also of a message whose row is still to come: summaries may ride ahead of it. */
+static bool is_wanted(const struct facts *f, uint32_t uid)
+{
+	return !map_get(&f->known, uid) && (mailbox_find(f->mb, uid) || !f->mb->messages.complete);
+}
+
 static void take_structure(struct arriving *a, uint32_t uid, struct span text)
 {
 	struct mime_structure s;
@@ -99,7 +105,7 @@ static void end_header(struct arriving *a, const struct imap_fetch *row, uint32_
 		a->empty = s->body.n == 0;
 	}
 	a->begun = false;
-	if (!(streamed || is_inline) || !facts_lacks(a->f, uid))
+	if (!(streamed || is_inline) || !is_wanted(a->f, uid))
 		return;
 	if (!a->empty || a->believes_empty)
 		take_summary(a, uid);

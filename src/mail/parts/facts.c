@@ -242,7 +242,7 @@ static void facts_on_loaded(void *ctx, int err, const struct cache_fact *facts, 
 	mailbox_release(mb);
 }
 
-static void load(struct facts *f)
+void facts_load(struct facts *f)
 {
 	f->state = FACTS_LOADING;
 	mailbox_hold(f->mb);
@@ -260,7 +260,7 @@ void facts_wait(struct facts_wait *w)
 		return;
 	/* Who has already what he waits for is told so by the cache's answer, too. */
 	if (f->state == FACTS_COLD || is_satisfied(w))
-		load(f);
+		facts_load(f);
 	else
 		ask_start(f);
 }

@@ -61,6 +61,8 @@ struct facts *facts_of(struct mailbox *mb, enum fact kind);
 
 /* Whether nothing is known of the message, and it is there. */
 bool facts_lacks(const struct facts *f, uint32_t uid);
+/* Asks the cache, which has not been asked, or once more, when who waits is to be told by it. */
+void facts_load(struct facts *f);
 /* It became known: wakes who waits for it. Not one that is known already. */
 void facts_note(struct facts *f, uint32_t uid, struct span packed);
 /* It cannot be had; why: for the log. */

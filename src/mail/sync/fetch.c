@@ -63,8 +63,6 @@ static void begin_fetch(struct sync *s)
 	s->from = s->fetch.anchor ? s->fetch.anchor : unknown_from(s->mb);
 }
 
-/* Octets. */
-#define COMMAND_MAX 256
 #define FETCH_FROM "UID FETCH %u:* %s\r\n"
 
 /* What a check of the mailbox will send first when it has been selected, as far as that can be known
@@ -73,7 +71,10 @@ static bool foresee(struct mailbox *mb, struct buf *command)
 {
 	bool complete = mb->messages.complete;
 
-	if (sizes_want_sample(mb) || (!complete && mb->messages.rows.count > 0))
+	if (sizes_want_sample(mb))
+		return sync_has_status(mb) && mb->freshness.status.messages > 0 &&
+		       sync_build_sample(mb, mb->freshness.status.messages, command) == 0;
+	if (!complete && mb->messages.rows.count > 0)
 		return false;
 	uint32_t anchor = complete ? last_sure(mb) : 0;
 	return buf_printf(command, FETCH_FROM, anchor ? anchor : unknown_from(mb),
@@ -96,16 +97,15 @@ void sync_queue_foreseen(struct sync *s)
 	unsigned number = 0;
 	struct buf command;
 
-	buf_init(&command, COMMAND_MAX);
+	buf_init(&command, SYNC_COMMAND_MAX);
 	bool ok = pool_may_foresee(p, mb) && foresee(mb, &command);
 	/* Asked for first, so that it finds what is on its way. */
 	sync_queue(s);
 	if (ok) {
-		const char *texts[POOL_FORESEEN_MAX] = {buf_cstr(&command)};
-		size_t n = 1;
-		if (s->rider)
-			texts[n++] = s->rider->text(s->rider);
-		number = s->task.foreseen = pool_foresee(p, mb, texts, n);
+		const char *texts[POOL_FORESEEN_MAX] = {
+			buf_cstr(&command), s->rider ? s->rider->text(s->rider) : NULL};
+		s->task.foreseen = pool_foresee(p, mb, texts, texts[1] ? 2 : 1);
+		number = texts[1] ? s->task.foreseen : 0;
 	}
 	buf_finish(&command);
 	sync_start_rider(s, number);

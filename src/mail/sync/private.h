@@ -17,6 +17,8 @@
 #define SYNC_ROW_BATCH 1024
 /* Messages whose sizes are proved before the first listing. */
 #define SYNC_SAMPLE_SIZE 8u
+/* Octets of a command that asks for rows from a message on. */
+#define SYNC_COMMAND_MAX 256
 /* Milliseconds for which STATUS spares a first check. */
 #define SYNC_STATUS_FRESH 5000
 
@@ -148,6 +150,9 @@ void sync_on_response(struct pool_task *t, const struct imap_response *r, uint32
 bool sync_counts_agree(const struct sync *s);
 /* The server takes and tells UIDs alone (RFC 9586): message numbers are of no use. */
 bool sync_by_uid_only(const struct sync *s);
+
+/* The command of SYNC_SAMPLE; exists: messages that there are. Returns buf's errors. */
+int sync_build_sample(struct mailbox *mb, uint32_t exists, struct buf *command);
 
 /* --- fetch.c --- */
 

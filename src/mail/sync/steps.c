@@ -258,16 +258,22 @@ static void after_compare(struct sync *s)
 
 /* --- sample --- */
 
+int sync_build_sample(struct mailbox *mb, uint32_t exists, struct buf *command)
+{
+	if (pool_enabled(mb->account->pool, IMAP_CAP_UIDONLY))
+		return buf_printf(command, "UID FETCH * %s\r\n", sync_row_items(mb));
+	return buf_printf(command, "FETCH 1:%u %s\r\n",
+		exists < SYNC_SAMPLE_SIZE ? exists : SYNC_SAMPLE_SIZE, sync_row_items(mb));
+}
+
 static void send_sample(struct sync *s, struct imap_command *c)
 {
-	uint32_t exists = conn_exists(s->task.conn);
+	struct buf command;
 
-	if (sync_by_uid_only(s))
-		imap_command_add(c, "UID FETCH * %s\r\n", sync_row_items(s->mb));
-	else
-		imap_command_add(c, "FETCH 1:%u %s\r\n",
-			exists < SYNC_SAMPLE_SIZE ? exists : SYNC_SAMPLE_SIZE,
-			sync_row_items(s->mb));
+	buf_init(&command, SYNC_COMMAND_MAX);
+	if (sync_build_sample(s->mb, conn_exists(s->task.conn), &command) == 0)
+		imap_command_add(c, "%s", buf_cstr(&command));
+	buf_finish(&command);
 }
 
 /* The proofs are asked for first: this goes on behind them, on the same connection, which did not
@@ -278,5 +284,6 @@ static void after_sample(struct sync *s)
 	s->sampled = true;
 	prove_first(s->mb);
 	pool_end(&s->task);
+	s->task.foreseen = 0;
 	sync_queue_behind(s);
 }

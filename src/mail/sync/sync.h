@@ -18,7 +18,7 @@ void sync_start(struct mailbox *mb);
 /* What is to be asked for in a mailbox behind its first rows, by the same train, for who is above:
  * see walk.h. */
 struct sync_rider {
-	/* The command, CRLF included; valid until it is started. */
+	/* The command, CRLF included; valid until it is started. NULL: there is nothing to be asked for. */
 	const char *(*text)(struct sync_rider *r);
 	/* Once, whatever becomes of the check; it ends itself then. number: of pool_foresee, 0: it was
 	 * not foreseen. */
