@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "fs/entry.h"
 #include "fs/filesystem.h"
+#include "fs/hold.h"
 #include "fs/inode.h"
 #include "fs/notify.h"
 #include "fs/scratch.h"
@@ -210,7 +211,10 @@ struct draft *draft_named(struct fs *fs, struct mailbox *mb, const char *name, p
 			continue;
 		if (d->state == DRAFT_STORED && !process_has(&d->writer, thread))
 			continue;
-		return is_message(fs, mb, name) ? NULL : d;
+		/* It was behind a message, which this process has removed to put another file there. */
+		if (is_message(fs, mb, name) || hold_finds(fs, thread, mb, name))
+			return NULL;
+		return d;
 	}
 	return NULL;
 }

@@ -134,7 +134,8 @@ void drafts_destroy(struct drafts *all);
 extern const struct fuse_lowlevel_ops draft_operations;
 
 /* The draft that a name in a directory stands for, for this thread; NULL: none. What is stored is a
- * draft only for the process that wrote it. */
+ * draft only for the process that wrote it; and the name stands for none for a process that is about to
+ * replace the message of that name. */
 struct draft *draft_named(struct fs *fs, struct mailbox *mb, const char *name, pid_t thread);
 /* Whether its process has written one of those that are here. */
 bool draft_is_writer(const struct fs *fs, pid_t thread);

@@ -92,8 +92,10 @@ void draft_create(
 
 	if (!error)
 		error = make_draft(fs, mb, name, thread, &d);
-	if (!error)
-		d->namesake = hold_take_back(fs, req, mb, name);
+	/* Also where it cannot be made: then nothing is replaced. */
+	uint32_t namesake = mb ? hold_take_back(fs, req, mb, name) : 0;
+	if (d)
+		d->namesake = namesake;
 	reply_created(req, d, error, fi);
 }
 

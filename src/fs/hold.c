@@ -12,11 +12,16 @@
 
 #define NOT_KNOWN ((pid_t)-1)
 
-pid_t hold_process(fuse_req_t req)
+static pid_t process_by(pid_t thread)
 {
-	pid_t id = process_of(fuse_req_ctx(req)->pid).id;
+	pid_t id = process_of(thread).id;
 
 	return id ? id : NOT_KNOWN;
+}
+
+pid_t hold_process(fuse_req_t req)
+{
+	return process_by(fuse_req_ctx(req)->pid);
 }
 
 /* Those that remove a file first and then make it anew. */
@@ -43,7 +48,9 @@ bool hold_may_replace(struct fs *fs, fuse_req_t req)
 	return process_is_known(&p) && (is_replacer(&p) || draft_is_writer(fs, thread));
 }
 
-uint32_t hold_take_back(struct fs *fs, fuse_req_t req, struct mailbox *mb, const char *name)
+/* The UID of what was called so, and the process removed just now; 0: nothing. */
+static uint32_t find_removed(
+	const struct fs *fs, pid_t thread, struct mailbox *mb, const char *name)
 {
 	uint32_t uid;
 
@@ -51,7 +58,17 @@ uint32_t hold_take_back(struct fs *fs, fuse_req_t req, struct mailbox *mb, const
 		uid = given_find(mb, name);
 	pid_t by = uid ? intents_removed_by(mb, uid) : 0;
 	/* By its number alone: it was alive a moment ago. */
-	if (by == 0 || by != hold_process(req))
-		return 0;
-	return intents_take_back(mb, uid, by) ? uid : 0;
+	return by != 0 && by == process_by(thread) ? uid : 0;
+}
+
+uint32_t hold_take_back(struct fs *fs, fuse_req_t req, struct mailbox *mb, const char *name)
+{
+	uint32_t uid = find_removed(fs, fuse_req_ctx(req)->pid, mb, name);
+
+	return uid && intents_take_back(mb, uid, hold_process(req)) ? uid : 0;
+}
+
+bool hold_finds(const struct fs *fs, pid_t thread, struct mailbox *mb, const char *name)
+{
+	return find_removed(fs, thread, mb, name) != 0;
 }

@@ -26,5 +26,7 @@ bool hold_may_replace(struct fs *fs, fuse_req_t req);
 /* The request is about to make something of this name in the directory. If a message was called so,
  * which this process had removed just now, it shows again, and its UID is returned; else 0. */
 uint32_t hold_take_back(struct fs *fs, fuse_req_t req, struct mailbox *mb, const char *name);
+/* Whether that would find one. */
+bool hold_finds(const struct fs *fs, pid_t thread, struct mailbox *mb, const char *name);
 
 #endif

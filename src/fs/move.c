@@ -135,7 +135,7 @@ bool moves_find(const struct fs *fs, const struct mailbox *mb, const char *name,
 	const struct move *m = find_name(fs, mb, name);
 	const struct cache_message *there = m && m->done ? mailbox_find(m->to, m->new_uid) : NULL;
 
-	if (!m || (there && message_is_other(&m->is, there)))
+	if (!m || m->listed || (there && message_is_other(&m->is, there)))
 		return false;
 	*at = m->done ? m->to : m->from;
 	*uid = m->done ? m->new_uid : m->uid;

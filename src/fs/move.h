@@ -23,12 +23,12 @@ void moves_destroy(struct moves *moves);
 /* Answers the request, some time. uid: what the old name stands for. */
 void move_rename(struct fs *fs, fuse_req_t req, const struct rename *r, uint32_t uid);
 
-/* Whether messages came to the directory under this name lately: where the message is now, perhaps in
- * another mailbox. *uid 0: its UID is not known. */
+/* Whether messages came to the directory under this name lately, and it was not listed since with another
+ * message of this name, whose alone it is then: where the message is now, perhaps in another mailbox. */
 bool moves_find(const struct fs *fs, const struct mailbox *mb, const char *name,
 	struct mailbox **at, uint32_t *uid);
-/* The same, and the directory was not listed since with another message of this name: who says this name
- * may mean that message, also where another one is called so. */
+/* The same, also where it is not known what became of the message: who says this name may mean that one,
+ * though another one is called so. */
 bool moves_is_passing(const struct fs *fs, const struct mailbox *mb, const char *name);
 /* A message that was moved, by the inode that it had: where it is now. Who has it open reads on, and the
  * kernel may know its new name by that inode until it is told to forget it. Else changes nothing. No

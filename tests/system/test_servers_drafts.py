@@ -8,13 +8,14 @@ import threading
 
 import pytest
 
-from fakeimap import CAPABILITIES, Mailbox
+from fakeimap import CAPABILITIES, Mailbox, Message
 from mounting import live, run, wait_until, waits
 from programs import PROGRAM
 from servers import FakeImap, errno_of, mount, uids
 
 LETTER = b"Subject: x\r\n\r\n" + b"x" * 3000 + b"\r\n"
 NOT_STORED = r"was not stored: "
+DATE = b"14-Nov-2026 10:00:00 +0000"
 
 
 def texts(server, name="INBOX"):
@@ -308,3 +309,70 @@ def test_found_while_it_is_unlinked():
             live.discard(rm)
         wait_until(lambda: texts(server) == [LETTER], "it is there")
         assert server.mailbox("INBOX").messages[0].uid == 2
+
+
+@pytest.mark.parametrize("layout", ["named", None])
+def test_replaced_under_the_name_of_what_is_on_its_way(layout, tmp_path):
+    """A message is on its way under the name of another one, which was listed since: who replaces that one by a file
+    has replaced nothing, and all three are there."""
+    new, old, moved = (b"From: a@b\r\nSubject: x\r\n\r\n%d\r\n" % n for n in range(3))
+    (tmp_path / "new").write_bytes(new)
+    with FakeImap({"INBOX": [Message(moved, date=DATE)], "Other": [Message(old, date=DATE)]}) as server:
+        server.behaviour.capabilities += ("MOVE",)
+        held = server.rule("UID MOVE", stall=True, times=1)
+        with mount(server, layout=layout, **{"async": True}) as m:
+            inbox, other = m.root / "INBOX", m.root / "Other"
+            name, = os.listdir(inbox)
+            assert os.listdir(other) == [name]
+            os.rename(inbox / name, other / name)
+            # Not listed since: nobody can know which one is meant, and nothing happens to either.
+            assert run("cp", "--remove-destination", tmp_path / "new", other / name, check=False).returncode == 1
+            assert os.listdir(other) == [name] and (other / name).read_bytes() == old
+            run("cp", "--remove-destination", tmp_path / "new", other / name)
+            held.release()
+            run(PROGRAM, "--sync", m.point)
+            assert sorted(texts(server, "Other")) == sorted([new, old, moved]) and texts(server) == []
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_replaced_while_another_is_put_in(refused, tmp_path):
+    """Under the same name: it is being stored, or could not be. The message that both replace stays, whatever comes."""
+    files = [tmp_path / str(n) for n in range(2)]
+    for n, file in enumerate(files):
+        file.write_bytes(LETTER + b"%d\r\n" % n)
+    with FakeImap({"INBOX": Mailbox([LETTER])}) as server, mount(server, says=[NOT_STORED], **{"async": True}) as m:
+        inbox = m.root / "INBOX"
+        assert os.listdir(inbox) == ["1"]
+        if refused:
+            rule = server.rule("APPEND", reply=b"NO [OVERQUOTA] full", times=1)
+        else:
+            rule = server.rule("APPEND", stall=True, times=1)
+        with subprocess.Popen(["cp", "--remove-destination", files[0], inbox / "1"], stderr=subprocess.DEVNULL) as first:
+            live.add(first)
+            wait_until(lambda: rule.hits, "it is asked for")
+            if refused:
+                assert first.wait(30) == 1
+            with subprocess.Popen(["cp", "--remove-destination", files[1], inbox / "1"]) as second:
+                live.add(second)
+                wait_until(lambda: second.poll() is not None or (m.root / ".imapfs/status").read_text("utf-8").count("being stored") == 2
+                           or refused, "both are put in")
+                rule.release()
+                assert second.wait(30) == 0 and first.wait(30) == refused
+                live.discard(second)
+            live.discard(first)
+        run(PROGRAM, "--sync", m.point)
+        assert sorted(texts(server)) == sorted([LETTER] + [file.read_bytes() for file in files[refused:]])
+        assert sorted(os.listdir(inbox)) == [str(n) for n in range(1, len(texts(server)) + 1)]
+
+
+def test_replaced_without_room(tmp_path):
+    """What cannot be begun has replaced nothing."""
+    (tmp_path / "new").write_bytes(LETTER)
+    with FakeImap({"INBOX": Mailbox([LETTER + b"old\r\n"])}) as server, mount(server, str(tmp_path), **{"async": True}) as m:
+        inbox = m.root / "INBOX"
+        assert os.listdir(inbox) == ["1"]
+        spool, = (path for path in (tmp_path / "state").rglob("drafts-1") if path.is_dir())
+        os.rmdir(spool)
+        assert run("cp", "--remove-destination", tmp_path / "new", inbox / "1", check=False).returncode == 1
+        run(PROGRAM, "--sync", m.point)
+        assert texts(server) == [LETTER + b"old\r\n"]
