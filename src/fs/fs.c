@@ -77,12 +77,21 @@ static void fs_on_flags_changed(void *ctx, struct mailbox *mb, uint32_t uid)
 		views_on_flags_changed(fs, mb, uid);
 }
 
+static void fs_on_moving(void *ctx, struct mailbox *from, const struct cache_message *m,
+	struct mailbox *to, struct span name)
+{
+	struct fs *fs = ctx;
+
+	if (!fs->stopping)
+		moves_on_moving(fs, from, m, to, name);
+}
+
 static void fs_on_moved(void *ctx, struct mailbox *from, uint32_t uid, struct mailbox *to,
 	uint32_t new_uid, int err)
 {
 	struct fs *fs = ctx;
 
-	if (fs->session && !fs->stopping)
+	if (!fs->stopping)
 		moves_on_moved(fs, from, uid, to, new_uid, err);
 }
 
@@ -151,6 +160,7 @@ static void fs_on_renamed(void *ctx, struct mailbox *mb)
 const struct account_observer fs_observer = {
 	.on_directory_changed = fs_on_directory_changed,
 	.on_message_gone = fs_on_message_gone,
+	.on_moving = fs_on_moving,
 	.on_moved = fs_on_moved,
 	.on_size_changed = fs_on_size_changed,
 	.on_flags_changed = fs_on_flags_changed,

@@ -85,34 +85,41 @@ void moves_destroy(struct moves *moves)
 	free(moves);
 }
 
-static struct move *remember(struct fs *fs, const struct rename *r, uint32_t uid)
+void moves_on_moving(struct fs *fs, struct mailbox *from, const struct cache_message *is,
+	struct mailbox *to, struct span name)
 {
 	struct moves *moves = fs->moves;
-	size_t n = strlen(r->newname) + 1;
-	struct move *m = mem_zalloc(sizeof(*m) + n);
-	struct move *old = map_get(&moves->by_name, key_of(r->to, r->newname));
-	const struct cache_message *shown = mailbox_find(r->from, uid);
+	struct move *m = mem_zalloc(sizeof(*m) + name.n + 1);
 
+	memcpy(m->name, name.p, name.n);
+	struct move *old = map_get(&moves->by_name, key_of(to, m->name));
 	if (old)
 		forget(moves, old);
 	if (moves->count >= MOVES_MAX)
 		forget(moves, list_entry(moves->all.next, struct move, link));
-	m->from = mailbox_hold(r->from);
-	m->to = mailbox_hold(r->to);
-	m->uid = uid;
-	m->is = shown ? *shown : (struct cache_message){.flags = CACHE_SIZE_UNKNOWN};
-	memcpy(m->name, r->newname, n);
+	m->from = mailbox_hold(from);
+	m->to = mailbox_hold(to);
+	m->uid = is->uid;
+	m->is = *is;
 	list_append(&moves->all, &m->link);
 	moves->count++;
 	map_put(&moves->by_name, key_of(m->to, m->name), m);
-	map_put(&moves->by_source, inode_of_message(m->from, uid), m);
-	return m;
+	map_put(&moves->by_source, inode_of_message(m->from, m->uid), m);
+}
+
+static void remember(struct fs *fs, const struct rename *r, uint32_t uid)
+{
+	const struct cache_message *shown = mailbox_find(r->from, uid);
+	const struct cache_message unknown = {.uid = uid, .flags = CACHE_SIZE_UNKNOWN};
+
+	moves_on_moving(fs, r->from, shown ? shown : &unknown, r->to, span_of(r->newname));
 }
 
 /* The kernel has put the source's inode under the new name, perhaps in the place of another message. */
 static void forget_name_in_kernel(struct fs *fs, const struct mailbox *to, const char *name)
 {
-	notify_name_gone(fs->notifier, inode_of_directory(fs, to), 0, name, strlen(name));
+	if (fs->session)
+		notify_name_gone(fs->notifier, inode_of_directory(fs, to), 0, name, strlen(name));
 }
 
 static const struct move *find_name(const struct fs *fs, const struct mailbox *mb, const char *name)
@@ -211,7 +218,7 @@ void moves_on_moved(struct fs *fs, struct mailbox *from, uint32_t uid, struct ma
 
 static void move_soon(struct fs *fs, fuse_req_t req, const struct rename *r, uint32_t uid)
 {
-	struct intent_ask ask = {.verb = INTENT_MOVE, .to = r->to};
+	struct intent_ask ask = {.verb = INTENT_MOVE, .to = r->to, .name = r->newname};
 	uint64_t started = uv_hrtime();
 	fuse_ino_t ino = inode_of_message(r->from, uid);
 	int err = intents_put(r->from, uid, &ask);

@@ -10,9 +10,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/span.h"
 #include "fs/fuse.h"
 #include "fs/rename.h"
 
+struct cache_message;
 struct fs;
 struct mailbox;
 struct moves;
@@ -36,7 +38,9 @@ bool moves_is_passing(const struct fs *fs, const struct mailbox *mb, const char 
 void moves_follow(const struct fs *fs, struct mailbox **mb, uint32_t *uid);
 /* The directory is listed: what has come to it has its own name from now on. */
 void moves_on_listed(struct fs *fs, struct mailbox *mb);
-/* See account_observer.on_moved. */
+/* See account_observer.on_moving and on_moved. */
+void moves_on_moving(struct fs *fs, struct mailbox *from, const struct cache_message *is,
+	struct mailbox *to, struct span name);
 void moves_on_moved(struct fs *fs, struct mailbox *from, uint32_t uid, struct mailbox *to,
 	uint32_t new_uid, int err);
 

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "state/private.h"
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 
 static const char settings[] = "PRAGMA page_size=1024;"
 			       "PRAGMA journal_mode=WAL;"
@@ -18,16 +18,21 @@ static const char schema[] =
 	"CREATE TABLE account(name TEXT);"
 	"CREATE TABLE intents(mailbox BLOB, uidvalidity INTEGER, uid INTEGER, verb INTEGER,"
 	" target BLOB, argument BLOB, made INTEGER, size INTEGER, date INTEGER, flags INTEGER,"
+	" name BLOB,"
 	" PRIMARY KEY(mailbox, uidvalidity, uid)) WITHOUT ROWID;";
+
+/* What a journal of the version before lacks. */
+static const char from_1[] = "ALTER TABLE intents ADD COLUMN name BLOB;";
 
 static const char *const statements[JOURNAL_STATEMENTS] = {
 	[JOURNAL_PUT] =
 		"INSERT OR REPLACE INTO intents(uidvalidity, uid, verb, made, size, date, flags,"
-		" mailbox, target, argument) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+		" mailbox, target, argument, name)"
+		" VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
 	[JOURNAL_DROP] = "DELETE FROM intents WHERE uidvalidity=?1 AND uid=?2 AND mailbox=?3",
 	[JOURNAL_ALL] =
-		"SELECT uidvalidity, uid, verb, made, size, date, flags, mailbox, target, argument"
-		" FROM intents ORDER BY made, mailbox, uid",
+		"SELECT uidvalidity, uid, verb, made, size, date, flags, mailbox, target, argument,"
+		" name FROM intents ORDER BY made, mailbox, uid",
 	[JOURNAL_COUNT] = "SELECT count(*) FROM intents",
 	[JOURNAL_RENAME] = "UPDATE OR REPLACE intents SET mailbox=?2 WHERE mailbox=?1",
 	[JOURNAL_RENAME_TARGET] = "UPDATE intents SET target=?2 WHERE target=?1",
@@ -69,23 +74,34 @@ static int make_schema(struct journal *j, const char *account)
 	if (rc == SQLITE_OK)
 		rc = run_with_text(j, "INSERT INTO account VALUES(%Q)", account);
 	if (rc == SQLITE_OK)
-		rc = run(j, "PRAGMA user_version=1");
+		rc = run(j, "PRAGMA user_version=2");
+	return rc == SQLITE_OK ? journal_end(j, true) : rc;
+}
+
+static int carry_over(struct journal *j)
+{
+	int rc = journal_begin(j);
+
+	if (rc == SQLITE_OK)
+		rc = run(j, from_1);
+	if (rc == SQLITE_OK)
+		rc = run(j, "PRAGMA user_version=2");
 	return rc == SQLITE_OK ? journal_end(j, true) : rc;
 }
 
 /* Before anything is set, which may write to it. */
-static int check_version(struct journal *j, bool *is_empty)
+static int check_version(struct journal *j, bool *is_empty, int64_t *version)
 {
-	int64_t version = 0, tables = 0;
+	int64_t tables = 0;
 	int rc;
 
-	if ((rc = get_number(j, "PRAGMA user_version", &version)) != SQLITE_OK ||
+	if ((rc = get_number(j, "PRAGMA user_version", version)) != SQLITE_OK ||
 		(rc = get_number(j, "SELECT count(*) FROM sqlite_schema", &tables)) != SQLITE_OK)
 		return rc;
-	*is_empty = version == 0 && tables == 0;
-	if (version > SCHEMA_VERSION)
+	*is_empty = *version == 0 && tables == 0;
+	if (*version > SCHEMA_VERSION)
 		return JOURNAL_NEWER;
-	return *is_empty || version == SCHEMA_VERSION ? SQLITE_OK : SQLITE_MISMATCH;
+	return *is_empty || *version >= 1 ? SQLITE_OK : SQLITE_MISMATCH;
 }
 
 static int prepare_all(struct journal *j)
@@ -103,6 +119,7 @@ static int prepare_all(struct journal *j)
 int journal_open(struct journal *j, const char *path, const char *account)
 {
 	bool is_empty = false;
+	int64_t version = 0;
 	int rc = sqlite3_open_v2(path, &j->db,
 		SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
 			SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_NOFOLLOW,
@@ -111,10 +128,12 @@ int journal_open(struct journal *j, const char *path, const char *account)
 	if (rc != SQLITE_OK)
 		return rc;
 	sqlite3_extended_result_codes(j->db, 1);
-	if ((rc = check_version(j, &is_empty)) == SQLITE_OK)
+	if ((rc = check_version(j, &is_empty, &version)) == SQLITE_OK)
 		rc = run(j, settings);
 	if (rc == SQLITE_OK && is_empty)
 		rc = make_schema(j, account);
+	else if (rc == SQLITE_OK && version < SCHEMA_VERSION)
+		rc = carry_over(j);
 	return rc == SQLITE_OK ? prepare_all(j) : rc;
 }
 
@@ -164,6 +183,7 @@ int journal_put(struct journal *j, const struct state_intent *i)
 	bind_span(s, 8, i->mailbox);
 	bind_span(s, 9, i->target);
 	bind_span(s, 10, i->argument);
+	bind_span(s, 11, i->name);
 	return step(s);
 }
 
@@ -201,6 +221,7 @@ int journal_each(struct journal *j, state_intent_fn *f, void *ctx)
 			.mailbox = column(s, 7),
 			.target = column(s, 8),
 			.argument = column(s, 9),
+			.name = column(s, 10),
 		};
 		f(ctx, &i);
 	}

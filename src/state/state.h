@@ -49,7 +49,8 @@ struct state_intent {
 	uint32_t verb;      /* mail/change has a meaning for it */
 	struct span target; /* raw name of another mailbox; empty: none */
 	struct span argument;
-	int64_t made; /* seconds since 1970 */
+	struct span name; /* under which it is to be there; empty: none */
+	int64_t made;     /* seconds since 1970 */
 	/* How the message was shown. */
 	uint64_t size;
 	int64_t date;

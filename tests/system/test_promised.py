@@ -295,3 +295,29 @@ def test_special_use_trash():
         assert sync(m) == (0, "")
         assert present(server) == ALL - {3}
         assert [message.body for message in server.mailbox("Deleted Messages").messages] == [b"Subject: 3\r\n\r\n"]
+
+
+def test_moved_while_the_line_is_down(tmp_path):
+    """The names under which messages are on their way are known to the next mounts: whoever says them may mean those."""
+    others = [b"Subject: other %d\r\n\r\n" % n for n in range(3)]
+    with FakeImap({**account(), "Away": Mailbox([Message(body) for body in others])}) as server:
+        with mount(server, directory=tmp_path) as m:
+            assert uids(m.root / "INBOX") == sorted(ALL) and uids(m.root / "Away") == [1, 2, 3]
+            assert (m.root / "INBOX/4").read_bytes() == b"Subject: 4\r\n\r\n"
+        with mount(server, directory=tmp_path, offline=True) as m:
+            os.rename(m.root / "INBOX/2", m.root / "Away/3")
+            os.rename(m.root / "INBOX/4", m.root / "Away/77")
+        with mount(server, directory=tmp_path, offline=True) as m:
+            away = m.root / "Away"
+            assert (away / "77").read_bytes() == b"Subject: 4\r\n\r\n"
+            for name in "3", "77":
+                assert errno_of(os.unlink, away / name) == "EBUSY" == errno_of(os.rename, away / name, m.root / "INBOX/x")
+            # What has been listed is no other message.
+            assert uids(away) == [1, 2, 3]
+            os.unlink(away / "3")
+            assert errno_of(os.unlink, away / "77") == "EBUSY"
+        with mount(server, directory=tmp_path) as m:
+            assert sync(m) == (0, "")
+            wait_until(lambda: len(uids(m.root / "Away")) == 4, "all are there")
+        assert [message.body for message in server.mailbox("Away").messages] == others[:2] + [b"Subject: 2\r\n\r\n", b"Subject: 4\r\n\r\n"]
+        assert present(server) == ALL - {2, 4}

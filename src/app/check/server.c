@@ -47,6 +47,11 @@ static void server_on_message_gone(void *ctx, struct mailbox *mb, uint32_t uid)
 {
 }
 
+static void server_on_moving(void *ctx, struct mailbox *from, const struct cache_message *m,
+	struct mailbox *to, struct span name)
+{
+}
+
 static void server_on_moved(void *ctx, struct mailbox *from, uint32_t uid, struct mailbox *to,
 	uint32_t new_uid, int err)
 {
@@ -69,6 +74,7 @@ static void server_on_push(
 static const struct account_observer nobody = {
 	.on_directory_changed = server_on_directory_changed,
 	.on_message_gone = server_on_message_gone,
+	.on_moving = server_on_moving,
 	.on_moved = server_on_moved,
 	.on_size_changed = server_on_size_changed,
 	.on_directory_gone = server_on_directory_gone,

@@ -270,7 +270,9 @@ int intents_put(struct mailbox *mb, uint32_t uid, const struct intent_ask *ask)
 	if (hidden && (hidden->sent || ask->verb == INTENT_FLAGS))
 		return ERR_INVALID;
 	char *diff = diff_with(mb, uid, ask);
-	const struct state_intent row = intents_row(mb, uid, ask->verb, ask->to, m, diff);
+	struct state_intent row = intents_row(mb, uid, ask->verb, ask->to, m, diff);
+	if (ask->name)
+		row.name = span_of(ask->name);
 	if ((err = state_put(mb->account->state, &row)) < 0) {
 		free(diff);
 		return err;

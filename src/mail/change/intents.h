@@ -35,6 +35,7 @@ void intents_destroy(struct intents *all);
 struct intent_ask {
 	enum intent_verb verb; /* INTENT_REMOVE, INTENT_MOVE or INTENT_FLAGS */
 	struct mailbox *to;    /* of a move */
+	const char *name;      /* of a move: what it is called there until it is done; or NULL */
 	const char *diff;      /* of INTENT_FLAGS: model/flagdiff.h; copied */
 	pid_t by; /* who asked for a removal and may take it back, while that process lives; -1: not
 		     known, but somebody may; 0: nobody may */

@@ -38,12 +38,13 @@ static void copy_row(void *ctx, const struct state_intent *row)
 {
 	struct list *rows = ctx;
 	struct row_copy *copy = mem_zalloc(
-		sizeof(*copy) + row->mailbox.n + row->target.n + row->argument.n + 1);
+		sizeof(*copy) + row->mailbox.n + row->target.n + row->argument.n + row->name.n + 1);
 
 	copy->row = *row;
 	char *at = copy_text(copy->texts, &copy->row.mailbox);
 	at = copy_text(at, &copy->row.target);
-	copy_text(at, &copy->row.argument);
+	at = copy_text(at, &copy->row.argument);
+	copy_text(at, &copy->row.name);
 	list_append(rows, &copy->link);
 }
 
@@ -74,6 +75,8 @@ static void renew(struct mailbox *mb, struct mailbox *to, const struct state_int
 	i->replayed = true;
 	i->strict = !is_numbered(mb, row);
 	i->promised->unnumbered |= row->uidvalidity == 0;
+	if (to && row->name.n > 0)
+		mb->account->observer.on_moving(mb->account->ctx, mb, &i->shown, to, row->name);
 }
 
 static void take_up(struct account *a, const struct state_intent *row)

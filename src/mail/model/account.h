@@ -66,6 +66,10 @@ struct account_observer {
 	/* Names came, or the listing changed otherwise. */
 	void (*on_directory_changed)(void *ctx, struct mailbox *mb);
 	void (*on_message_gone)(void *ctx, struct mailbox *mb, uint32_t uid);
+	/* An earlier mount promised that the message is moved, and it was to be there under this name; it is as
+	 * it was shown then. */
+	void (*on_moving)(void *ctx, struct mailbox *from, const struct cache_message *m,
+		struct mailbox *to, struct span name);
 	/* A move that was promised is done (new_uid 0: its UID there is not known), or, err below 0,
 	 * never will be. */
 	void (*on_moved)(void *ctx, struct mailbox *from, uint32_t uid, struct mailbox *to,

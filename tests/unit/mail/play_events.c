@@ -92,6 +92,12 @@ static void observe_flags_changed(void *ctx, struct mailbox *mb, uint32_t uid)
 		acts_tell("flags changed %s %" PRIu32, mailbox_path(mb), uid);
 }
 
+static void observe_moving(void *ctx, struct mailbox *from, const struct cache_message *m,
+	struct mailbox *to, struct span name)
+{
+	acts_tell("moving %s %" PRIu32 " as %.*s", mailbox_path(from), m->uid, (int)name.n, name.p);
+}
+
 static void observe_moved(void *ctx, struct mailbox *from, uint32_t uid, struct mailbox *to,
 	uint32_t new_uid, int err)
 {
@@ -120,6 +126,7 @@ static void observe_push(
 const struct account_observer acts_observer = {
 	.on_directory_changed = observe_changed,
 	.on_message_gone = observe_message_gone,
+	.on_moving = observe_moving,
 	.on_moved = observe_moved,
 	.on_flags_changed = observe_flags_changed,
 	.on_size_changed = observe_size_changed,

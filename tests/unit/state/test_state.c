@@ -69,6 +69,7 @@ static void put(struct state *s, const char *mailbox, uint32_t uid, const char *
 		.verb = target[0] ? 2 : 1,
 		.target = span_of(target),
 		.argument = SPAN("x"),
+		.name = span_of(strcmp(target, "Away") == 0 ? "name" : ""),
 		.made = 1000 + uid,
 		.size = 99,
 		.date = -5,
@@ -86,8 +87,9 @@ static void see(void *ctx, const struct state_intent *i)
 	assert_int_equal(i->date, -5);
 	assert_int_equal(i->flags, 3);
 	assert_int_equal(i->made, 1000 + i->uid);
-	CHECK(buf_printf(&f->seen, "%.*s/%u:%u%.*s ", (int)i->mailbox.n, i->mailbox.p, i->uid,
-		      i->verb, (int)i->target.n, i->target.p) == 0);
+	CHECK(buf_printf(&f->seen, "%.*s/%u:%u%.*s%s%.*s ", (int)i->mailbox.n, i->mailbox.p, i->uid,
+		      i->verb, (int)i->target.n, i->target.p, i->name.n > 0 ? "/" : "",
+		      (int)i->name.n, i->name.p) == 0);
 }
 
 static const char *all(struct fixture *f, struct state *s)
@@ -260,7 +262,7 @@ static void test_newer(void **state)
 
 	put(s, "INBOX", 9, "");
 	state_close(s);
-	change_version(f, 2);
+	change_version(f, 3);
 	for (int round = 0; round < 2; round++) {
 		s = open_as(f, "joe");
 		assert_non_null(s);
@@ -270,10 +272,44 @@ static void test_newer(void **state)
 		put(s, "INBOX", 5, "");
 		state_close(s);
 	}
-	change_version(f, 1);
+	change_version(f, 2);
 	s = open_as(f, "joe");
 	assert_string_equal(all(f, s), "INBOX/5:1 INBOX/9:1 ");
 	state_close(s);
+}
+
+/* As the first version has left it. */
+static const char of_version_1[] =
+	"CREATE TABLE account(name TEXT);"
+	"CREATE TABLE intents(mailbox BLOB, uidvalidity INTEGER, uid INTEGER, verb INTEGER,"
+	" target BLOB, argument BLOB, made INTEGER, size INTEGER, date INTEGER, flags INTEGER,"
+	" PRIMARY KEY(mailbox, uidvalidity, uid)) WITHOUT ROWID;"
+	"INSERT INTO account VALUES('joe');"
+	"INSERT INTO intents VALUES(x'494e424f58', 7, 4, 2, x'546f', x'', 1004, 99, -5, 3);"
+	"PRAGMA user_version=1";
+
+static void test_older(void **state)
+{
+	struct fixture *f = *state;
+	char path[128];
+	sqlite3 *db;
+
+	snprintf(path, sizeof(path), "%s/journal-2.db", f->dir);
+	for (int round = 0; round < 2; round++) {
+		CHECK(sqlite3_open(path, &db) == SQLITE_OK);
+		CHECK(sqlite3_exec(db, of_version_1, NULL, NULL, NULL) == SQLITE_OK);
+		CHECK(sqlite3_close(db) == SQLITE_OK);
+		/* Taken over from the one that nobody holds; and as its own. */
+		struct state *s = open_as(f, "joe");
+		assert_string_equal(all(f, s), "INBOX/4:2To ");
+		put(s, "INBOX", 5, "Away");
+		assert_string_equal(all(f, s), "INBOX/4:2To INBOX/5:2Away/name ");
+		state_drop(s, SPAN("INBOX"), 7, 4);
+		state_drop(s, SPAN("INBOX"), 7, 5);
+		state_close(s);
+		assert_int_equal(journals(f), 0);
+		snprintf(path, sizeof(path), "%s/journal-1.db", f->dir);
+	}
 }
 
 /* Where that is so of all there can be, nothing can be promised, and it is said why. */
@@ -283,7 +319,7 @@ static void test_all_newer(void **state)
 	char command[256];
 
 	state_close(open_as(f, "joe"));
-	change_version(f, 2);
+	change_version(f, 3);
 	snprintf(command, sizeof(command),
 		"cd %s && for n in $(seq 2 64); do cp journal-1.db journal-$n.db; done", f->dir);
 	CHECK(system(command) == 0);
@@ -336,6 +372,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_another_account, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ours_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_older, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_newer, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_all_newer, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_foreign, setup, teardown),
