@@ -100,6 +100,9 @@ static void intent_on_done(struct change *change, int err)
 		free(i->diff);
 		i->diff = NULL;
 		wait_again(i);
+		/* At once, so that it shares a command with others whose flags were changed before. */
+		if (!intents_of(mb)->stopped)
+			due_send(p);
 	} else {
 		end_sent(i, err, patient);
 	}
