@@ -6,8 +6,11 @@
 #include <string.h>
 
 #include "fs/control.h"
+#include "fs/dir.h"
 #include "fs/filesystem.h"
 #include "fs/fresh.h"
+#include "fs/inode.h"
+#include "fs/node.h"
 #include "fs/op.h"
 #include "mail/read/keep.h"
 
@@ -24,16 +27,16 @@ static const struct keep_verb verbs[] = {
 	{"unkeep.", keep_end, false},
 };
 
-static const struct keep_verb *find_verb(const char *name, uint32_t *id)
+static const struct keep_verb *find_verb(const char *name, fuse_ino_t *ino)
 {
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
 		size_t n = strlen(verbs[i].name);
 		char *end;
 		if (strncmp(name, verbs[i].name, n) != 0 || name[n] < '0' || name[n] > '9')
 			continue;
-		unsigned long number = strtoul(name + n, &end, 10);
-		*id = (uint32_t)number;
-		return *end || number > UINT32_MAX ? NULL : &verbs[i];
+		errno = 0;
+		*ino = strtoull(name + n, &end, 10);
+		return *end || errno ? NULL : &verbs[i];
 	}
 	return NULL;
 }
@@ -70,15 +73,20 @@ static void refuse(struct fs *fs, fuse_req_t req, const char *reason)
 
 bool keep_find(struct fs *fs, fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	uint32_t id;
-	const struct keep_verb *verb = find_verb(name, &id);
+	fuse_ino_t ino;
+	const struct keep_verb *verb = find_verb(name, &ino);
 	struct cache_counts counts;
 
 	if (!verb)
 		return false;
-	struct mailbox *mb = id ? tree_mailbox(&fs->account->tree, id) : fs->account->tree.top;
+	uint32_t uid;
+	struct mailbox *mb = inode_resolve(fs, ino, &uid);
 	cache_counts(fs->account->cache, &counts);
-	if (!mb || mb->dead || !mailbox_selectable(mb)) {
+	if (node_operations(fs, ino) != &dir_operations) {
+		refuse(fs, req, "view");
+		return true;
+	}
+	if (!mb || !mailbox_selectable(mb)) {
 		refuse(fs, req, "mailbox");
 		return true;
 	}

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Names in the hidden directory that `imapfs --keep` looks up: a verb, and the id of a mailbox (the upper
- * half of its directory's inode; 0: what is mounted). Each lookup does what the verb says, and finds
- * a text, which mail/read/keep.h describes:
+ * Names in the hidden directory that `imapfs --keep` looks up: a verb, and the inode of a mailbox's
+ * directory. Each lookup does what the verb says, and finds a text, which mail/read/keep.h describes:
  *
- *   keep.ID     the mailbox is kept, and what is missing is fetched while somebody asks
- *   kept.ID     asks
- *   pause.ID    what is under way is left
- *   unkeep.ID   the mailbox is not kept any more
+ *   keep.INODE     the mailbox is kept, and what is missing is fetched while somebody asks
+ *   kept.INODE     asks
+ *   pause.INODE    what is under way is left, until somebody else asks for it again
+ *   unkeep.INODE   the mailbox is not kept any more
  *
- * Where it is not possible the text is "kept: no" and "reason: memory | mailbox".
+ * Where it is not possible the text is "kept: no" and "reason: memory | mailbox | view".
  */
 #ifndef FS_KEEP_H
 #define FS_KEEP_H

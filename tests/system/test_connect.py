@@ -235,6 +235,9 @@ def test_stale_mount(server, mount):
     assert result.returncode == MOUNT and result.stderr.count("\n") == 1
     command = re.search("'(fusermount3 -u [^']*)'", result.stderr).group(1)
     assert command == f"fusermount3 -u {m.point}"
+    for verb in ("--keep", "--unkeep", "--status", "--sync"):
+        asked = run(m.command[0], verb, m.path("INBOX") if "keep" in verb else m.point, check=False)
+        assert asked.returncode == MOUNT and command in asked.stderr, (verb, asked)
     run(*command.split())
     m.start()
     assert m.read("INBOX", 1) == TEXT

@@ -17,6 +17,7 @@
 #include "app/ask/bar.h"
 #include "app/ask/mount.h"
 #include "app/options/options.h"
+#include "app/start/mountpoint.h"
 
 /* Milliseconds between two looks: at first, and at most. Of a mailbox that is all here it takes few. */
 #define LOOK_FIRST 5
@@ -27,10 +28,10 @@ struct keeping {
 	const char *name;     /* of the mailbox, as a path in the mount */
 	char mount[PATH_MAX]; /* where that is */
 	char real[PATH_MAX];  /* the directory */
-	unsigned long id;     /* of the mailbox */
-	struct buf text;      /* the last answer, */
-	const char *answer;   /* which is here */
-	unsigned answers;     /* so many came */
+	unsigned long long inode;
+	struct buf text;    /* the last answer, */
+	const char *answer; /* which is here */
+	unsigned answers;   /* so many came */
 	struct bar bar;
 	struct bar_state state; /* what it told */
 	uint64_t unreadable;
@@ -92,19 +93,28 @@ static bool find_mount(struct keeping *k, dev_t device)
 	}
 }
 
+static int fail_path(const struct keeping *k, int error)
+{
+	char text[PATH_MAX];
+
+	if (error != ENOTCONN)
+		return fail(k, EXIT_STATUS_USAGE, strerror(error));
+	int status = mountpoint_fail_stale(k->path, text, sizeof(text));
+	log_error("%s", text);
+	return status;
+}
+
 static int find_mailbox(struct keeping *k)
 {
 	struct stat st;
 
 	if (!realpath(k->path, k->real) || stat(k->real, &st) < 0)
-		return fail(k, EXIT_STATUS_USAGE,
-			errno == ENOTCONN ? "the filesystem is not mounted any more"
-					  : strerror(errno));
+		return fail_path(k, errno);
 	if (!S_ISDIR(st.st_mode))
 		return fail(k, EXIT_STATUS_USAGE, "no directory of a mailbox");
 	if (!find_mount(k, st.st_dev))
 		return fail(k, EXIT_STATUS_MOUNT, "no imapfs is mounted there");
-	k->id = (unsigned long)(st.st_ino >> 32);
+	k->inode = st.st_ino;
 	k->name = k->real + strlen(k->mount);
 	k->name += *k->name == '/';
 	if (!*k->name)
@@ -141,7 +151,7 @@ static int ask(struct keeping *k, const char *verb)
 {
 	char file[64];
 
-	snprintf(file, sizeof(file), "%s.%lu", verb, k->id);
+	snprintf(file, sizeof(file), "%s.%llu", verb, k->inode);
 	buf_clear(&k->text);
 	int error = ask_try(k->mount, file, &k->text);
 	k->answer = buf_cstr(&k->text);
@@ -193,6 +203,12 @@ static void take_numbers(struct keeping *k)
 	text_parse_number(value_of(k, "unreadable"), UINT64_MAX, &k->unreadable);
 }
 
+/* Another one that asked for the same was interrupted, and had it left; or this one slept for too long. */
+static bool was_left(const struct keeping *k)
+{
+	return says(k, "state", "stopped") && says(k, "kept", "yes");
+}
+
 /* Until nothing is under way any more, or a signal comes. */
 static int watch(struct keeping *k, const char *verb)
 {
@@ -207,6 +223,8 @@ static int watch(struct keeping *k, const char *verb)
 		nanosleep(&(struct timespec){.tv_nsec = wait * 1000000}, NULL);
 		wait = 2 * wait < LOOK_TIME ? 2 * wait : LOOK_TIME;
 		status = ask(k, "kept");
+		if (status == EXIT_STATUS_OK && was_left(k) && !caught)
+			status = ask(k, verb);
 	}
 	if (status == EXIT_STATUS_OK && caught)
 		status = ask(k, "pause");
@@ -223,6 +241,7 @@ static const struct {
 } reasons[] = {
 	{"mailbox", "no messages are in this directory itself; name a mailbox below it",
 		EXIT_STATUS_USAGE},
+	{"view", "this is no mailbox's own directory; name the mailbox itself", EXIT_STATUS_USAGE},
 	{"memory", "the cache of this mount is not on the disk: there is nothing to keep it in",
 		EXIT_STATUS_CACHE},
 	{"offline", "the server cannot be reached", EXIT_STATUS_CONNECT},
@@ -299,8 +318,7 @@ static int keep_one(struct keeping *k)
 	if (is_gone(k))
 		return fail(k, EXIT_STATUS_NOT_DONE,
 			"it is gone, or its messages were numbered anew; where it is still there "
-			"the "
-			"next --keep fetches them");
+			"the next --keep fetches them");
 	if (value_of(k, "reason").n > 0)
 		return fail_for_reason(k);
 	if (!says(k, "kept", "yes"))
