@@ -15,7 +15,7 @@ _imapfs() {
 		return
 		;;
 	--cache)
-		mapfile -t COMPREPLY < <(compgen -W "verify trim clear $(imapfs --list 2>/dev/null | cut -f1)" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "list verify trim clear $(imapfs --list 2>/dev/null | cut -f1)" -- "$cur")
 		return
 		;;
 	--keep | --unkeep | --status | --sync | --wait | --json | --watch)

@@ -40,7 +40,7 @@ def test_caches():
                 assert status == CACHE and re.search(r"a mount uses this cache \(PID \d+\); unmount it first", said)
         line = r"^user@127\.0\.0\.1\S* +[\d.]+ [kM]B +%d  \d{4}-\d\d-\d\d \d\d:\d\d$"
         assert ask(m)[0] == 0 and re.search(line % 3, ask(m)[1], re.M)
-        assert re.search(line % 3, ask(m, source)[1], re.M)
+        assert ask(m, source)[1] == ask(m, "list")[1] == ask(m, "list", source)[1] == ask(m)[1]
         assert "3 messages" in ask(m, "verify", source)[1]
 
         def age():

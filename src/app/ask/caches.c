@@ -90,8 +90,8 @@ static int list_all(void)
 
 static int fail_usage(const char *what)
 {
-	log_error("--cache %s: whose cache? usage: imapfs --cache [verify | trim SIZE | clear] "
-		  "ACCOUNT or SOURCE",
+	log_error("--cache %s: whose cache? usage: imapfs --cache [list | verify | trim SIZE | "
+		  "clear] ACCOUNT or SOURCE",
 		what);
 	return EXIT_STATUS_USAGE;
 }
@@ -135,7 +135,9 @@ static int parse_account(int argc, char **argv, struct options *o, struct cache_
 	free(source);
 	if (found || status != EXIT_STATUS_OK)
 		return status;
-	log_error("%s: there is no cache of this account", o->cache);
+	log_error("%s: there is no cache of this account; 'imapfs --cache' lists those that there "
+		  "are",
+		o->cache);
 	options_finish(o);
 	return EXIT_STATUS_CACHE;
 }
@@ -228,6 +230,18 @@ static int refuse_in_use(const struct options *o, const struct cache_look *look)
 	return EXIT_STATUS_CACHE;
 }
 
+/* As a list of all would call it, where that would find it. Valid as long as the options. */
+static const char *name_of(const struct options *o)
+{
+	char *base = home_place("XDG_CACHE_HOME", "/.cache");
+	size_t n = base ? strlen(base) : 0;
+	bool listed = base && strncmp(o->cache, base, n) == 0 && o->cache[n] == '/' &&
+		      o->cache[n + 1] && !strchr(o->cache + n + 1, '/');
+
+	free(base);
+	return listed ? o->cache + n + 1 : o->account;
+}
+
 /* What there is of it afterwards is what a list would say. */
 static int take_care(const struct care *care, uint64_t size, int argc, char **argv)
 {
@@ -246,7 +260,7 @@ static int take_care(const struct care *care, uint64_t size, int argc, char **ar
 	}
 	if (status == EXIT_STATUS_OK || status == EXIT_STATUS_NOT_DONE) {
 		print_heading();
-		print_look(o.account, &look);
+		print_look(name_of(&o), &look);
 	}
 	cache_look_finish(&look);
 	options_finish(&o);
@@ -258,8 +272,11 @@ int caches_run(int argc, char **argv)
 	const struct care *care = NULL;
 	uint64_t size = 0;
 
-	if (argc == 0)
+	bool list = argc > 0 && strcmp(argv[0], "list") == 0;
+	if (argc == 0 || (list && argc == 1))
 		return list_all();
+	if (list)
+		return take_care(NULL, 0, argc - 1, argv + 1);
 	for (size_t i = 0; i < sizeof(cares) / sizeof(cares[0]); i++)
 		if (strcmp(argv[0], cares[i].name) == 0)
 			care = &cares[i];

@@ -22,7 +22,7 @@ static const char usage[] =
 	"       imapfs --unkeep MOUNTPOINT/MAILBOX...\n"
 	"       imapfs --check [options] SOURCE [MOUNTPOINT]\n"
 	"                                   whether it would work, a line for each thing\n"
-	"       imapfs --cache [verify | trim SIZE | clear] [ACCOUNT or SOURCE]\n"
+	"       imapfs --cache [list | verify | trim SIZE | clear] [ACCOUNT or SOURCE]\n"
 	"                                   the caches; without an argument all of them\n"
 	"       imapfs --sync MOUNTPOINT    waits until all changes are done\n"
 	"\n"
