@@ -527,6 +527,7 @@ void cache_bodies_rolled_back(struct cache_writer *w)
 	w->first_new = w->next_segment;
 	/* Where it cannot be read either, nothing can be written. */
 	load_segments(w);
+	cache_kept_rolled_back(w);
 }
 
 int cache_bodies_drop_doomed(struct cache_writer *w)
@@ -599,7 +600,10 @@ int cache_bodies_open(struct cache *c)
 	w->n_waste = 0;
 	cache_segments_sweep(w->files, is_known_segment, w);
 	c->bytes = w->bytes;
+	if (rc == 0)
+		cache_kept_open(w);
 	c->kept = cache_kept_octets(w);
+	c->kept_lost = w->kept_lost;
 	w->untidy = true;
 	return rc;
 }

@@ -45,6 +45,7 @@ static int open_connections(struct cache *c, const char *path, const char *accou
 	int rc;
 
 	c->writer.name = c->dir.path;
+	c->writer.dir = &c->dir;
 	c->writer.files = open_segments(c);
 	if (!c->writer.files)
 		return SQLITE_CANTOPEN;
@@ -76,8 +77,10 @@ static bool is_no_room(int code)
 
 static bool set_aside(struct cache *c, const char *why)
 {
-	log_warning("cache: %s: %s; it is kept as cache.db.damaged, and a new one is begun",
-		c->dir.path, why);
+	log_warning("cache: %s: %s; it is kept as cache.db.damaged, and a new one is begun%s",
+		c->dir.path, why,
+		cache_dir_keeps(&c->dir) ? "; nothing is kept for offline any more (imapfs --keep)"
+					 : "");
 	return cache_dir_set_aside(&c->dir);
 }
 
@@ -265,6 +268,7 @@ void cache_counts(struct cache *c, struct cache_counts *counts)
 	*counts = (struct cache_counts){
 		.bytes = c->bytes,
 		.kept = c->kept,
+		.kept_lost = c->kept_lost || (c->ceased && cache_dir_keeps(&c->dir)),
 		.no_room = c->no_room,
 		.max_bytes = c->writer.max_bytes,
 		.hits = c->hits,

@@ -295,6 +295,7 @@ void cache_put_note(struct cache *c, enum cache_note note, int64_t value);
 struct cache_counts {
 	uint64_t bytes;        /* of the bodies that are here */
 	uint64_t kept;         /* of those, of messages in mailboxes that are kept */
+	bool kept_lost;        /* mailboxes were kept, in a database that is damaged */
 	uint64_t max_bytes;    /* bound on what the files of the others hold of the disk */
 	bool no_room;          /* nothing could be written lately: the disk is full */
 	uint64_t hits, misses; /* of cache_get_chunk */

@@ -28,6 +28,7 @@
 #define MARK_NAME DB_NAME ".is-damaged"
 #define LOCK_NAME "cache.lock"
 #define IDS_NAME "cache.ids"
+#define KEEPS_NAME "cache.keeps"
 #define SEGMENTS_NAME "bodies"
 /* Nanoseconds between looks at the lock of another process, and how many: 5 s. */
 #define LOCK_STEP 20000000
@@ -240,6 +241,7 @@ void cache_dir_close(struct cache_dir *d)
 		remove_new(d);
 		unlinkat(d->fd, DAMAGED_NAME, 0);
 		unlinkat(d->fd, MARK_NAME, 0);
+		unlinkat(d->fd, KEEPS_NAME, 0);
 	}
 	close_fd(&d->ids);
 	close_fd(&d->fd);
@@ -299,6 +301,24 @@ bool cache_dir_remove_db(struct cache_dir *d)
 	unlinkat(d->fd, WAL_NAME, 0);
 	unlinkat(d->fd, SHM_NAME, 0);
 	return true;
+}
+
+bool cache_dir_put_keeps(struct cache_dir *d, bool keeps)
+{
+	if (keeps == cache_dir_keeps(d))
+		return true;
+	if (!keeps)
+		return unlinkat(d->fd, KEEPS_NAME, 0) == 0;
+	int fd = own_file_open(d->fd, KEEPS_NAME);
+	if (fd < 0)
+		return false;
+	close(fd);
+	return fsync(d->fd) == 0;
+}
+
+bool cache_dir_keeps(const struct cache_dir *d)
+{
+	return faccessat(d->fd, KEEPS_NAME, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 bool cache_dir_prepare_new(struct cache_dir *d)

@@ -302,6 +302,7 @@ static void deliver_run(struct cache *c, struct cache_run *run)
 	c->running = false;
 	c->bytes = c->writer.bytes;
 	c->kept = cache_kept_octets(&c->writer);
+	c->kept_lost = c->writer.kept_lost;
 	c->no_room = c->writer.no_room;
 	if (cache_db_is_damage(run->rc))
 		cache_cease(c, run->rc);

@@ -2,7 +2,8 @@
 /*
  * Mailboxes that are kept: their messages, as far as they are here, stay, beside what cache_size bounds.
  * That a mailbox is kept goes with its id; the octets of its messages are in segments of their own, but
- * for those that were there before (evict.c).
+ * for those that were there before (evict.c). That there are any is known beside the database, too: one
+ * that is damaged is replaced, and then it can be said what is lost.
  */
 #include <stdlib.h>
 
@@ -62,11 +63,30 @@ int cache_kept_load(struct cache_writer *w)
 	return l.rc;
 }
 
+/* As well as it can be: what is said of a database that is damaged later hangs on it, nothing else. */
+static void note_keeps(struct cache_writer *w)
+{
+	cache_dir_put_keeps(w->dir, w->kept.count > 0 || w->kept_lost);
+}
+
+void cache_kept_open(struct cache_writer *w)
+{
+	w->kept_lost = w->kept.count == 0 && cache_dir_keeps(w->dir);
+	note_keeps(w);
+}
+
+void cache_kept_rolled_back(struct cache_writer *w)
+{
+	note_keeps(w);
+}
+
 int cache_kept_set(struct cache_writer *w, uint32_t mailbox, enum cache_keep keep)
 {
 	bool is = map_get(&w->kept, mailbox);
 	int rc = 0;
 
+	if (keep != CACHE_KEEP_NOT && !cache_dir_put_keeps(w->dir, true))
+		return SQLITE_IOERR_WRITE;
 	if (keep != CACHE_KEEP_NOT)
 		rc = cache_db_run(
 			cache_db_bind(&w->db, STMT_KEPT_PUT, mailbox, keep == CACHE_KEEP_WHOLE));
@@ -79,6 +99,7 @@ int cache_kept_set(struct cache_writer *w, uint32_t mailbox, enum cache_keep kee
 		map_put(&w->kept, mailbox, w);
 	else if (rc == 0)
 		map_remove(&w->kept, mailbox);
+	note_keeps(w);
 	return rc;
 }
 
@@ -108,8 +129,11 @@ static int apply_keep(struct cache_writer *w, struct cache_job *job)
 
 	if (job->found && job->n == CACHE_KEEP_WHOLE)
 		rc = sync_kept(w);
+	/* Whoever says anew what is to be kept knows what is not. */
+	w->kept_lost = false;
 	if (rc == 0 && job->found)
 		rc = cache_kept_set(w, job->mailbox, (enum cache_keep)job->n);
+	note_keeps(w);
 	return rc;
 }
 

@@ -58,6 +58,10 @@ void cache_dir_mark_damaged(struct cache_dir *d);
 bool cache_dir_is_marked(struct cache_dir *d);
 /* Renames cache.db to cache.db.damaged. False with errno set. */
 bool cache_dir_set_aside(struct cache_dir *d);
+/* Whether the database knows of mailboxes that are kept is remembered beside it: who relies on them has to
+ * hear when it is lost. False with errno set. */
+bool cache_dir_put_keeps(struct cache_dir *d, bool keeps);
+bool cache_dir_keeps(const struct cache_dir *d);
 /* An empty cache.db.new. False with errno set. */
 bool cache_dir_prepare_new(struct cache_dir *d);
 /* Puts what was made as cache.db.new in the place of cache.db. False with errno set. */
@@ -205,7 +209,9 @@ struct cache_writer {
 	uint32_t current;      /* that is appended to; 0: the next chunk begins one */
 	uint32_t current_kept; /* the same for messages in mailboxes that are kept */
 	struct map kept;       /* those mailboxes */
-	bool no_room;          /* the last write failed since the disk is full */
+	struct cache_dir *dir;
+	bool kept_lost; /* others were, in a database that is lost, and nobody has kept any since */
+	bool no_room;   /* the last write failed since the disk is full */
 	uint32_t next_segment;
 	uint32_t first_new; /* ids from here on were made by this run */
 	struct cache_waste *waste;
@@ -291,8 +297,9 @@ struct cache {
 	struct list queue;
 	size_t queued;  /* octets of the jobs in the queue and in the run */
 	size_t awaited; /* jobs there that somebody waits for */
-	uint64_t bytes; /* as of the last run, as are kept and no_room */
+	uint64_t bytes; /* as of the last run, as are kept, kept_lost and no_room */
 	uint64_t kept;
+	bool kept_lost;
 	bool no_room;
 	bool running; /* run is in libuv's hands */
 	bool closing;
@@ -419,6 +426,10 @@ int cache_bodies_move(
 bool cache_kept_is(const struct cache_writer *w, uint32_t mailbox, uint32_t chunk);
 /* Reads which they are, and what the segments hold of them. 0 or SQLite's code. */
 int cache_kept_load(struct cache_writer *w);
+/* Once after opening. */
+void cache_kept_open(struct cache_writer *w);
+/* What was begun since it was read came to nothing. */
+void cache_kept_rolled_back(struct cache_writer *w);
 /* The mailbox is, or is no more. */
 int cache_kept_set(struct cache_writer *w, uint32_t mailbox, enum cache_keep keep);
 uint64_t cache_kept_octets(const struct cache_writer *w);

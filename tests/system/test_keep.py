@@ -14,7 +14,7 @@ from dovecot import Mail
 from fakeimap import FakeImap, Rule
 from mounting import is_mounted, run, wait_until
 from programs import PROGRAM
-from servers import errno_of, mount
+from servers import FakeMount, errno_of, mount
 from terminal import Terminal
 
 USAGE, CONNECT, MOUNT, CACHE, NOT_DONE = 1, 2, 5, 6, 8
@@ -141,6 +141,34 @@ def begin(m, box):
     return subprocess.Popen([PROGRAM, "--keep", m.path(box)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+def test_interrupted_with_others():
+    """SIGINT of one of two that ask for the same mailbox: the other one goes on to the end."""
+    held = Rule("UID FETCH", match=rb"BODY\.PEEK", skip=6, stall=True)
+    with FakeImap({"INBOX": texts(400)}, rules=[held]) as server, mount(server, connections=2, timeout=60) as m:
+        first, second = begin(m, "INBOX"), begin(m, "INBOX")
+        server.wait(lambda: held.hits > 0)
+        first.send_signal(signal.SIGINT)
+        assert "the next --keep fetches the rest" in first.communicate(timeout=60)[1]
+        assert first.returncode == -signal.SIGINT and second.poll() is None
+        held.skip = 1 << 30
+        held.release()
+        assert second.communicate(timeout=60) == (f"{m.path('INBOX')}: all 400 messages (24.0 MB) are kept\n", "")
+        assert second.returncode == 0
+
+
+def test_no_mailbox():
+    """What is in the mount but no mailbox's own directory is refused, also where a mailbox is mounted itself."""
+    with FakeImap({"INBOX": texts(2)}) as server, tempfile.TemporaryDirectory() as place:
+        m = FakeMount(server, place)
+        m.command[-2] += "INBOX"
+        with m:
+            for name in (".imapfs", ".parts", ".text", ".search/text:x"):
+                assert ask("--keep", m.path(name)) == \
+                    (USAGE, "", f"imapfs: {m.path(name)}: this is no mailbox's own directory; name the mailbox itself\n")
+            assert "kept" not in status(m)
+            assert ask("--keep", m.point) == (0, f"{m.point}: all 2 messages (0.1 MB) are kept\n", "")
+
+
 def test_unkept_meanwhile():
     """Nobody is told that all is kept when --unkeep came in between."""
     held = Rule("UID FETCH", match=rb"BODY\.PEEK", skip=6, stall=True)
@@ -250,6 +278,22 @@ def test_numbered_anew():
         with mount(server, place, says=None) as m:
             assert len(os.listdir(m.path("INBOX"))) == 3
             wait_until(lambda: status(m)["kept"] == ["INBOX: 3 of 3 messages"], "kept", 60)
+
+
+def test_damaged():
+    """A database that is damaged is replaced: who relies on what was kept is told, until it is said anew."""
+    with FakeImap({"INBOX": texts(3)}) as server, tempfile.TemporaryDirectory() as place:
+        with mount(server, place) as m:
+            assert keep(m, "INBOX")[0] == 0
+        with open(os.path.join(m.cache, "cache.db"), "r+b") as f:
+            f.write(b"damage" * 1000)
+        lost = ["nothing any more: the cache's database was damaged; give imapfs --keep again"]
+        with mount(server, place, says=None) as m:
+            assert "nothing is kept for offline any more (imapfs --keep)" in m.said()
+            assert status(m)["kept"] == lost
+        with mount(server, place) as m:
+            assert status(m)["kept"] == lost
+            assert keep(m, "INBOX")[0] == 0 and status(m)["kept"] == ["INBOX: 3 of 3 messages"]
 
 
 def test_failures():

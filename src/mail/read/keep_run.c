@@ -131,12 +131,13 @@ static void keep_on_whole(void *ctx, int err)
 		end_well(k);
 }
 
-/* Who waits is told when it is on the disk. */
+/* It is told when it is on the disk; what came since the last time may have been read by others. */
 static void settle(struct keep *k)
 {
 	struct mailbox *mb = k->mb;
+	bool came = k->reached > 0 || (k->background && mailbox_last(mb) >= k->from);
 
-	if (k->background || (mb->keeping.whole && k->reached == 0)) {
+	if (mb->keeping.whole && !came) {
 		end_well(k);
 		return;
 	}

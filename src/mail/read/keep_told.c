@@ -72,9 +72,13 @@ static void report_one(void *ctx, uint64_t key, void *value)
 	if (k && mb->messages.loaded) {
 		/* Of those that were missing at the last look none came otherwise. */
 		uint64_t all = mailbox_count(mb), missing = k->messages - k->messages_here;
-		l->err |= buf_printf(l->out, ": %llu of %llu messages%s",
+		bool failed = k->step == KEEP_REST && k->end == KEEP_FAILED;
+		l->err |= buf_printf(l->out, ": %llu of %llu messages%s%s",
 			(unsigned long long)(all > missing ? all - missing : 0),
-			(unsigned long long)all, k->step != KEEP_REST ? ", being fetched" : "");
+			(unsigned long long)all, k->step != KEEP_REST ? ", being fetched" : "",
+			failed ? ", failed: " : "");
+		if (failed)
+			l->err |= buf_printf(l->out, "%s", error_text(k->err));
 	}
 	l->err |= buf_append_char(l->out, '\n');
 }
@@ -82,7 +86,12 @@ static void report_one(void *ctx, uint64_t key, void *value)
 int keep_report(const struct account *a, struct buf *out)
 {
 	struct listing l = {.out = out, .from = out->len};
+	struct cache_counts counts;
 
+	cache_counts(a->cache, &counts);
+	if (counts.kept_lost)
+		return buf_printf(out, "kept: nothing any more: the cache's database was damaged; "
+				       "give imapfs --keep again\n");
 	map_each(&a->tree.by_id, report_one, &l);
 	if (l.more > 0)
 		l.err |= buf_printf(out, "kept: %u more\n", l.more);

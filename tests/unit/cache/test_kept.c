@@ -2,8 +2,10 @@
 /* Mailboxes that are kept: what nothing evicts, what goes all the same, and what is here of them. */
 #include "support.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <sqlite3.h>
 
@@ -394,6 +396,67 @@ static void test_care(void **state)
 	assert_int_equal(counts_of(f).bytes, 0);
 }
 
+static void damage(struct fixture *f, bool marked)
+{
+	int fd = open(
+		path_in(f, marked ? "cache.db.is-damaged" : "cache.db"), O_WRONLY | O_CREAT, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, "damage", 6, 0), 6);
+	close(fd);
+}
+
+/* The database is replaced: that mailboxes were kept is told, until somebody says anew which are to be. */
+static void test_lost(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int marked = 0; marked < 2; marked++) {
+		fixture_open(f, MIB);
+		put_row(f, KEPT);
+		put_row(f, OTHER);
+		assert_false(counts_of(f).kept_lost);
+		assert_int_equal(keep(f, KEPT, CACHE_KEEP), 0);
+		fixture_reopen(f);
+		assert_false(counts_of(f).kept_lost);
+		fixture_close(f);
+		damage(f, marked);
+		fixture_open(f, MIB);
+		expect_log("nothing is kept for offline any more (imapfs --keep)");
+		assert_true(counts_of(f).kept_lost);
+		put_row(f, OTHER);
+		cache_drop_mailbox(f->c, OTHER);
+		fixture_reopen(f);
+		assert_true(counts_of(f).kept_lost);
+		put_row(f, 3);
+		assert_int_equal(keep(f, 3, marked ? CACHE_KEEP_NOT : CACHE_KEEP), 0);
+		assert_false(counts_of(f).kept_lost);
+		fixture_reopen(f);
+		assert_int_equal(kept_of(f), marked ? 0 : 3);
+		assert_false(counts_of(f).kept_lost);
+		cache_drop_mailbox(f->c, 3);
+		fixture_reopen(f);
+		assert_false(exists_in(f, "cache.keeps"));
+		assert_false(counts_of(f).kept_lost);
+		fixture_close(f);
+	}
+}
+
+/* A version that did not know of the file beside the database has kept some. */
+static void test_without_file(void **state)
+{
+	struct fixture *f = *state;
+
+	fixture_open(f, MIB);
+	put_row(f, KEPT);
+	keep(f, KEPT, CACHE_KEEP);
+	fixture_close(f);
+	assert_int_equal(unlink(path_in(f, "cache.keeps")), 0);
+	fixture_open(f, MIB);
+	assert_true(exists_in(f, "cache.keeps"));
+	assert_false(counts_of(f).kept_lost);
+}
+
 /* The version before knew of nothing that is kept; what it has stays. */
 static void test_older(void **state)
 {
@@ -424,6 +487,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_held, fixture_create, fixture_destroy),
 		cmocka_unit_test_setup_teardown(test_random, fixture_create, fixture_destroy),
 		cmocka_unit_test_setup_teardown(test_care, fixture_create, fixture_destroy),
+		cmocka_unit_test_setup_teardown(test_lost, fixture_create, fixture_destroy),
+		cmocka_unit_test_setup_teardown(test_without_file, fixture_create, fixture_destroy),
 		cmocka_unit_test_setup_teardown(test_older, fixture_create, fixture_destroy),
 	};
 
