@@ -116,7 +116,7 @@ mount -o remount,ro $PWD/mail 2>&1 | grep -o 'only root .*' || true
 umount $PWD/mail
 ls -d .cache/imapfs/*
 """)
-    assert said.split("\n")[:2] == ["work   fuse.imapfs", "1"], said
+    assert said.split()[:3] == ["work", "fuse.imapfs", "1"], said
     assert said.rstrip().endswith(f".cache/imapfs/{server.user}@localhost:{server.imaps_port}"), said
 
 

@@ -36,11 +36,34 @@ service anvil {
   }
 }
 """
+CONFIG_24 = """
+auth_mechanisms = plain login scram-sha-1 scram-sha-256 external
+auth_ssl_username_from_cert = yes
+ssl_server_ca_file = {base}/tls/ca.pem
+ssl_server_request_client_cert = yes
+ssl_server_require_crl = no
+passdb static {
+  mechanisms_filter = external
+  fields {
+    nopassword = yes
+  }
+}
+passdb masters {
+  driver = passwd-file
+  master = yes
+  passwd_file_path = {base}/masters
+}
+service anvil {
+  unix_listener anvil-auth-penalty {
+    mode = 0
+  }
+}
+"""
 
 
 @pytest.fixture(name="server", scope="module")
 def fixture_server(start_server):
-    server = start_server([Mail("INBOX", TEXT)], extra=CONFIG)
+    server = start_server([Mail("INBOX", TEXT)], extra=CONFIG, extra24=CONFIG_24)
     with open(server.path("masters"), "w", encoding="ascii") as out:
         out.write("chief:{PLAIN}chief's word\n")
     return server

@@ -30,6 +30,26 @@ service anvil {
   }
 }
 """
+DOVECOT_24 = """
+auth_mechanisms = plain oauthbearer xoauth2
+oauth2_introspection_mode = local
+oauth2_username_attribute = sub
+oauth2_local_validation {
+  dict fs {
+    fs posix {
+      prefix = {base}/keys/
+    }
+  }
+}
+passdb oauth2 {
+  mechanisms_filter = oauthbearer xoauth2
+}
+service anvil {
+  unix_listener anvil-auth-penalty {
+    mode = 0
+  }
+}
+"""
 KEY = b"between the tests and Dovecot alone"
 
 
@@ -221,7 +241,7 @@ def token_for(user, seconds):
 
 @pytest.fixture(name="dovecot", scope="module")
 def fixture_dovecot(start_server):
-    server = start_server([Mail("INBOX", TEXT)], extra=DOVECOT)
+    server = start_server([Mail("INBOX", TEXT)], extra=DOVECOT, extra24=DOVECOT_24)
     keys = server.path("keys", "default", "HS256")
     os.makedirs(keys)
     write_secret(os.path.join(keys, "default"), base64.b64encode(KEY).decode(), 0o644)

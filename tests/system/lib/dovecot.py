@@ -170,6 +170,14 @@ def make_authority(directory, name="imapfs test authority"):
     return ca
 
 
+def lifetime(days):
+    """Options of openssl x509. Newer ones have no days before today, older ones no dates."""
+    usage = subprocess.run(["openssl", "x509", "-help"], capture_output=True, text=True, check=True)
+    if days > 0 or "-not_after" not in usage.stderr + usage.stdout:
+        return ["-days", str(days)]
+    return ["-not_before", "20200101000000Z", "-not_after", "20200102000000Z"]
+
+
 def make_certificate(directory, names=("DNS:localhost", "IP:127.0.0.1"), days=30):
     """Writes server.pem and server.key, signed by the directory's authority. days < 0: expired."""
     path = os.path.join
@@ -181,8 +189,7 @@ def make_certificate(directory, names=("DNS:localhost", "IP:127.0.0.1"), days=30
             "-subj", "/CN=imapfs test server", "-keyout", path(directory, "server.key"),
             "-out", path(directory, "server.csr"))
     openssl("x509", "-req", "-in", path(directory, "server.csr"), "-CA", path(directory, "ca.pem"),
-            "-CAkey", path(directory, "ca.key"), "-CAcreateserial", "-days", str(days),
-            "-extfile", extensions, "-out", path(directory, "server.pem"))
+            "-CAkey", path(directory, "ca.key"), "-CAcreateserial", *lifetime(days), "-extfile", extensions, "-out", path(directory, "server.pem"))
 
 
 def make_client_certificate(authority, directory, name):
@@ -234,11 +241,13 @@ class Dovecot(ImapServer):
     acl           load the ACL plug-ins (SETACL and MYRIGHTS work)
     rawlog        keep what every client sends and gets: see commands()
     extra         configuration text added at the end; {base} in it is the directory
+    extra24       the same for a Dovecot 2.4; None: it is no other
     """
 
     def __init__(self, directory=None, *, mail_format="maildir", imap_port=None, imaps_port=None,
                  hide=(), capability=None, compress=True, quota=None, quota_messages=None, acl=False,
-                 rawlog=False, user="user", password="secret word", extra=""):
+                 rawlog=False, user="user", password="secret word", extra="",
+                 extra24=None):
         self.own_directory = directory is None
         if directory is None:
             directory = tempfile.mkdtemp(prefix="imapfs-dovecot-", dir=PLACE)
@@ -248,7 +257,7 @@ class Dovecot(ImapServer):
         self.imap_port, self.imaps_port = imap_port, imaps_port
         self.hide, self.capability, self.compress = hide, capability, compress
         self.quota, self.quota_messages, self.acl = quota, quota_messages, acl
-        self.rawlog, self.extra = rawlog, extra
+        self.rawlog, self.extra, self.extra24 = rawlog, extra, extra24
         self.user, self.password = user, password
         self.process = None
         self.pid = None
@@ -359,8 +368,17 @@ class Dovecot(ImapServer):
                      f"default_internal_group = {group}")
             chroot = "chroot ="
         version = subprocess.run(["dovecot", "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout
-        if dovecot24.is_wanted(version):
-            return dovecot24.config(self, users, chroot)
+        is24 = dovecot24.is_wanted(version)
+        capability = self.capability
+        # From 2.4 on COMPRESS is always there.
+        if capability is None and (self.hide or (is24 and not self.compress)):
+            extra = ["COMPRESS=DEFLATE"] if self.compress else []
+            extra += ["ACL", "RIGHTS=texk"] if self.acl else []
+            extra += ["QUOTA"] if self.quota is not None or self.quota_messages is not None else []
+            known = dovecot24.CAPABILITIES if is24 else CAPABILITIES
+            capability = " ".join(c for c in known + extra if c not in self.hide)
+        if is24:
+            return dovecot24.config(self, users, chroot, capability)
         mail_plugins, imap_plugins, plugin = [], [], []
         if self.compress:
             imap_plugins.append("imap_zlib")
@@ -378,12 +396,6 @@ class Dovecot(ImapServer):
         location = f"{self.mail_format}:{self.mail_directory}"
         if self.mail_format == "maildir":
             location += f":LAYOUT=fs:INBOX={self.mail_directory}/INBOX"
-        capability = self.capability
-        if capability is None and self.hide:
-            extra = ["COMPRESS=DEFLATE"] if self.compress else []
-            extra += ["ACL", "RIGHTS=texk"] if self.acl else []
-            extra += ["QUOTA"] if self.quota is not None or self.quota_messages is not None else []
-            capability = " ".join(c for c in CAPABILITIES + extra if c not in self.hide)
         return CONFIG.format(
             base=self.directory, token=os.path.basename(self.directory), users=users, chroot=chroot,
             uid=self.uid, gid=self.gid, location=location, mail_plugins=" ".join(mail_plugins),
@@ -404,7 +416,7 @@ class Dovecot(ImapServer):
     def _save(self):
         options = {name: getattr(self, name) for name in (
             "mail_format", "imap_port", "imaps_port", "capability", "compress", "quota",
-            "quota_messages", "acl", "rawlog", "user", "password", "extra")}
+            "quota_messages", "acl", "rawlog", "user", "password", "extra", "extra24")}
         options["hide"] = list(self.hide)
         self._write_private("server.json", json.dumps({"pid": self.pid, "options": options}))
 

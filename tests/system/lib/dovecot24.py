@@ -1,7 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""The configuration of a Dovecot 2.4, whose settings have other names than those of 2.3. It has what the
-demo needs; the tests want a Dovecot 2.3, whose manners they know."""
+"""The configuration of a Dovecot 2.4, whose settings have other names than those of 2.3."""
 import os
+
+# What it offers after login.
+CAPABILITIES = (
+    "IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE SORT SORT=DISPLAY THREAD=REFERENCES "
+    "THREAD=REFS THREAD=ORDEREDSUBJECT MULTIAPPEND URL-PARTIAL CATENATE UNSELECT CHILDREN NAMESPACE "
+    "UIDPLUS LIST-EXTENDED I18NLEVEL=1 CONDSTORE QRESYNC ESEARCH ESORT SEARCHRES WITHIN CONTEXT=SEARCH "
+    "LIST-STATUS BINARY MOVE REPLACE SNIPPET=FUZZY PREVIEW=FUZZY PREVIEW STATUS=SIZE SAVEDATE LITERAL+ NOTIFY "
+    "SPECIAL-USE").split()
 
 CONFIG = """\
 dovecot_config_version = 2.4.0
@@ -55,10 +62,17 @@ namespace inbox {{
     special_use = \\Trash
   }}
 }}
-{quota}
+mail_plugins {{
+  {mail_plugins}
+}}
+{settings}
 protocol imap {{
-  {imap_plugins}
+  mail_plugins {{
+    {imap_plugins}
+  }}
   imap_idle_notify_interval = 2 mins
+  rawlog_dir = {rawlog}
+  {capability}
 }}
 service imap-login {{
   {chroot}
@@ -83,6 +97,11 @@ service anvil {{
 service auth {{
   client_limit = 8000
 }}
+service stats {{
+  {chroot}
+  client_limit = 4000
+}}
+{extra}
 """
 
 
@@ -92,17 +111,27 @@ def is_wanted(version):
     return [int(number) for number in numbers[:2]] >= [2, 4]
 
 
-def config(server, users, chroot):
-    """For a dovecot.Dovecot without a quota of messages, ACL, hidden capabilities and settings of its own."""
-    layout = quota = imap_plugins = ""
-    if server.quota is not None:
-        quota = (f"mail_plugins {{\n  quota = yes\n}}\nquota user {{\n  driver = count\n"
-                 f"  storage_size = {server.quota}B\n  storage_grace = 0\n}}")
-        imap_plugins = "mail_plugins {\n    quota = yes\n    imap_quota = yes\n  }"
+def config(server, users, chroot, capability):
+    """For a dovecot.Dovecot. capability: the whole line; empty: all that it has."""
+    layout, mail_plugins, imap_plugins, settings = "", [], [], []
+    if server.quota is not None or server.quota_messages is not None:
+        mail_plugins.append("quota")
+        imap_plugins.append("imap_quota")
+        limits = [] if server.quota is None else [f"storage_size = {server.quota}B"]
+        limits += [] if server.quota_messages is None else [f"message_count = {server.quota_messages}"]
+        settings.append("quota Mail {\n  driver = count\n  storage_grace = 0\n  %s\n}" % "\n  ".join(limits))
+    if server.acl:
+        mail_plugins.append("acl")
+        imap_plugins.append("imap_acl")
+        settings.append("acl_driver = vfile")
     if server.mail_format == "maildir":
         layout = f"mailbox_list_layout = fs\nmail_inbox_path = {server.mail_directory}/INBOX"
     return CONFIG.format(
         base=server.directory, token=os.path.basename(server.directory), users=users, chroot=chroot, uid=server.uid,
-        gid=server.gid, mail_format=server.mail_format, mail_directory=server.mail_directory, layout=layout, quota=quota,
-        imap_plugins=imap_plugins,
-        imap_port=server.imap_port, imaps_port=server.imaps_port)
+        gid=server.gid, mail_format=server.mail_format, mail_directory=server.mail_directory, layout=layout,
+        mail_plugins="\n  ".join(f"{name} = yes" for name in mail_plugins),
+        imap_plugins="\n    ".join(f"{name} = yes" for name in imap_plugins), settings="\n".join(settings),
+        rawlog=server.path("rawlog") if server.rawlog else "",
+        capability=f"imap_capability = {capability}" if capability else "",
+        imap_port=server.imap_port, imaps_port=server.imaps_port,
+        extra=(server.extra if server.extra24 is None else server.extra24).replace("{base}", server.directory))

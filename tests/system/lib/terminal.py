@@ -6,10 +6,13 @@
         t.keys("F")
 """
 import contextlib
+import fcntl
 import os
 import pty
 import re
 import select
+import struct
+import termios
 import time
 
 SECONDS = 30
@@ -26,6 +29,7 @@ class Terminal:
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             try:
+                fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
                 os.execvpe(self.command[0], self.command, self.environment)
             finally:
                 os._exit(127)
