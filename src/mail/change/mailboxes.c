@@ -167,6 +167,7 @@ static void send_step(struct mailboxes_job *job)
 {
 	job->sent = job->pending = 0;
 	job->lost = 0;
+	job->refused = false;
 	job->heard_name = job->heard_other = (struct job_heard){0};
 	job->step->send(job);
 }
@@ -221,8 +222,12 @@ static void job_on_lost(struct mailboxes_job *job)
 	job_go(job, next);
 }
 
+/* What else a step asks is often refused only because its first command was. */
 static void note_refusal(struct mailboxes_job *job, const struct imap_response *r)
 {
+	if (job->refused)
+		return;
+	job->refused = true;
 	text_printable(r->text, job->said, sizeof(job->said));
 }
 

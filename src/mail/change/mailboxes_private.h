@@ -71,7 +71,8 @@ struct mailboxes_job {
 	unsigned sent, pending;
 	int lost; /* why the connection was */
 	struct job_heard heard_name, heard_other;
-	char said[256]; /* by the server, with its last refusal; for people */
+	bool refused;   /* something of this step was */
+	char said[256]; /* the first refusal of the last step that had one; for people */
 
 	bool maybe;  /* the answer to a command that changes something was lost */
 	bool hidden; /* remove.c: the mailbox may be under its other name */
