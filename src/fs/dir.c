@@ -15,6 +15,7 @@
 #include "fs/find_size.h"
 #include "fs/folder.h"
 #include "fs/fresh.h"
+#include "fs/hold.h"
 #include "fs/inode.h"
 #include "fs/listing.h"
 #include "fs/move.h"
@@ -435,6 +436,8 @@ static void dir_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	bool given;
 	bool named = find_uid(fs, mb, name, &uid, &given);
 	bool loose = named && !given && !entry_is_own(fs, mb, name, uid);
+	if (loose && hold_is_free(fs, fuse_req_ctx(req)->pid, mb, name))
+		named = loose = false;
 	bool passing = !(named && !loose && mailbox_shown(mb, uid)) &&
 		       moves_find(fs, mb, name, &mb, &uid);
 	if (!passing && !named) {

@@ -57,7 +57,9 @@ static int may_create(struct fs *fs, struct mailbox *mb, const char *name, pid_t
 		return ENOENT;
 	if (!mailbox_selectable(mb))
 		return ENOTSUP;
-	return entry_find(fs, mb, name, &uid) || draft_named(fs, mb, name, thread) ? EEXIST : 0;
+	if (entry_find(fs, mb, name, &uid) && !hold_is_free(fs, thread, mb, name))
+		return EEXIST;
+	return draft_named(fs, mb, name, thread) ? EEXIST : 0;
 }
 
 static void reply_created(fuse_req_t req, struct draft *d, int error, struct fuse_file_info *fi)
@@ -94,6 +96,8 @@ void draft_create(
 		error = make_draft(fs, mb, name, thread, &d);
 	/* Also where it cannot be made: then nothing is replaced. */
 	uint32_t namesake = mb ? hold_take_back(fs, req, mb, name) : 0;
+	if (mb && !namesake)
+		entry_find(fs, mb, name, &namesake);
 	if (d)
 		d->namesake = namesake;
 	reply_created(req, d, error, fi);

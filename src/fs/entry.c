@@ -207,6 +207,18 @@ bool entry_find(const struct fs *fs, struct mailbox *mb, const char *name, uint3
 	return *uid != 0;
 }
 
+bool entry_removes(const struct fs *fs, struct mailbox *mb, const char *name, uint32_t uid)
+{
+	char own[NAME_MAX + 1];
+	uint32_t number;
+
+	if (!fs->options.named || given_find(mb, name) == uid ||
+		entry_parse_number(fs, mb, name, &number))
+		return true;
+	entry_title(mb, uid, own);
+	return strcmp(name, own) == 0;
+}
+
 uint32_t entry_coming(struct mailbox *mb, const char *name)
 {
 	uint32_t uid = given_find(mb, name);

@@ -47,6 +47,10 @@ void entry_forget_own(struct fs *fs, struct mailbox *mb, const char *name, uint3
 /* The message that a name stands for: the one whose own it is, else the one of that given name, else the
  * one of that UID. Else false, and the UID is 0. */
 bool entry_find(const struct fs *fs, struct mailbox *mb, const char *name, uint32_t *uid);
+/* Whether the message that entry_find found is removed by this name, and not only read: by its number, its given
+ * name and the one that is listed. Another one may be of a message elsewhere that has the same UID. Where its
+ * fields are not known (entry_lacks_name) it is listed as one that has none. */
+bool entry_removes(const struct fs *fs, struct mailbox *mb, const char *name, uint32_t uid);
 /* The UID of the message that came in under this name a moment ago, and whose row has not come yet:
  * entry_find does not find it. 0: there is none. */
 uint32_t entry_coming(struct mailbox *mb, const char *name);

@@ -38,10 +38,12 @@ struct fs {
 	struct inherit inherit; /* deadlines of those that failed */
 	uint64_t reads;         /* of messages, that reached us */
 	bool edit_logged;       /* that messages cannot be edited */
+	bool loose_logged;      /* that names which are not listed remove nothing */
 	struct control *control;
 	struct views *views;
 	struct contents *contents; /* of files of views */
 	struct moves *moves;       /* names that messages came in under */
+	struct list free_names;    /* see hold.c */
 	struct drafts *drafts;
 	uv_timer_t keeping; /* while drafts are kept for who wrote them */
 

@@ -18,6 +18,7 @@
 #include "fs/draft.h"
 #include "fs/entry.h"
 #include "fs/filesystem.h"
+#include "fs/hold.h"
 #include "fs/inode.h"
 #include "fs/mount.h"
 #include "fs/move.h"
@@ -253,6 +254,7 @@ struct fs *fs_create(uv_loop_t *loop, const struct fs_options *options)
 	fs->mounted = time(NULL);
 	list_init(&fs->ops);
 	list_init(&fs->turns);
+	list_init(&fs->free_names);
 	inherit_init(&fs->inherit);
 	map_init(&fs->locked);
 	map_init(&fs->unlinking);
@@ -366,5 +368,6 @@ void fs_destroy(struct fs *fs)
 	map_finish(&fs->begun);
 	map_finish(&fs->shrunk);
 	inherit_finish(&fs->inherit);
+	hold_finish(fs);
 	free(fs);
 }

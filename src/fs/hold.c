@@ -1,16 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 #include "fs/hold.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "fs/draft.h"
 #include "fs/entry.h"
 #include "fs/filesystem.h"
+#include "fs/inode.h"
 #include "fs/process.h"
 #include "mail/change/intents.h"
 #include "mail/model/given.h"
 
 #define NOT_KNOWN ((pid_t)-1)
+
+struct free_name {
+	struct list link; /* fs.free_names, the oldest first */
+	fuse_ino_t directory;
+	pid_t by;
+	uint64_t until; /* uv_now */
+	char name[];
+};
 
 static pid_t process_by(pid_t thread)
 {
@@ -71,4 +82,50 @@ uint32_t hold_take_back(struct fs *fs, fuse_req_t req, struct mailbox *mb, const
 bool hold_finds(const struct fs *fs, pid_t thread, struct mailbox *mb, const char *name)
 {
 	return find_removed(fs, thread, mb, name) != 0;
+}
+
+static void free_first(struct fs *fs)
+{
+	struct free_name *f = list_entry(fs->free_names.next, struct free_name, link);
+
+	list_remove(&f->link);
+	free(f);
+}
+
+static void drop_old(struct fs *fs)
+{
+	while (!list_empty(&fs->free_names) &&
+		list_entry(fs->free_names.next, struct free_name, link)->until < uv_now(fs->loop))
+		free_first(fs);
+}
+
+void hold_free_name(struct fs *fs, fuse_req_t req, struct mailbox *mb, const char *name)
+{
+	size_t n = strlen(name) + 1;
+	struct free_name *f = mem_zalloc(sizeof(*f) + n);
+
+	drop_old(fs);
+	f->directory = inode_of_directory(fs, mb);
+	f->by = hold_process(req);
+	f->until = uv_now(fs->loop) + INTENTS_HOLD;
+	memcpy(f->name, name, n);
+	list_append(&fs->free_names, &f->link);
+}
+
+bool hold_is_free(struct fs *fs, pid_t thread, const struct mailbox *mb, const char *name)
+{
+	drop_old(fs);
+	LIST_FOREACH (pos, &fs->free_names) {
+		const struct free_name *f = list_entry(pos, struct free_name, link);
+		if (f->directory == inode_of_directory(fs, mb) && strcmp(f->name, name) == 0 &&
+			f->by == process_by(thread))
+			return true;
+	}
+	return false;
+}
+
+void hold_finish(struct fs *fs)
+{
+	while (!list_empty(&fs->free_names))
+		free_first(fs);
 }

@@ -2,7 +2,8 @@
 /*
  * Tools that replace a file (tar, cp -f, install, vim) unlink it and then make it anew, or put another
  * in its place. A message is never replaced: its removal by the same process is cancelled, as long as
- * it is not begun (INTENTS_HOLD).
+ * it is not begun (INTENTS_HOLD). And a name by which a message is only read (entry_removes) is free
+ * for such a tool as long, when it has unlinked it.
  */
 #ifndef FS_HOLD_H
 #define FS_HOLD_H
@@ -28,5 +29,10 @@ bool hold_may_replace(struct fs *fs, fuse_req_t req);
 uint32_t hold_take_back(struct fs *fs, fuse_req_t req, struct mailbox *mb, const char *name);
 /* Whether that would find one. */
 bool hold_finds(const struct fs *fs, pid_t thread, struct mailbox *mb, const char *name);
+/* The request has unlinked a name that removes nothing. */
+void hold_free_name(struct fs *fs, fuse_req_t req, struct mailbox *mb, const char *name);
+/* Whether this process did so just now: then the name finds nothing for it. */
+bool hold_is_free(struct fs *fs, pid_t thread, const struct mailbox *mb, const char *name);
+void hold_finish(struct fs *fs);
 
 #endif

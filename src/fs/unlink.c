@@ -3,10 +3,12 @@
 #include "fs/file.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "fs/draft.h"
 #include "fs/entry.h"
 #include "fs/filesystem.h"
@@ -121,6 +123,67 @@ static void unlink_unknown(fuse_req_t req, fuse_ino_t parent, struct mailbox *mb
 	fresh_message(op, unlink_known);
 }
 
+/* Programs that replace a file make it anew then, and some do not if it was not there. */
+static void unlink_loose(fuse_req_t req, struct mailbox *mb, const char *name)
+{
+	struct fs *fs = fuse_req_userdata(req);
+	bool replaces = hold_may_replace(fs, req);
+
+	hold_free_name(fs, req, mb, name);
+	if (!fs->loose_logged)
+		log_notice("%s/%s: nothing is removed: no message is listed under this name",
+			mailbox_path(mb), name);
+	fs->loose_logged = true;
+	fuse_reply_err(req, replaces ? 0 : ENOENT);
+}
+
+static void unlink_found(
+	fuse_req_t req, fuse_ino_t parent, struct mailbox *mb, const char *name, uint32_t uid)
+{
+	struct fs *fs = fuse_req_userdata(req);
+
+	if (!entry_removes(fs, mb, name, uid)) {
+		unlink_loose(req, mb, name);
+		return;
+	}
+	entry_forget_own(fs, mb, name, uid);
+	file_remove(req, parent, mb, uid);
+}
+
+static void unlink_named(struct fs_op *op, int err)
+{
+	fuse_req_t req = op->req;
+	fuse_ino_t parent = op->ino;
+	struct mailbox *mb = mailbox_hold(op->mb);
+	char *name = op->octets;
+	uint32_t uid = op->uid;
+
+	op->octets = NULL;
+	fuse_req_interrupt_func(req, NULL, NULL);
+	op_end(op);
+	if (mailbox_shown(mb, uid))
+		unlink_found(req, parent, mb, name, uid);
+	else
+		fuse_reply_err(req, ENOENT);
+	mailbox_release(mb);
+	free(name);
+}
+
+/* What it is called shows when its fields are there; if they cannot be had it is listed without. */
+static void unlink_unnamed(
+	fuse_req_t req, fuse_ino_t parent, struct mailbox *mb, const char *name, uint32_t uid)
+{
+	struct fs_op *op = op_create(fuse_req_userdata(req), req, "unlink", parent, mb);
+
+	op->uid = uid;
+	op->octets = mem_strdup(name);
+	op_lock(op, parent);
+	if (op_is_over(op))
+		op_fail(op, ERR_TIMEOUT);
+	else
+		op_wait_facts(op, FACT_SUMMARY, unlink_named);
+}
+
 void file_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fs *fs = fuse_req_userdata(req);
@@ -149,10 +212,12 @@ void file_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 		return;
 	}
 	uint32_t coming = entry_coming(mb, name);
-	if (entry_find(fs, mb, name, &uid)) {
-		entry_forget_own(fs, mb, name, uid);
-		file_remove(req, parent, mb, uid);
-	} else if (coming)
+	if (entry_find(fs, mb, name, &uid) && entry_lacks_name(fs, mb, uid) &&
+		!entry_removes(fs, mb, name, uid))
+		unlink_unnamed(req, parent, mb, name, uid);
+	else if (uid)
+		unlink_found(req, parent, mb, name, uid);
+	else if (coming)
 		unlink_unknown(req, parent, mb, coming);
 	else
 		refuse_unlink(req, mb, name);

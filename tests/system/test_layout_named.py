@@ -217,9 +217,9 @@ def test_flags():
 
 # --- removing ---
 
-@pytest.mark.parametrize("name", [NAMES[1], "what.2.eml", "2"])
+@pytest.mark.parametrize("name", [NAMES[1], "2"])
 def test_removed(name):
-    """By any of its names, and then it has none; no other message goes."""
+    """By its listed name or its number, and then it has no name; no other message goes."""
     with fake() as server, mounted_named(server) as m:
         inbox = m.root / "INBOX"
         assert os.listdir(inbox) == NAMES
@@ -231,6 +231,56 @@ def test_removed(name):
         assert os.listdir(inbox) == [NAMES[0], NAMES[2]]
         sync(m)
         assert bodies(server) == [PLAIN, EMPTY]
+
+
+LOOSE = ["what.2.eml", "2026-11-14 Otherwise decoded.2.eml", "2026-11-14.2.eml"]
+
+
+def test_not_removed_by_another_name():
+    """What only ends in its number may be a name of another mailbox: it is read, and not removed."""
+    with fake() as server, mounted_named(server, says=[r"INBOX/.*\.2\.eml: nothing is removed: no message is listed under this name"]) as m:
+        inbox = m.root / "INBOX"
+        for name in LOOSE:
+            assert (inbox / name).read_bytes() == MIXED
+            assert errno_of(os.unlink, inbox / name) == "ENOENT"
+            assert run("rm", inbox / name, check=False).returncode == 1
+        wait_until(lambda: os.path.exists(inbox / LOOSE[0]), "it is found again")
+        assert (inbox / LOOSE[0]).read_bytes() == MIXED
+        sync(m)
+        assert os.listdir(inbox) == NAMES and len(bodies(server)) == 3
+
+
+@pytest.mark.parametrize("tool", ["cp --remove-destination", "cp -f", "install", "mv", "tar"])
+def test_not_replaced_under_another_name(tool, directory):
+    """Programs that remove what they replace put a message beside it, however long they take for that."""
+    files, new = os.path.join(directory, "files"), b"Subject: new\r\n\r\n"
+    os.mkdir(files)
+    with open(os.path.join(files, LOOSE[1]), "wb") as target:
+        target.write(new)
+    with fake() as server, mounted_named(server, says=["nothing is removed", "messages cannot be edited"]) as m:
+        inbox = m.root / "INBOX"
+        assert os.listdir(inbox) == NAMES
+        if tool == "tar":
+            run("bash", "-c", 'tar -C "$1" -cf - . | tar -C "$2" -xf -', "bash", files, inbox)
+        else:
+            run(*tool.split(), target.name, inbox)
+        sync(m)
+        assert bodies(server) == [PLAIN, MIXED, EMPTY, new]
+
+
+def test_removed_before_its_header_is_there(directory):
+    """By the name that it had yesterday: whether that is its own is asked for. Offline the listed name is the bare one."""
+    with fake() as server:
+        with mounted(server, directory) as m:
+            assert os.listdir(m.root / "INBOX") == ["1", "2", "3"]
+        with mounted_named(server, directory, offline=True) as m:
+            assert os.listdir(m.root / "INBOX")[0] == "2026-11-14.1.eml"
+            os.unlink(m.root / "INBOX/2026-11-14.1.eml")
+        with mounted_named(server, directory, says=["nothing is removed"]) as m:
+            assert errno_of(os.unlink, m.root / "INBOX" / LOOSE[1]) == "ENOENT"
+            os.unlink(m.root / "INBOX" / NAMES[1])
+            sync(m)
+            assert bodies(server) == [EMPTY]
 
 
 def test_rm():
@@ -641,14 +691,14 @@ def test_backup_put_back_twice(start_server, mount, tool):
     server = start_server([Mail("Of", letter, WHEN + n) for n, letter in enumerate(letters)] +
                           [Mail("Other", b"From: c@d\r\nSubject: other\r\n\r\n%d\r\n" % n, WHEN + n) for n in range(2)])
     m = mount(server, "layout=named")
-    m.tolerate("messages cannot be edited")
+    m.tolerate("messages cannot be edited|nothing is removed")
     backup = os.path.join(m.directory, "backup")
     run("cp", "-a", m.path("Of"), backup)
     others = server.fetch_all("Other")
     for turn in range(4):
         if turn == 3:
             m.restart()
-            m.tolerate("messages cannot be edited")
+            m.tolerate("messages cannot be edited|nothing is removed")
         for box in "Of", "Other":
             if tool == "rsync":
                 run("rsync", "-a", backup + "/", m.path(box))
