@@ -16,6 +16,7 @@
 #include "fs/move.h"
 #include "fs/notify.h"
 #include "fs/op.h"
+#include "fs/opened.h"
 #include "fs/push.h"
 #include "fs/seen.h"
 #include "fs/xattr.h"
@@ -26,11 +27,28 @@
 
 /* --- getattr --- */
 
+/* For who has it open, when it was removed. */
+static bool reply_removed(struct fs_op *op)
+{
+	const struct stat *was = opened_find(op->fs, op->ino);
+	struct stat st;
+
+	if (!was)
+		return false;
+	st = *was;
+	st.st_nlink = 0;
+	fuse_reply_attr(op->req, &st, ATTR_TIMEOUT);
+	op_end(op);
+	return true;
+}
+
 static void getattr_sized(struct fs_op *op, int err)
 {
 	struct cache_message *m = mailbox_find(op->mb, op->uid);
 	struct stat st;
 
+	if (!m && !op->mb->dead && reply_removed(op))
+		return;
 	if (err < 0 || !m) {
 		op_fail(op, err < 0 && err != ERR_GONE ? err : ERR_STALE);
 		return;
@@ -38,6 +56,7 @@ static void getattr_sized(struct fs_op *op, int err)
 	entry_stat_message(op->fs, op->mb, m, &st);
 	st.st_ino = op->ino;
 	sizes_note_shown(op->mb, m);
+	opened_note(op->fs, op->ino, &st);
 	fuse_reply_attr(op->req, &st, entry_size_timeout(op->mb, m));
 	op_end(op);
 }
@@ -115,17 +134,38 @@ static void file_setattr(
 /* Nothing is written to a message, by root neither: without a descriptor for writing no page of it
  * can be mapped so that it gets dirty, and what is in the page cache is what everybody reads. So
  * the kernel asks each time, also on a read-only mount, which root can remount for writing. */
-void file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+bool file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	const struct fs *fs = fuse_req_userdata(req);
 
 	if ((fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC)) {
 		refuse_writing(req, ino);
-		return;
+		return false;
 	}
 	fi->keep_cache = !fs->options.seen;
 	fi->noflush = 1;
-	fuse_reply_open(req, fi);
+	return fuse_reply_open(req, fi) == 0;
+}
+
+static void open_message(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs *fs = fuse_req_userdata(req);
+	uint32_t uid;
+	struct mailbox *mb = inode_resolve(fs, ino, &uid);
+	const struct cache_message *m = mb ? mailbox_find(mb, uid) : NULL;
+	struct stat st;
+
+	if (!file_open(req, ino, fi))
+		return;
+	if (m)
+		entry_stat_message(fs, mb, m, &st);
+	opened_add(fs, ino, m ? &st : NULL);
+}
+
+static void release_message(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	opened_drop(fuse_req_userdata(req), ino);
+	fuse_reply_err(req, 0);
 }
 
 /* Whether the kernel must be told something before this read is answered. It must when the size was
@@ -289,7 +329,8 @@ static void file_read(
 const struct fuse_lowlevel_ops file_operations = {
 	.getattr = file_getattr,
 	.setattr = file_setattr,
-	.open = file_open,
+	.open = open_message,
+	.release = release_message,
 	.read = file_read,
 	.getxattr = xattr_get,
 	.listxattr = xattr_list,

@@ -9,8 +9,8 @@
 
 struct mailbox;
 
-/* Of any file that never changes. */
-void file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+/* Of any file that never changes; false: refused. */
+bool file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 /* Of a message in a mailbox's directory. */
 void file_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
 /* The same of one that was found by another name, in another directory. */

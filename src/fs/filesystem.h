@@ -52,6 +52,7 @@ struct fs {
 	struct pusher *pusher;
 	struct map locked;    /* directory -> number of ops that keep it locked, see op_lock */
 	struct map unlinking; /* inodes whose names the kernel itself is taking away */
+	struct map opened;    /* see opened.c */
 	struct map begun;     /* with -o seen: inodes, and how far they were read */
 	struct map shrunk;    /* inodes that the kernel believes to be larger than they are */
 

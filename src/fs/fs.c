@@ -24,6 +24,7 @@
 #include "fs/move.h"
 #include "fs/notify.h"
 #include "fs/op.h"
+#include "fs/opened.h"
 #include "fs/push.h"
 #include "fs/views.h"
 #include "mail/size/sizes.h"
@@ -258,6 +259,7 @@ struct fs *fs_create(uv_loop_t *loop, const struct fs_options *options)
 	inherit_init(&fs->inherit);
 	map_init(&fs->locked);
 	map_init(&fs->unlinking);
+	map_init(&fs->opened);
 	map_init(&fs->begun);
 	map_init(&fs->shrunk);
 	fs->notifier = notify_create(fs);
@@ -365,6 +367,7 @@ void fs_destroy(struct fs *fs)
 	contents_destroy(fs->contents);
 	map_finish(&fs->locked);
 	map_finish(&fs->unlinking);
+	opened_finish(fs);
 	map_finish(&fs->begun);
 	map_finish(&fs->shrunk);
 	inherit_finish(&fs->inherit);

@@ -205,6 +205,32 @@ def test_others():
         assert (inbox / new).read_bytes() == PLAIN
 
 
+@pytest.mark.parametrize("layout", ["named", "maildir", None])
+@pytest.mark.parametrize("by", ["others", "us"])
+def test_open_and_removed(layout, by):
+    """Who has it open has it as any file that was removed: what it is, and the octets that are here."""
+    with fake() as server, mounted(server, layout=layout, **{"async": True}) as m:
+        inbox = m.root / "INBOX" / ("new" if layout == "maildir" else "")
+        name = os.listdir(inbox)[1]
+        with open(inbox / name, "rb") as source:
+            before = os.fstat(source.fileno())
+            assert source.read() == MIXED
+            server.wait_idle()
+            if by == "us":
+                os.unlink(inbox / name)
+                sync(m)
+            else:
+                server.expunge("INBOX", 2)
+            wait_until(lambda: len(os.listdir(inbox)) == 2 and errno_of(os.stat, inbox / name) == "ENOENT", "it is gone")
+            wait_until(lambda: os.fstat(source.fileno()).st_nlink == 0, "it is known")
+            after = os.fstat(source.fileno())
+            assert [getattr(after, field) for field in ("st_ino", "st_size", "st_mtime", "st_mode")] == \
+                [getattr(before, field) for field in ("st_ino", "st_size", "st_mtime", "st_mode")]
+            source.seek(0)
+            assert source.read() == MIXED
+        assert errno_of(os.open, inbox / name, os.O_RDONLY) == "ENOENT"
+
+
 def test_flags():
     with fake() as server, mounted_named(server) as m:
         path = m.root / "INBOX" / NAMES[0]
