@@ -18,7 +18,7 @@
 #include "fs/hold.h"
 #include "fs/inode.h"
 #include "fs/listing.h"
-#include "fs/move.h"
+#include "fs/moves.h"
 #include "fs/op.h"
 #include "fs/rename.h"
 #include "fs/views.h"
@@ -70,7 +70,7 @@ static void opendir_reply(struct fs_op *op, int err)
 		mb->names.cached_version = mb->names.version;
 	}
 	mb->removal.barred = false;
-	moves_on_listed(op->fs, mb);
+	moves_on_listed(op->fs, mb, entry_is_listed);
 	given_drop_passing(mb);
 	views_on_listed(op->fs, mb);
 	/* The handle tells readdir, later, whether names came late meanwhile: see readdir_go. */

@@ -194,14 +194,6 @@ const char *draft_path(const struct draft *d)
 	return path;
 }
 
-static bool is_message(struct fs *fs, struct mailbox *mb, const char *name)
-{
-	uint32_t uid;
-
-	return entry_parse_name(fs, mb, name, &uid) && mailbox_shown(mb, uid) &&
-	       entry_is_own(fs, mb, name, uid);
-}
-
 struct draft *draft_named(struct fs *fs, struct mailbox *mb, const char *name, pid_t thread)
 {
 	LIST_FOREACH (pos, &fs->drafts->all) {
@@ -212,7 +204,7 @@ struct draft *draft_named(struct fs *fs, struct mailbox *mb, const char *name, p
 		if (d->state == DRAFT_STORED && !process_has(&d->writer, thread))
 			continue;
 		/* It was behind a message, which this process has removed to put another file there. */
-		if (is_message(fs, mb, name) || hold_finds(fs, thread, mb, name))
+		if (entry_is_listed(fs, mb, name) || hold_finds(fs, thread, mb, name))
 			return NULL;
 		return d;
 	}
@@ -254,7 +246,7 @@ struct draft *draft_after(struct fs *fs, struct mailbox *mb, fuse_ino_t ino)
 		struct draft *d = list_entry(pos, struct draft, link);
 
 		if (d->mb == mb && d->named && !d->apart && d->state != DRAFT_STORED &&
-			d->ino > ino && !is_message(fs, mb, d->name))
+			d->ino > ino && !entry_is_listed(fs, mb, d->name))
 			return d;
 	}
 	return NULL;

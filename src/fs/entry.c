@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "fs/filesystem.h"
 #include "fs/inode.h"
-#include "fs/move.h"
+#include "fs/moves.h"
 #include "fs/notify.h"
 #include "fs/title.h"
 #include "mail/model/given.h"
@@ -180,6 +180,14 @@ bool entry_is_own(const struct fs *fs, struct mailbox *mb, const char *name, uin
 		return false;
 	entry_title(mb, uid, own);
 	return strcmp(name, own) == 0;
+}
+
+bool entry_is_listed(const struct fs *fs, struct mailbox *mb, const char *name)
+{
+	uint32_t uid;
+
+	return entry_parse_name(fs, mb, name, &uid) && mailbox_shown(mb, uid) &&
+	       entry_is_own(fs, mb, name, uid);
 }
 
 void entry_forget_own(struct fs *fs, struct mailbox *mb, const char *name, uint32_t uid)

@@ -41,6 +41,8 @@ bool entry_parse_number(const struct fs *fs, struct mailbox *mb, const char *nam
 bool entry_parse_name(const struct fs *fs, struct mailbox *mb, const char *name, uint32_t *uid);
 /* Of such a name: it is the only one that the message is found by, or the one that is listed. */
 bool entry_is_own(const struct fs *fs, struct mailbox *mb, const char *name, uint32_t uid);
+/* A message is listed under this name. */
+bool entry_is_listed(const struct fs *fs, struct mailbox *mb, const char *name);
 /* The kernel removes this name of the message, or moves it; the one that is listed it is told to forget,
  * if that is another. */
 void entry_forget_own(struct fs *fs, struct mailbox *mb, const char *name, uint32_t uid);

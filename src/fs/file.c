@@ -13,7 +13,7 @@
 #include "fs/filesystem.h"
 #include "fs/find_size.h"
 #include "fs/inode.h"
-#include "fs/move.h"
+#include "fs/moves.h"
 #include "fs/notify.h"
 #include "fs/op.h"
 #include "fs/opened.h"

@@ -21,7 +21,7 @@
 #include "fs/hold.h"
 #include "fs/inode.h"
 #include "fs/mount.h"
-#include "fs/move.h"
+#include "fs/moves.h"
 #include "fs/notify.h"
 #include "fs/op.h"
 #include "fs/opened.h"

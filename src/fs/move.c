@@ -2,110 +2,18 @@
 #include "fs/move.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
-#include "base/mem.h"
-#include "fs/entry.h"
 #include "fs/file.h"
 #include "fs/filesystem.h"
 #include "fs/hold.h"
 #include "fs/inode.h"
+#include "fs/moves.h"
 #include "fs/notify.h"
 #include "fs/op.h"
-#include "fs/title.h"
+#include "fs/rename.h"
 #include "mail/change/intents.h"
-#include "mail/model/given.h"
-
-/* Names that are remembered; beyond that the oldest are forgotten. */
-#define MOVES_MAX 20000
-
-/* A name under which a message came to a directory. */
-struct move {
-	struct list link;          /* moves.all, the oldest first */
-	struct mailbox *from, *to; /* held */
-	uint32_t uid, new_uid;
-	struct cache_message is; /* size and date of the message */
-	bool done;               /* it is there, under new_uid */
-	bool listed;             /* the directory, since then, with another message of this name */
-	char name[];
-};
-
-struct moves {
-	struct list all;
-	size_t count;
-	struct map by_name;   /* see key_of */
-	struct map by_source; /* inodes that messages had before */
-};
-
-struct moves *moves_create(void)
-{
-	struct moves *m = mem_zalloc(sizeof(*m));
-
-	list_init(&m->all);
-	map_init(&m->by_name);
-	map_init(&m->by_source);
-	return m;
-}
-
-/* FNV-1a. Of two names with one key the later counts. */
-static uint64_t key_of(const struct mailbox *to, const char *name)
-{
-	uint64_t h = 14695981039346656037u ^ to->id;
-
-	for (; *name; name++)
-		h = (h ^ (unsigned char)*name) * 1099511628211u;
-	return h;
-}
-
-static void forget(struct moves *moves, struct move *m)
-{
-	uint64_t key = key_of(m->to, m->name);
-
-	if (map_get(&moves->by_name, key) == m)
-		map_remove(&moves->by_name, key);
-	if (map_get(&moves->by_source, inode_of_message(m->from, m->uid)) == m)
-		map_remove(&moves->by_source, inode_of_message(m->from, m->uid));
-	list_remove(&m->link);
-	moves->count--;
-	mailbox_release(m->from);
-	mailbox_release(m->to);
-	free(m);
-}
-
-void moves_destroy(struct moves *moves)
-{
-	if (!moves)
-		return;
-	while (!list_empty(&moves->all))
-		forget(moves, list_entry(moves->all.next, struct move, link));
-	map_finish(&moves->by_name);
-	map_finish(&moves->by_source);
-	free(moves);
-}
-
-void moves_on_moving(struct fs *fs, struct mailbox *from, const struct cache_message *is,
-	struct mailbox *to, struct span name)
-{
-	struct moves *moves = fs->moves;
-	struct move *m = mem_zalloc(sizeof(*m) + name.n + 1);
-
-	memcpy(m->name, name.p, name.n);
-	struct move *old = map_get(&moves->by_name, key_of(to, m->name));
-	if (old)
-		forget(moves, old);
-	if (moves->count >= MOVES_MAX)
-		forget(moves, list_entry(moves->all.next, struct move, link));
-	m->from = mailbox_hold(from);
-	m->to = mailbox_hold(to);
-	m->uid = is->uid;
-	m->is = *is;
-	list_append(&moves->all, &m->link);
-	moves->count++;
-	map_put(&moves->by_name, key_of(m->to, m->name), m);
-	map_put(&moves->by_source, inode_of_message(m->from, m->uid), m);
-}
 
 static void remember(struct fs *fs, const struct rename *r, uint32_t uid)
 {
@@ -114,107 +22,6 @@ static void remember(struct fs *fs, const struct rename *r, uint32_t uid)
 
 	moves_on_moving(fs, r->from, shown ? shown : &unknown, r->to, span_of(r->newname));
 }
-
-/* The kernel has put the source's inode under the new name, perhaps in the place of another message. */
-static void forget_name_in_kernel(struct fs *fs, const struct mailbox *to, const char *name)
-{
-	if (fs->session)
-		notify_name_gone(fs->notifier, inode_of_directory(fs, to), 0, name, strlen(name));
-}
-
-static const struct move *find_name(const struct fs *fs, const struct mailbox *mb, const char *name)
-{
-	const struct move *m = map_get(&fs->moves->by_name, key_of(mb, name));
-
-	return m && m->to == mb && strcmp(m->name, name) == 0 ? m : NULL;
-}
-
-bool moves_is_passing(const struct fs *fs, const struct mailbox *mb, const char *name)
-{
-	const struct move *m = find_name(fs, mb, name);
-
-	return m && !m->listed;
-}
-
-bool moves_find(const struct fs *fs, const struct mailbox *mb, const char *name,
-	struct mailbox **at, uint32_t *uid)
-{
-	const struct move *m = find_name(fs, mb, name);
-	const struct cache_message *there = m && m->done ? mailbox_find(m->to, m->new_uid) : NULL;
-
-	if (!m || m->listed || (there && message_is_other(&m->is, there)))
-		return false;
-	*at = m->done ? m->to : m->from;
-	*uid = m->done ? m->new_uid : m->uid;
-	return true;
-}
-
-void moves_follow(const struct fs *fs, struct mailbox **mb, uint32_t *uid)
-{
-	const struct move *m = *uid ? map_get(&fs->moves->by_source, inode_of_message(*mb, *uid))
-				    : NULL;
-	const struct cache_message *there = m && m->done ? mailbox_find(m->to, m->new_uid) : NULL;
-
-	if (!there || m->to->dead || message_is_other(&m->is, there))
-		return;
-	*mb = m->to;
-	*uid = m->new_uid;
-}
-
-/* With layout=named the end of the name may be another message's: that it does not mean that one stays
- * known. */
-static void keep_name(const struct fs *fs, const struct move *m)
-{
-	uint32_t uid;
-
-	if (fs->options.named && title_uid(m->name, &uid) && uid != m->new_uid &&
-		mailbox_find(m->to, m->new_uid))
-		given_put(m->to, m->name, m->new_uid, true, &m->is);
-}
-
-static bool is_listed(const struct fs *fs, struct mailbox *mb, const char *name)
-{
-	uint32_t uid;
-
-	return entry_parse_name(fs, mb, name, &uid) && mailbox_shown(mb, uid) &&
-	       entry_is_own(fs, mb, name, uid);
-}
-
-/* What is not done yet is not listed: nobody can know yet that the name finds nothing, and a message that
- * comes next may be called so. */
-void moves_on_listed(struct fs *fs, struct mailbox *mb)
-{
-	LIST_FOREACH_SAFE (pos, &fs->moves->all) {
-		struct move *m = list_entry(pos, struct move, link);
-
-		if (m->to != mb)
-			continue;
-		if (m->done) {
-			keep_name(fs, m);
-			forget(fs->moves, m);
-		} else if (!m->listed) {
-			m->listed = is_listed(fs, mb, m->name);
-		}
-	}
-}
-
-void moves_on_moved(struct fs *fs, struct mailbox *from, uint32_t uid, struct mailbox *to,
-	uint32_t new_uid, int err)
-{
-	struct move *m = map_get(&fs->moves->by_source, inode_of_message(from, uid));
-
-	if (!m || m->done)
-		return;
-	forget_name_in_kernel(fs, to, m->name);
-	if (err < 0 || new_uid == 0) {
-		forget(fs->moves, m);
-		return;
-	}
-	m->done = true;
-	m->new_uid = new_uid;
-}
-
-/* --- the request --- */
 
 static void move_soon(struct fs *fs, fuse_req_t req, const struct rename *r, uint32_t uid)
 {
@@ -226,7 +33,9 @@ static void move_soon(struct fs *fs, fuse_req_t req, const struct rename *r, uin
 
 	if (err == 0) {
 		remember(fs, r, uid);
-		forget_name_in_kernel(fs, r->to, r->newname);
+		/* The kernel has put the source's inode there, perhaps in the place of another message. */
+		notify_name_gone(fs->notifier, inode_of_directory(fs, r->to), 0, r->newname,
+			strlen(r->newname));
 	}
 	fuse_reply_err(req, error);
 	op_log("rename", ino, started, error);

@@ -15,7 +15,7 @@
 #include "base/mem.h"
 #include "fs/filesystem.h"
 #include "fs/hold.h"
-#include "fs/move.h"
+#include "fs/moves.h"
 #include "mail/model/flags.h"
 
 /* Milliseconds. */

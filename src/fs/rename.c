@@ -16,6 +16,7 @@
 #include "fs/folder.h"
 #include "fs/inode.h"
 #include "fs/move.h"
+#include "fs/moves.h"
 #include "fs/node.h"
 #include "fs/op.h"
 #include "fs/views.h"

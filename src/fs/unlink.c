@@ -15,7 +15,7 @@
 #include "fs/fresh.h"
 #include "fs/hold.h"
 #include "fs/inode.h"
-#include "fs/move.h"
+#include "fs/moves.h"
 #include "fs/op.h"
 #include "fs/views.h"
 #include "mail/change/intents.h"

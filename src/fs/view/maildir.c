@@ -28,7 +28,7 @@
 #include "fs/fresh.h"
 #include "fs/inode.h"
 #include "fs/listing.h"
-#include "fs/move.h"
+#include "fs/moves.h"
 #include "fs/notify.h"
 #include "fs/view/private.h"
 #include "fs/view/tree.h"
