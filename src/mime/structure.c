@@ -45,6 +45,8 @@ int mime_structure_add(struct mime_structure *s, uint32_t parent, uint32_t *part
 int mime_structure_add_pair(
 	struct mime_structure *s, struct mime_pairs *pairs, struct span name, struct span value)
 {
+	if (s->param_count >= MIME_PAIRS_MAX)
+		return ERR_LIMIT;
 	struct mime_param *grown = array_try_grow(
 		s->params, &s->param_cap, s->param_count + 1, sizeof(s->params[0]));
 

@@ -16,6 +16,8 @@
 
 #define MIME_DEPTH_MAX 100
 #define MIME_PARTS_MAX 10000
+/* Parameters of all parts together; each takes 32 octets while a structure is read. */
+#define MIME_PAIRS_MAX 100000
 #define MIME_NO_PART UINT32_MAX
 
 enum mime_kind {

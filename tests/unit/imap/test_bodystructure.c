@@ -190,9 +190,12 @@ static void hostile_structures(void **state)
 	assert_int_equal(parse_nested("(", 1, PLAIN, MIME_PARTS_MAX - 1, " \"mixed\")"), 0);
 	assert_int_equal(parse_nested("(", 1, PLAIN, MIME_PARTS_MAX, " \"mixed\")"), ERR_LIMIT);
 	assert_int_equal(parse_nested("(\"text\" \"plain\" ", 1, "(", 100000, ")"), ERR_UNREADABLE);
-	assert_int_equal(
-		parse_nested("(\"text\" \"plain\" (", 1, "a b ", 500000, ") NIL NIL \"7bit\" 1 1)"),
+	assert_int_equal(parse_nested("(\"text\" \"plain\" (", 1, "a b ", MIME_PAIRS_MAX,
+				 ") NIL NIL \"7bit\" 1 1)"),
 		0);
+	assert_int_equal(parse_nested("(\"text\" \"plain\" (", 1, "a b ", MIME_PAIRS_MAX + 1,
+				 ") NIL NIL \"7bit\" 1 1)"),
+		ERR_LIMIT);
 	assert_int_equal(parse_nested("(\"text\" \"plain\" NIL NIL NIL \"7bit\" 1 1 ", 1,
 				 "\"x\\\"y\" ", 500000, ")"),
 		0);
