@@ -113,6 +113,17 @@ def test_asked_again():
         assert len(asked) <= 10, asked
 
 
+def test_attributes_again():
+    """What was read is not made again when the kernel asks for the time of access."""
+    long = HEADER + b"\r\n" + b"0123456789abcdef\r\n" * 300_000
+    with fake([long, long]) as server, mount(server, sizes="trust", cache_size="1M") as m:
+        text = m.root / ".text/INBOX"
+        sizes = [len((text / name).read_bytes()) for name in ("1", "2")]
+        before = len(octets_of(server, "BODY"))
+        assert [os.stat(text / name).st_size for name in ("1", "2")] == sizes
+        assert len(octets_of(server, "BODY")) == before
+
+
 def test_headers(directory):
     with fake() as server:
         with mount(server, directory, sizes="trust") as m:

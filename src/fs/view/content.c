@@ -18,6 +18,8 @@
 #define LEFT_MAX CONTENT_MAX
 /* Files that are remembered to be in the cache. */
 #define SAVED_MAX (1u << 16)
+/* Files whose sizes are remembered: those of a mailbox that is read again and again. */
+#define SIZES_MAX (1u << 17)
 
 struct content {
 	struct list link; /* contents.kept, the least recently used first */
@@ -51,6 +53,9 @@ struct contents {
 	size_t left;      /* octets that saves have of their own */
 	struct map saved; /* inodes of fresh nodes that the cache was given octets of */
 	bool saved_more;  /* there are too many to remember */
+	struct map
+		sizes; /* inode -> octets + 1: after a read the kernel asks for attributes anew, for the
+			     time of access, and nothing is to be made or loaded for that */
 };
 
 struct contents *contents_create(void)
@@ -61,6 +66,7 @@ struct contents *contents_create(void)
 	list_init(&all->saves);
 	map_init(&all->by_ino);
 	map_init(&all->saved);
+	map_init(&all->sizes);
 	return all;
 }
 
@@ -124,6 +130,7 @@ void contents_destroy(struct contents *all)
 		drop_content(all, list_entry(all->kept.next, struct content, link));
 	map_finish(&all->by_ino);
 	map_finish(&all->saved);
+	map_finish(&all->sizes);
 	free(all);
 }
 
@@ -138,6 +145,24 @@ void content_make_room(struct contents *all, size_t n)
 		drop_content(all, list_entry(all->kept.next, struct content, link));
 }
 
+/* It never changes. */
+static void note_size(struct contents *all, fuse_ino_t ino, size_t n)
+{
+	if (all->sizes.count >= SIZES_MAX) {
+		map_finish(&all->sizes);
+		map_init(&all->sizes);
+	}
+	map_put(&all->sizes, ino, (void *)(uintptr_t)(n + 1));
+}
+
+static bool find_size(const struct contents *all, fuse_ino_t ino, size_t *n)
+{
+	const void *noted = map_get(&all->sizes, ino);
+
+	*n = noted ? (size_t)(uintptr_t)noted - 1 : 0;
+	return noted;
+}
+
 /* octets become its. */
 static struct content *keep_content(struct contents *all, fuse_ino_t ino, char *octets, size_t n)
 {
@@ -150,6 +175,7 @@ static struct content *keep_content(struct contents *all, fuse_ino_t ino, char *
 	*c = (struct content){.ino = ino, .octets = octets, .n = n};
 	list_append(&all->kept, &c->link);
 	map_put(&all->by_ino, ino, c);
+	note_size(all, ino, n);
 	all->octets += n;
 	return c;
 }
@@ -321,18 +347,27 @@ static void content_attributes_ready(struct fs_op *op, int err)
 {
 	const struct cache_message *m = mailbox_find(op->mb, op->at.number);
 	struct stat st;
+	size_t n;
 
 	if (!m) {
 		op_fail(op, op->lookup ? ERR_GONE : ERR_STALE);
 		return;
 	}
-	view_stat_file(op->fs, op->at, content_of(op).n, m->date, &st);
+	if (!find_size(op->fs->contents, content_inode(op), &n))
+		n = content_of(op).n;
+	view_stat_file(op->fs, op->at, n, m->date, &st);
 	view_answer_attributes(op, &st, ATTR_TIMEOUT, ATTR_TIMEOUT);
 }
 
 static void content_attributes_known(struct fs_op *op, int err)
 {
-	content_need(op, op->make, content_attributes_ready);
+	size_t n;
+
+	/* What is looked up is read next. */
+	if (!op->lookup && find_size(op->fs->contents, content_inode(op), &n))
+		content_attributes_ready(op, 0);
+	else
+		content_need(op, op->make, content_attributes_ready);
 }
 
 void content_attributes(struct fs_op *op, content_make *make)
@@ -378,6 +413,7 @@ void content_forget(struct fs *fs, const struct view_node *node, uint32_t number
 	if (s)
 		end_save(s);
 	map_remove(&fs->contents->saved, view_inode(node, number));
+	map_remove(&fs->contents->sizes, view_inode(node, number));
 	cache_drop_messages(fs->account->cache, node->id, &number, 1);
 }
 
