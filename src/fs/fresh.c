@@ -155,6 +155,9 @@ static void whole_listing_expired(struct fs_op *op, int err)
 void fresh_whole(struct fs_op *op, op_resume *known)
 {
 	op->whole = known;
+	/* Where nothing is known EXAMINE and the first rows leave together. */
+	if (!op->mb->messages.complete && !sync_is_fresh(op->mb))
+		sync_start_foreseen(op->mb, SYNC_FOR_LOOK, NULL);
 	op->come = count_come(op->mb);
 	wait_for_listing(op, whole_listed, whole_listing_expired);
 }

@@ -199,6 +199,7 @@ static void maildir_rows_known(struct fs_op *op, int err)
 void maildir_know(struct fs_op *op, op_resume *then)
 {
 	op->sized = then;
+	flags_want(op->fs->account);
 	watch_read(op->fs->account->watch, op->mb);
 	fresh_whole(op, maildir_rows_known);
 }

@@ -178,6 +178,7 @@ static void mh_known(struct fs_op *op, int err)
 static void mh_when_made(struct fs_op *op, op_resume *then)
 {
 	op->sized = then;
+	flags_want(op->fs->account);
 	watch_read(op->fs->account->watch, op->mb);
 	fresh_whole(op, mh_known);
 }

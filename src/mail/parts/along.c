@@ -171,5 +171,5 @@ void along_check(struct mailbox *mb)
 	if (!sync_is_fresh(mb) && !sync_is_under_way(mb))
 		rider = create_rider(mb, sizes_want_sample(mb) ? FIRST_MAX : SIZE_MAX);
 	if (rider)
-		sync_start_foreseen(mb, false, rider);
+		sync_start_foreseen(mb, SYNC_FOR_LOOK, rider);
 }

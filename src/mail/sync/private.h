@@ -46,7 +46,7 @@ struct sync {
 	uint32_t added;      /* names that came */
 	bool by_status;      /* STATUS says it all: as true as that was when it came */
 	bool has_status; /* one came during a first listing: it shall agree with the rows at the end */
-	bool ahead;      /* nobody looked at the mailbox when it began */
+	enum sync_for who;        /* began it */
 	bool foresees;            /* its first command is to leave ahead of its turn */
 	struct sync_rider *rider; /* behind that; NULL: none */
 

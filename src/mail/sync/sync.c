@@ -108,7 +108,8 @@ static void succeed(struct sync *s)
 		mailbox_save(mb);
 	/* Of an honest server those are proved that somebody looks at, but not on a walk: its connection
 	 * has gone on. */
-	if (first && !s->ahead && s->task.foreseen == 0)
+	if (first &&
+		(s->who == SYNC_FOR_LOOK || (s->who == SYNC_FOR_WALK && s->task.foreseen == 0)))
 		prove_some(mb);
 	warn_of_limit(s);
 }
@@ -282,7 +283,7 @@ void sync_start(struct mailbox *mb)
 		begin(create(mb));
 }
 
-bool sync_start_foreseen(struct mailbox *mb, bool ahead, struct sync_rider *rider)
+bool sync_start_foreseen(struct mailbox *mb, enum sync_for who, struct sync_rider *rider)
 {
 	if (sync_is_under_way(mb) || !pool_may_foresee(mb->account->pool, mb)) {
 		if (rider)
@@ -292,8 +293,8 @@ bool sync_start_foreseen(struct mailbox *mb, bool ahead, struct sync_rider *ride
 	struct sync *s = create(mb);
 	s->rider = rider;
 	s->foresees = true;
-	s->ahead = ahead;
-	s->task.only_foreseen = ahead;
+	s->who = who;
+	s->task.only_foreseen = who == SYNC_FOR_AHEAD;
 	begin(s);
 	return true;
 }

@@ -25,10 +25,16 @@ struct sync_rider {
 	void (*start)(struct sync_rider *r, unsigned number);
 };
 
+/* Who wants a check. */
+enum sync_for {
+	SYNC_FOR_LOOK,  /* somebody looks at the mailbox */
+	SYNC_FOR_WALK,  /* the same, and goes on to others */
+	SYNC_FOR_AHEAD, /* nobody looks at it yet */
+};
+
 /* The same where none is under way, and what it will ask first is sent at once, behind other mailboxes
- * (pool_foresee). False, and nothing is done, when that cannot be. ahead: nobody looks at the
- * mailbox yet. rider: NULL: none. */
-bool sync_start_foreseen(struct mailbox *mb, bool ahead, struct sync_rider *rider);
+ * (pool_foresee). False, and nothing is done, when that cannot be. rider: NULL: none. */
+bool sync_start_foreseen(struct mailbox *mb, enum sync_for who, struct sync_rider *rider);
 /* At the end of the process: a check that nobody will finish. */
 void sync_forget(struct mailbox *mb);
 

@@ -208,7 +208,7 @@ static void go_ahead(struct walk *w, struct trail_track *track)
 		if (asks && !find_rider(w, track, next, &rider))
 			return;
 		trail_step(&w->trail, track);
-		if (asks && sync_start_foreseen(next, true, rider))
+		if (asks && sync_start_foreseen(next, SYNC_FOR_AHEAD, rider))
 			ahead += next->freshness.foreseen = rows;
 	}
 }
@@ -228,7 +228,7 @@ static void check_here(struct mailbox *mb)
 
 	if (sync_is_fresh(mb))
 		return;
-	if (!(asks || count_new(mb) > 0) || !sync_start_foreseen(mb, false, NULL))
+	if (!(asks || count_new(mb) > 0) || !sync_start_foreseen(mb, SYNC_FOR_WALK, NULL))
 		sync_start(mb);
 }
 
