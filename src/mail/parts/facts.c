@@ -10,7 +10,8 @@
 #include "mail/parts/private.h"
 #include "mime/packed.h"
 
-/* Octets of facts in memory; beyond it those of mailboxes that were not used for long go. */
+/* Octets of facts in memory; beyond it those of other mailboxes than the one that is asked for go, the one that was
+ * unused longest first. */
 #define MEMORY_MAX (64u << 20)
 
 _Static_assert(FACT_STRUCTURE + 1 == CACHE_FACT_KINDS, "each has a place");
@@ -93,13 +94,14 @@ static bool is_idle(const struct facts *f)
 	return !f->question && !f->riding && f->state != FACTS_LOADING && list_empty(&f->waiters);
 }
 
-static void trim(struct facts_pool *p)
+/* Those of this mailbox stay, or who needs both kinds of many messages would lose one over the other, for ever. */
+static void trim(struct facts_pool *p, const struct mailbox *but)
 {
 	LIST_FOREACH (pos, &p->lru) {
 		struct facts *f = list_entry(pos, struct facts, lru);
 		if (p->octets <= MEMORY_MAX)
 			return;
-		if (!is_idle(f))
+		if (f->mb == but || !is_idle(f))
 			continue;
 		drop_rows(f);
 		f->state = FACTS_COLD;
@@ -253,7 +255,7 @@ void facts_load(struct facts *f)
 
 void facts_wait(struct facts_wait *w)
 {
-	trim(w->mb->account->facts);
+	trim(w->mb->account->facts, w->mb);
 	struct facts *f = facts_of(w->mb, w->kind);
 	list_append(&f->waiters, &w->link);
 	if (f->state == FACTS_LOADING)
