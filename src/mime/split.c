@@ -12,6 +12,7 @@ static void begin_part(struct mime_split *p, uint32_t part)
 	p->regions[part].last_child = part;
 	p->current = part;
 	p->in_header = true;
+	p->in_encoding = false;
 }
 
 int mime_split_init(struct mime_split *p, const struct mime_structure *s)
@@ -116,12 +117,53 @@ static bool take_boundary(struct mime_split *p, uint64_t line_at)
 	return true;
 }
 
+static struct span without_blanks(struct span s)
+{
+	while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t'))
+		s = (struct span){s.p + 1, s.n - 1};
+	while (s.n > 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
+		s.n--;
+	return s;
+}
+
+/* A line of a header: of the field that names the encoding (RFC 2045 section 6.1), or not. */
+static void take_field(struct mime_split *p)
+{
+	static const struct span name = {"Content-Transfer-Encoding", 25};
+	struct mime_region *region = &p->regions[p->current];
+	bool whole = p->line_n <= sizeof(p->line);
+	struct span line = {p->line, whole ? (size_t)p->line_n : sizeof(p->line)};
+	const char *colon = memchr(line.p, ':', line.n);
+	size_t n = colon ? (size_t)(colon - line.p) : 0;
+
+	if (p->in_encoding && (line.p[0] == ' ' || line.p[0] == '\t'))
+		colon = NULL;
+	else if (!colon || !span_equal_nocase(without_blanks((struct span){line.p, n}), name))
+		p->in_encoding = false;
+	else
+		p->in_encoding = true;
+	if (!p->in_encoding)
+		return;
+	struct span value = colon ? (struct span){colon + 1, line.n - n - 1} : line;
+	value = without_blanks(value);
+	if (whole && value.n == 0)
+		return;
+	const struct mime_part part = {.encoding = value};
+	struct mime_transfer transfer;
+	mime_transfer_init(&transfer, &part);
+	bool plain = span_equal_nocase(value, SPAN("7bit")) ||
+		     span_equal_nocase(value, SPAN("8bit")) ||
+		     span_equal_nocase(value, SPAN("binary"));
+	region->encodings |= 1u << transfer.encoding;
+	region->any_encoding |= !whole || (transfer.encoding == MIME_IDENTITY && !plain);
+}
+
 /* The empty line behind a header; next is where the body begins. */
 static void end_header(struct mime_split *p, uint64_t next)
 {
 	const struct mime_part *part = &p->s->parts[p->current];
 
-	p->in_header = false;
+	p->in_header = p->in_encoding = false;
 	p->regions[p->current].at = next;
 	/* What is attached begins with a header of its own. */
 	if (part->kind == MIME_MESSAGE) {
@@ -136,8 +178,12 @@ static void take_line(struct mime_split *p, unsigned end, uint64_t next)
 {
 	uint64_t line_at = next - end - p->line_n;
 
-	if (!take_boundary(p, line_at) && p->in_header && p->line_n == 0)
-		end_header(p, next);
+	if (!take_boundary(p, line_at) && p->in_header) {
+		if (p->line_n == 0)
+			end_header(p, next);
+		else
+			take_field(p);
+	}
 	p->end_before = end;
 	p->line_n = 0;
 	p->has_cr = false;
@@ -193,4 +239,15 @@ bool mime_split_end(struct mime_split *p)
 		if (!is_right(p, i))
 			return false;
 	return true;
+}
+
+bool mime_split_contradicts(const struct mime_split *p, uint32_t part)
+{
+	const struct mime_region *region = &p->regions[part];
+	unsigned said = region->encodings ? region->encodings : 1u << MIME_IDENTITY;
+	struct mime_transfer transfer;
+
+	mime_transfer_init(&transfer, &p->s->parts[part]);
+	return p->s->parts[part].kind == MIME_LEAF && !region->any_encoding &&
+	       !(said & 1u << transfer.encoding);
 }

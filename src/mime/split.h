@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/span.h"
+#include "mime/readable.h"
 #include "mime/structure.h"
 
 /* RFC 2046 allows 70; what is longer is not looked for. */
@@ -20,6 +21,10 @@ struct mime_region {
 	struct span boundary; /* of a multipart that is open */
 	uint32_t last_child;  /* the last that began, or the part itself */
 	bool begun, ended;
+	/* Transfer encodings that its header names, a bit for each of enum mime_encoding. Another one, or
+	 * one that is not plain to read, may be any. */
+	unsigned encodings;
+	bool any_encoding;
 };
 
 struct mime_split {
@@ -27,6 +32,7 @@ struct mime_split {
 	struct mime_region *regions; /* by part */
 	uint32_t current;            /* the innermost part that is open, or MIME_NO_PART */
 	bool in_header;              /* of it */
+	bool in_encoding;            /* the field of its encoding may go on in the next line */
 	bool failed;
 	uint64_t offset;                   /* of the octets so far */
 	char line[MIME_BOUNDARY_MAX + 64]; /* the line that has begun, as far as it matters */
@@ -44,5 +50,8 @@ void mime_split_feed(struct mime_split *p, struct span in);
 /* The message has ended. True: all parts were found with the octets that the structure says, and
  * regions have their places; else nothing there may be used. */
 bool mime_split_end(struct mime_split *p);
+/* After that: whether a part that has octets of its own is encoded in another way, as its header has it, than the
+ * structure says. */
+bool mime_split_contradicts(const struct mime_split *p, uint32_t part);
 
 #endif

@@ -5,6 +5,7 @@ import os
 import quopri
 import subprocess
 
+import pytest
 from fakeimap import FakeImap
 from mounting import wait_until
 from servers import errno_of, mount, noise
@@ -122,6 +123,36 @@ def test_lies():
     with fake(structure=lies.get) as server, mount(server, sizes="trust", says=None) as m:
         assert errno_of((m.root / "INBOX/.parts/2/x.bin").read_bytes) in ("EIO", "ENOENT")
         assert (m.root / "INBOX/2").read_bytes() == MESSAGES[1]
+
+
+@pytest.mark.parametrize("said, stated", [(b"base64", b"7bit"), (b"7bit", b"base64"), (b"quoted-printable", b"base64"), (None, b"base64"),
+                                          (b"base64\r\nX: y", b"QUOTED-PRINTABLE"), (b"\r\n base64", b"8bit")])
+def test_other_encoding(said, stated):
+    """The server's word against the part's own header: EIO, and a line that names the message; other parts are right."""
+    encoded = lines(b"0123456789" * 50)
+    field = b"Content-Transfer-Encoding: " + said + b"\r\n" if said else b""
+    message = HEADER + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: application/pdf; name=x.pdf\r\n" + field + \
+        b"\r\n" + encoded + b"\r\n--b\r\nContent-Type: text/x; name=y.txt\r\nContent-Transfer-Encoding: 8BIT\r\n\r\nright\r\n--b--\r\n"
+    lie = b'(("application" "pdf" ("name" "x.pdf") NIL NIL "%s" %d)("text" "x" ("name" "y.txt") NIL NIL "7bit" 5 1) "mixed" ' \
+        b'("boundary" "b"))' % (stated, len(encoded))
+    with FakeImap({"INBOX": [message]}, structure=lambda uid: lie) as server, \
+            mount(server, sizes="trust", says=["part of message 1 of INBOX", "cannot be shown"]) as m:
+        parts = m.root / "INBOX/.parts/1"
+        assert errno_of((parts / "x.pdf").read_bytes) == "EIO" == errno_of(os.stat, parts / "x.pdf")
+        assert (parts / "y.txt").read_bytes() == b"right" and (m.root / "INBOX/1").read_bytes() == message
+        assert m.said().count("part of message 1 of INBOX") == 1
+
+
+@pytest.mark.parametrize("said, stated", [(b"base64", b"BASE64"), (b"8bit", b"7bit"), (b"x-unknown", b"base64"), (b"base64 (so)", b"base64"),
+                                          (b"7bit\r\nContent-Transfer-Encoding: base64", b"base64"), (b"", b"7bit")])
+def test_same_encoding(said, stated):
+    """What is not plainly otherwise is as the server says."""
+    encoded = lines(b"0123456789" * 50)
+    message = HEADER + b"Content-Type: application/pdf; name=x.pdf\r\nContent-Transfer-Encoding: " + said + b"\r\n\r\n" + encoded
+    structure = b'("application" "pdf" ("name" "x.pdf") NIL NIL "%s" %d)' % (stated, len(encoded))
+    with FakeImap({"INBOX": [message]}, structure=lambda uid: structure) as server, mount(server, sizes="trust") as m:
+        right = b"0123456789" * 50 if stated.lower() == b"base64" else encoded
+        assert (m.root / "INBOX/.parts/1/x.pdf").read_bytes() == right
 
 
 def test_too_short():

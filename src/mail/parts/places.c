@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "mail/read/body.h"
 #include "mime/header.h"
@@ -54,12 +55,23 @@ static bool feed_all(struct mailbox *mb, uint32_t uid, struct mime_split *split)
 	return true;
 }
 
-static struct place *copy_places(const struct mime_split *split, size_t count)
+static struct place *copy_places(
+	struct mailbox *mb, uint32_t uid, const struct mime_split *split, size_t count)
 {
 	struct place *parts = mem_alloc(count * sizeof(*parts));
+	bool told = false;
 
-	for (size_t i = 0; i < count; i++)
-		parts[i] = (struct place){split->regions[i].at, split->regions[i].end};
+	for (size_t i = 0; i < count; i++) {
+		bool contradicted = mime_split_contradicts(split, (uint32_t)i);
+		parts[i] = (struct place){
+			split->regions[i].at, split->regions[i].end, contradicted};
+		if (contradicted && !told)
+			log_warning("%s: says that a part of message %u of %s is encoded otherwise "
+				    "than "
+				    "the message itself says: it cannot be shown decoded",
+				mb->account->options.pool.host, uid, mailbox_path(mb));
+		told |= contradicted;
+	}
 	return parts;
 }
 
@@ -75,7 +87,7 @@ static const struct place *look(
 		free(f->parts);
 		*f = (struct found){mb->id, uid, NULL};
 		if (mime_split_end(&split))
-			f->parts = copy_places(&split, structure->count);
+			f->parts = copy_places(mb, uid, &split, structure->count);
 		p->next = (p->next + 1) % KEPT;
 	}
 	mime_split_finish(&split);
@@ -108,7 +120,7 @@ bool places_header(struct mailbox *mb, uint32_t uid, struct place *place)
 	if (!body_is_here(mb, uid) || body_read_try(&r, &parts) != 0 || parts.count != 1)
 		return false;
 	struct span octets = {parts.iov[0].iov_base, parts.iov[0].iov_len};
-	*place = (struct place){0, mime_header_length(octets)};
+	*place = (struct place){0, mime_header_length(octets), false};
 	/* Without an empty line it may go on. */
 	return place->end < octets.n || parts.total < r.size;
 }

@@ -12,6 +12,7 @@
 
 struct place {
 	uint64_t at, end;
+	bool contradicted; /* the part's own header says that it is encoded otherwise than the structure says */
 };
 
 struct places;

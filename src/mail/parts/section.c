@@ -77,8 +77,9 @@ static int name_section(
 	return err < 0 ? ERR_UNREADABLE : 0;
 }
 
-/* Where it is in the whole message, if that is here. */
-static void find_place(
+/* Where it is in the whole message, if that is here. What is encoded otherwise than the server says is not decoded: the
+ * file would hold octets that nobody sent. */
+static int find_place(
 	const struct section *s, const struct mime_structure *structure, struct target *t)
 {
 	const struct place *places = s->what == SECTION_MIME
@@ -87,11 +88,14 @@ static void find_place(
 
 	t->is_here = places != NULL;
 	if (!places)
-		return;
+		return 0;
 	t->place = places[s->part];
+	if (s->what == SECTION_BODY && t->place.contradicted)
+		return ERR_UNREADABLE;
 	/* An attached message's header ends where the body of the part in it begins. */
 	if (s->what == SECTION_HEADER && s->part + 1 < structure->count)
 		t->place.end = places[s->part + 1].at;
+	return 0;
 }
 
 static const struct body_section header_section = {
@@ -113,9 +117,7 @@ static int resolve_in(
 {
 	int err = name_section(s, structure, t);
 
-	if (err == 0)
-		find_place(s, structure, t);
-	return err;
+	return err < 0 ? err : find_place(s, structure, t);
 }
 
 static int resolve_part(const struct section *s, struct target *t)
