@@ -55,7 +55,7 @@ static int open_connections(struct cache *c, const char *path, const char *accou
 		(rc = cache_db_account(&c->reader_db, &c->account)) != 0 ||
 		(rc = cache_rows_verify(&c->reader_db)) != 0 ||
 		(rc = cache_rows_doomed(&c->reader_db, &c->dropped)) != 0 ||
-		(rc = cache_bodies_open(c)) != 0 || (rc = cache_facts_open(&c->writer)) != 0 ||
+		(rc = cache_bodies_open(c)) != 0 || (rc = cache_facts_count(&c->writer)) != 0 ||
 		(rc = cache_db_number(c->writer.db.stmts[STMT_HIGHEST_ID], &id)) != 0)
 		return rc;
 	cache_dir_raise_id(&c->dir, (uint32_t)id + 1);

@@ -168,8 +168,8 @@ struct cache_fact {
 	struct span packed; /* not empty */
 };
 
-/* Inserts or replaces n facts of a kind (copied). All facts take a quarter of max_bytes at most, of
- * which bodies have less then. sections: what the cache has of sections of these messages follows
+/* Inserts or replaces n facts of a kind (copied). All facts but those of kept mailboxes take a quarter of
+ * max_bytes at most, of which bodies have less then. sections: what the cache has of sections of these messages follows
  * from what was known before, but for section 1: it is dropped. */
 void cache_put_facts(struct cache *c, uint32_t mailbox, uint32_t kind,
 	const struct cache_fact *facts, size_t n, bool sections);

@@ -126,9 +126,12 @@ static const char *const statements[STMT_COUNT] = {
 	[STMT_FACTS_DROP_KIND] = "DELETE FROM facts WHERE mailbox=?1 AND kind=?2",
 	[STMT_FACTS_LOAD] = "SELECT uid, packed, chk FROM facts WHERE mailbox=?1 AND kind=?2"
 			    " ORDER BY uid",
-	[STMT_FACTS_SUM] = "SELECT sum(octets) FROM fact_totals",
+	[STMT_FACTS_SUM] = "SELECT sum(octets) FROM fact_totals"
+			   " WHERE mailbox NOT IN (SELECT mailbox FROM kept)",
 	[STMT_FACTS_OLDEST] = "SELECT mailbox, kind FROM fact_totals"
-			      " WHERE NOT (mailbox=?1 AND kind=?2) ORDER BY used LIMIT 1",
+			      " WHERE NOT (mailbox=?1 AND kind=?2)"
+			      " AND mailbox NOT IN (SELECT mailbox FROM kept)"
+			      " ORDER BY used LIMIT 1",
 	[STMT_FACTS_TOTAL_ADD] =
 		"INSERT INTO fact_totals(mailbox, kind, octets, used)"
 		" VALUES(?1, ?2, ?3, (SELECT ifnull(max(used), 0) + 1 FROM fact_totals))"

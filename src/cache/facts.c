@@ -4,7 +4,8 @@
  * a struct head and the octets; job->used counts them.
  *
  * The mailboxes' facts have a quarter of the bound on the cache, and what they take bodies have less.
- * Those of the mailbox and kind that was loaded least recently go first, all of them.
+ * Those of the mailbox and kind that was loaded least recently go first, all of them. Those of kept mailboxes
+ * (kept.c) stay, and are not counted.
  */
 #include <stdlib.h>
 
@@ -61,7 +62,7 @@ static int read_total(struct cache_writer *w)
 	return rc;
 }
 
-int cache_facts_open(struct cache_writer *w)
+int cache_facts_count(struct cache_writer *w)
 {
 	return read_total(w);
 }
@@ -98,7 +99,7 @@ static int keep_within(struct cache_writer *w, const struct cache_job *put)
 		rc = evict_one(w, put);
 	/* One mailbox that has more than that is not kept at all. */
 	if (rc == SQLITE_DONE)
-		rc = drop_all(w, put->mailbox, put->chunk);
+		rc = map_get(&w->kept, put->mailbox) ? 0 : drop_all(w, put->mailbox, put->chunk);
 	return rc == 0 ? read_total(w) : rc;
 }
 

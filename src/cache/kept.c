@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Mailboxes that are kept: their messages, as far as they are here, stay, beside what cache_size bounds.
+ * Mailboxes that are kept: their messages and facts, as far as they are here, stay, beside what cache_size bounds.
  * That a mailbox is kept goes with its id; the octets of its messages are in segments of their own, but
  * for those that were there before (evict.c). That there are any is known beside the database, too: one
  * that is damaged is replaced, and then it can be said what is lost.
@@ -100,7 +100,7 @@ int cache_kept_set(struct cache_writer *w, uint32_t mailbox, enum cache_keep kee
 	else if (rc == 0)
 		map_remove(&w->kept, mailbox);
 	note_keeps(w);
-	return rc;
+	return rc == 0 ? cache_facts_count(w) : rc;
 }
 
 uint64_t cache_kept_octets(const struct cache_writer *w)

@@ -366,8 +366,8 @@ int cache_rows_doomed(struct cache_db *db, struct map *m);
 
 /* --- facts (facts.c) --- */
 
-/* Counts them. 0 or SQLite's code. */
-int cache_facts_open(struct cache_writer *w);
+/* Counts those that are not of kept mailboxes. 0 or SQLite's code. */
+int cache_facts_count(struct cache_writer *w);
 int cache_facts_drop_message(struct cache_writer *w, uint32_t mailbox, uint32_t uid);
 int cache_facts_drop_mailbox(struct cache_writer *w, uint32_t mailbox);
 

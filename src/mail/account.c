@@ -19,6 +19,7 @@
 #include "mail/change/uidplus.h"
 #include "mail/parts/along.h"
 #include "mail/parts/facts.h"
+#include "mail/parts/kept.h"
 #include "mail/parts/places.h"
 #include "mail/quota.h"
 #include "mail/read/across.h"
@@ -350,7 +351,7 @@ struct account *account_create(uv_loop_t *loop, const struct account_options *op
 	a->bodies = body_pool_create(a);
 	a->facts = facts_pool_create();
 	a->places = places_create();
-	a->keeper = keeper_create(a);
+	a->keeper = keeper_create(a, kept_ask_facts);
 	a->across = across_create(a);
 	a->uidplus = uidplus_create();
 	a->owed = owed_create(a);

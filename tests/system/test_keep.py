@@ -79,6 +79,57 @@ def test_stays():
             assert keep(m, "Renamed") == (0, f"{m.path('Renamed')}: all 40 messages (2.4 MB) are kept\n", "")
 
 
+def views_of(m, box, uids):
+    """What views show of a mailbox."""
+    found = [m.read(box, ".index"), m.read(box, ".index.jsonl"), os.listdir(m.path(".named", box)),
+             os.listdir(m.path(box, ".search", "from:anna"))]
+    for uid in uids:
+        found += [m.read(".text", box, uid), m.read(".headers", box, uid), os.listdir(m.path(box, ".parts", uid))]
+    return found + [m.read(box, ".parts", uids[-1], "big.bin"), m.read(box, ".parts", uids[-2], "small.bin")]
+
+
+def mixed(number, name, size):
+    """With an attachment."""
+    lines = b"%08d\r\n" % number * (size // 10)
+    return (b"From: Anna <anna@example.org>\r\nSubject: =?utf-8?q?number_%d?=\r\nMIME-Version: 1.0\r\n"
+            b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nsome text\r\n"
+            b"--b\r\nContent-Type: application/octet-stream; name=%s\r\n\r\n" % (number, name)) + lines + b"\r\n--b--\r\n"
+
+
+def test_views():
+    """What they show is there without the server, whether somebody looked before or not, however little the cache holds."""
+    bodies = [*texts(10), mixed(11, b"small.bin", 2000), mixed(12, b"big.bin", 900_000)]
+    boxes = {"Kept": bodies, "Other": [text(n, 1000) for n in range(1, 3000)]}
+    uids = [1, 11, 12]
+    with FakeImap(boxes) as server, tempfile.TemporaryDirectory() as place:
+        with mount(server, place, cache_size="1M") as m:
+            m.read("Kept", ".index")
+            # No room is left for the first.
+            assert m.read("Other", ".index.jsonl").count(b"\n") == 2999
+            assert keep(m, "Kept")[0] == 0
+            m.read("Other", ".index")
+            count = len(server.lines("UID FETCH"))
+            shown = views_of(m, "Kept", uids)
+            assert not [line for line in server.lines("UID FETCH")[count:] if "STRUCTURE" in line or "FIELDS" in line or "[]" in line]
+        with mount(server, place, says=None, offline=True, cache_size="1M") as m:
+            assert views_of(m, "Kept", uids) == shown
+
+
+def test_views_of_news():
+    """So is what they show of what comes later."""
+    with FakeImap({"INBOX": [text(1), mixed(2, b"small.bin", 2000), mixed(3, b"big.bin", 900_000)]}) as server, \
+            tempfile.TemporaryDirectory() as place:
+        with mount(server, place) as m:
+            assert keep(m, "INBOX")[0] == 0
+            server.append("INBOX", mixed(4, b"small.bin", 3000))
+            server.append("INBOX", mixed(5, b"big.bin", 300_000))
+            wait_until(lambda: status(m)["kept"] == ["INBOX: 5 of 5 messages"], "it is kept")
+            assert any("BODYSTRUCTURE" in line for line in server.lines("UID FETCH"))
+            shown = views_of(m, "INBOX", [4, 5])
+        with mount(server, place, says=None, offline=True) as m:
+            assert views_of(m, "INBOX", [4, 5]) == shown
+
+
 def test_known_again():
     """Another mount believes the cache, and reads nothing again to see that all is there."""
     bodies = [*texts(20), text(21, 262144), text(22, 300000)]

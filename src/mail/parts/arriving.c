@@ -44,7 +44,8 @@ static void take_structure(struct arriving *a, uint32_t uid, struct span text)
 		facts_note(a->f, uid, buf_span(&packed));
 	else if (err != ERR_NOMEM)
 		facts_note_none(a->f, uid,
-			err == ERR_LIMIT ? "it has too many parts" : "it makes no sense");
+			err == ERR_LIMIT ? "it has too many parts or parameters"
+					 : "it makes no sense");
 	buf_finish(&packed);
 }
 

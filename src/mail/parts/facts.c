@@ -308,6 +308,18 @@ void facts_answered(struct facts *f, int err)
 		ask_start(f);
 }
 
+void facts_forget_memory(struct mailbox *mb)
+{
+	for (unsigned kind = 0; kind < CACHE_FACT_KINDS; kind++) {
+		struct facts *f = mb->parts.facts[kind];
+		if (!f || !is_idle(f))
+			continue;
+		save(f);
+		drop_rows(f);
+		f->state = FACTS_COLD;
+	}
+}
+
 /* --- the end of messages and mailboxes --- */
 
 void facts_forget(struct mailbox *mb, uint32_t uid)

@@ -43,6 +43,9 @@ int facts_try_all(struct mailbox *mb, enum fact kind);
 /* Counts how often more became known: who shows all sees by it that there is more to show. */
 uint64_t facts_version(const struct mailbox *mb, enum fact kind);
 
+/* What is known is to be what the cache has: facts_wait loads it. What goes on at the moment is left. */
+void facts_forget_memory(struct mailbox *mb);
+
 struct facts_wait;
 
 /* The wait is over. err 0: facts_try, or facts_try_all, says something else than ERR_NOT_CACHED now.

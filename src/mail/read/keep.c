@@ -36,11 +36,12 @@ void keep_take_turn(struct keep *k, uint64_t delay)
 		uv_timer_start(timer, keeper_on_timer, delay, 0);
 }
 
-struct keeper *keeper_create(struct account *a)
+struct keeper *keeper_create(struct account *a, keep_more *more)
 {
 	struct keeper *all = mem_zalloc(sizeof(*all));
 
 	all->account = a;
+	all->more = more;
 	list_init(&all->runs);
 	list_init(&all->waiting);
 	uv_timer_init(a->loop, &all->timer);

@@ -17,7 +17,13 @@
 struct keep;
 struct keeper;
 
-struct keeper *keeper_create(struct account *a);
+/* What else is to be kept of a mailbox whose octets are all here: 0, it is here; ERR_NOT_CACHED, it is asked for, and
+ * keep_more_came is called later, once; else an error. look: whether the cache has it, not memory. */
+typedef int keep_more(struct mailbox *mb, bool look);
+
+struct keeper *keeper_create(struct account *a, keep_more *more);
+/* err: how that has ended. */
+void keep_more_came(struct mailbox *mb, int err);
 /* The server is there, or again: what failed without it, and what nobody has looked at since it was mounted. */
 void keeper_go_on(struct account *a);
 /* Nothing is read any more. */

@@ -14,6 +14,7 @@ enum keep_step {
 	KEEP_LOOK, /* it says what it has */
 	KEEP_TURN, /* of the loop, to read */
 	KEEP_READ, /* octets come */
+	KEEP_MORE, /* what else is kept comes */
 };
 
 /* What begins when a run ends. */
@@ -28,12 +29,13 @@ struct keep {
 	enum keep_step step;
 	enum keep_next next;
 	bool background;  /* nobody waits */
-	bool leave;       /* it ends as soon as the cache has answered */
+	bool leave;       /* it ends as soon as the cache, or the server, has answered */
 	bool full;        /* the disk: it ends when the cache has said what is here */
 	unsigned looks;   /* at the cache in which that was not answered */
 	bool before;      /* the mailbox was kept before the cache was told otherwise */
 	uint64_t asked;   /* uv_now, when somebody asked last */
 	unsigned rounds;  /* that did not bring all that they were to bring */
+	bool gathered;    /* more than octets came */
 	uint32_t reached; /* the last message that was to be fetched; 0: none was */
 
 	uint32_t *missing;
@@ -53,6 +55,7 @@ struct keep {
 
 struct keeper {
 	struct account *account;
+	keep_more *more;
 	uv_timer_t timer;
 	struct list runs, waiting;
 };

@@ -132,10 +132,10 @@ static void keep_on_whole(void *ctx, int err)
 }
 
 /* It is told when it is on the disk; what came since the last time may have been read by others. */
-static void settle(struct keep *k)
+static void mark_whole(struct keep *k)
 {
 	struct mailbox *mb = k->mb;
-	bool came = k->reached > 0 || (k->background && mailbox_last(mb) >= k->from);
+	bool came = k->gathered || k->reached > 0 || (k->background && mailbox_last(mb) >= k->from);
 
 	if (mb->keeping.whole && !came) {
 		end_well(k);
@@ -143,6 +143,32 @@ static void settle(struct keep *k)
 	}
 	k->step = KEEP_MARK;
 	cache_keep_mailbox(mb->account->cache, mb->id, CACHE_KEEP_WHOLE, keep_on_whole, k);
+}
+
+static void take_more(struct keep *k, int err)
+{
+	if (err < 0)
+		keep_run_end(k, KEEP_FAILED, err);
+	else
+		mark_whole(k);
+}
+
+void keep_more_came(struct mailbox *mb, int err)
+{
+	struct keep *k = mb->keeping.keep;
+
+	k->gathered = true;
+	if (!is_over(k))
+		take_more(k, err);
+}
+
+/* All octets are here. */
+static void settle(struct keep *k)
+{
+	k->step = KEEP_MORE;
+	int err = k->keeper->more(k->mb, !k->background);
+	if (err != ERR_NOT_CACHED)
+		take_more(k, err);
 }
 
 static void look(struct keep *k);
@@ -328,6 +354,7 @@ void keep_run_begin(struct keep *k, enum keep_next what)
 	k->full = false;
 	k->looks = 0;
 	k->rounds = 0;
+	k->gathered = false;
 	k->reached = 0;
 	k->unreadable = 0;
 	k->read.offset = 0;
