@@ -59,29 +59,39 @@ bool hold_may_replace(struct fs *fs, fuse_req_t req)
 	return process_is_known(&p) && (is_replacer(&p) || draft_is_writer(fs, thread));
 }
 
-/* The UID of what was called so, and the process removed just now; 0: nothing. */
-static uint32_t find_removed(
-	const struct fs *fs, pid_t thread, struct mailbox *mb, const char *name)
+/* Who removed just now what was called so, which is *uid; 0: nobody. */
+static pid_t removed_by(const struct fs *fs, struct mailbox *mb, const char *name, uint32_t *uid)
 {
-	uint32_t uid;
-
-	if (!entry_parse_name(fs, mb, name, &uid) || !mailbox_hidden(mb, uid))
-		uid = given_find(mb, name);
-	pid_t by = uid ? intents_removed_by(mb, uid) : 0;
+	if (!entry_parse_name(fs, mb, name, uid) || !mailbox_hidden(mb, *uid))
+		*uid = given_find(mb, name);
 	/* By its number alone: it was alive a moment ago. */
-	return by != 0 && by == process_by(thread) ? uid : 0;
+	return *uid ? intents_removed_by(mb, *uid) : 0;
+}
+
+/* It cannot put anything there any more, if another one does. */
+static bool wanted_to_replace(pid_t by)
+{
+	struct process p = process_of(by);
+
+	return process_is_known(&p) && is_replacer(&p);
 }
 
 uint32_t hold_take_back(struct fs *fs, fuse_req_t req, struct mailbox *mb, const char *name)
 {
-	uint32_t uid = find_removed(fs, fuse_req_ctx(req)->pid, mb, name);
+	uint32_t uid;
+	pid_t by = removed_by(fs, mb, name, &uid);
 
-	return uid && intents_take_back(mb, uid, hold_process(req)) ? uid : 0;
+	if (by == 0 || (by != hold_process(req) && !wanted_to_replace(by)))
+		return 0;
+	return intents_take_back(mb, uid, by) ? uid : 0;
 }
 
 bool hold_finds(const struct fs *fs, pid_t thread, struct mailbox *mb, const char *name)
 {
-	return find_removed(fs, thread, mb, name) != 0;
+	uint32_t uid;
+	pid_t by = removed_by(fs, mb, name, &uid);
+
+	return by != 0 && by == process_by(thread);
 }
 
 static void free_first(struct fs *fs)

@@ -25,9 +25,10 @@ pid_t hold_process(fuse_req_t req);
  * removal is to be answered by the server: see file_unlink. */
 bool hold_may_replace(struct fs *fs, fuse_req_t req);
 /* The request is about to make something of this name in the directory. If a message was called so,
- * which this process had removed just now, it shows again, and its UID is returned; else 0. */
+ * which this process had removed just now, or one that replaces files and comes too late now, it shows
+ * again, and its UID is returned; else 0. */
 uint32_t hold_take_back(struct fs *fs, fuse_req_t req, struct mailbox *mb, const char *name);
-/* Whether that would find one. */
+/* Whether this process has removed a message of that name just now. */
 bool hold_finds(const struct fs *fs, pid_t thread, struct mailbox *mb, const char *name);
 /* The request has unlinked a name that removes nothing. */
 void hold_free_name(struct fs *fs, fuse_req_t req, struct mailbox *mb, const char *name);

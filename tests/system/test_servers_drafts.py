@@ -376,3 +376,39 @@ def test_replaced_without_room(tmp_path):
         assert run("cp", "--remove-destination", tmp_path / "new", inbox / "1", check=False).returncode == 1
         run(PROGRAM, "--sync", m.point)
         assert texts(server) == [LETTER + b"old\r\n"]
+
+
+REPLACE = """
+import os, sys
+with open("/proc/self/comm", "w") as file:
+    file.write("cp")
+os.unlink(sys.argv[1])
+print("removed", flush=True)
+sys.stdin.readline()
+try:
+    os.open(sys.argv[1], os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+except FileExistsError:
+    print("there is one", flush=True)
+"""
+
+
+@pytest.mark.parametrize("how", ["made", "renamed", "moved"])
+def test_replaced_while_another_takes_the_name(how):
+    """Between the removal and the file that was to come: that one cannot be made any more, and nothing was removed."""
+    other = LETTER + b"other\r\n"
+    with FakeImap({"INBOX": Mailbox([LETTER]), "Other": [other]}) as server, mount(server, **{"async": True}) as m:
+        inbox = m.root / "INBOX"
+        assert os.listdir(inbox) == ["1"] == os.listdir(m.root / "Other")
+        if how == "renamed":
+            write(inbox / ".x", other)
+        with subprocess.Popen([sys.executable, "-c", REPLACE, inbox / "1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as replacer:
+            live.add(replacer)
+            assert replacer.stdout.readline() == b"removed\n"
+            if how == "made":
+                write(inbox / "1", other)
+            else:
+                os.rename(inbox / ".x" if how == "renamed" else m.root / "Other/1", inbox / "1")
+            assert replacer.communicate(b"go on\n", timeout=30)[0] == b"there is one\n"
+            live.discard(replacer)
+        run(PROGRAM, "--sync", m.point)
+        assert texts(server) == [LETTER, other]
