@@ -332,10 +332,16 @@ class Courier(Unpacked):
             "prefix": "/usr", "exec_prefix": "/usr", "sbindir": "/usr/sbin", "bindir": "/usr/bin",
         }
         listen = ["/usr/sbin/couriertcpd", "-address=127.0.0.1", "-maxprocs=200", "-maxperip=200",
-                  "-nodnslookup", "-noidentlookup"]
+                  "-nodnslookup"]
+        # Newer ones look up no names of users by themselves, and wait for files without a server.
+        with open(os.path.join(self.root, "usr/sbin/couriertcpd"), "rb") as program:
+            if b"noidentlookup" in program.read():
+                listen.append("-noidentlookup")
+        server = "/usr/libexec/gam_server"
+        gamins = [([server, "--notimeout", gamin], {})] if os.path.exists(self.root + server) else []
         login = ["/usr/lib/courier/courier/imaplogin", "/usr/bin/imapd", "Maildir"]
         return [
-            (["/usr/libexec/gam_server", "--notimeout", gamin], {}),
+            *gamins,
             (["/usr/lib/courier/courier-authlib/authdaemond"], {"authmodulelist": "authuserdb", "daemons": "2"}),
             ([*listen, str(self.imap_port), *login], environment),
             ([*listen, str(self.imaps_port), "/usr/bin/couriertls", "-server", "-tcpd", *login],
