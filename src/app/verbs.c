@@ -67,15 +67,18 @@ static const struct {
 	{"--unkeep", unkeep_run},
 };
 
+/* A directory whose name begins with a dash is written ./-name. */
 static int run_verb(const struct verb *v, int argc, char **argv)
 {
 	int given = 2 + (v->flag != NULL);
+	bool has = v->argument != NULL;
 
-	if (argc == given + (v->argument != NULL))
+	if (argc == given + has && !(has && argv[given][0] == '-'))
 		return v->run(argv[given]);
-	log_error("%s takes %s%s; usage: imapfs %s%s%s", v->name,
-		v->argument ? "one " : "no argument", v->argument ? v->argument : "", v->name,
-		v->argument ? " " : "", v->argument ? v->argument : "");
+	log_error("%s takes %s%s; usage: imapfs %s%s%s%s", v->name, has ? "one " : "no argument",
+		has ? v->argument : "", v->name,
+		v->run == status_print ? " [--json | --watch]" : "", has ? " " : "",
+		has ? v->argument : "");
 	return EXIT_STATUS_USAGE;
 }
 

@@ -341,15 +341,27 @@ static int unkeep_one(struct keeping *k)
 	return fflush(stdout) == 0 ? EXIT_STATUS_OK : EXIT_STATUS_INTERNAL;
 }
 
+/* A path that begins with a dash is written ./-name. */
+static int fail_usage(const char *verb, const char *word)
+{
+	if (word)
+		log_error("%s has no option '%s'; usage: imapfs %s MOUNTPOINT/MAILBOX...", verb,
+			word, verb);
+	else
+		log_error(
+			"%s: which mailboxes? usage: imapfs %s MOUNTPOINT/MAILBOX...", verb, verb);
+	return EXIT_STATUS_USAGE;
+}
+
 static int run(int argc, char **argv, const char *verb, int (*one)(struct keeping *k))
 {
 	int result = EXIT_STATUS_OK;
 
-	if (argc == 0) {
-		log_error(
-			"%s: which mailboxes? usage: imapfs %s MOUNTPOINT/MAILBOX...", verb, verb);
-		return EXIT_STATUS_USAGE;
-	}
+	if (argc == 0)
+		return fail_usage(verb, NULL);
+	for (int i = 0; i < argc; i++)
+		if (argv[i][0] == '-')
+			return fail_usage(verb, argv[i]);
 	catch_signals();
 	for (int i = 0; i < argc && !caught; i++) {
 		struct keeping k = {.path = argv[i]};

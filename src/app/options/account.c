@@ -131,6 +131,8 @@ int options_apply_account(struct options_parser *p)
 	}
 	if (err == 0 && a.found)
 		take_source(p, &a);
+	else if (err == 0)
+		err = options_refuse_mistaken(p);
 	if (err == 0 && !p->mountpoint && !p->o->check)
 		err = options_fail(p,
 			"MOUNTPOINT is missing; usage: imapfs [options] SOURCE MOUNTPOINT (imapfs "

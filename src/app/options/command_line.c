@@ -35,6 +35,9 @@ static int fail_letter(struct options_parser *p, char *const *argv)
 		struct span name = {word + 2, strcspn(word + 2, "=")};
 		return options_fail_unknown(p, "--", name);
 	}
+	if (optopt == 'u')
+		return options_fail(
+			p, "there is no option '-u': fusermount3 -u MOUNTPOINT unmounts");
 	return options_fail(p, "unknown option '-%c' (imapfs -h lists them)", optopt);
 }
 

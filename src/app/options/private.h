@@ -70,6 +70,8 @@ const struct options_rule *options_rule_at(size_t i);
 /* unknown.c: says what is wrong with a word that is none of ours. dashes: how the name was
  * introduced. Its value is not repeated, it may be a secret. */
 int options_fail_unknown(struct options_parser *p, const char *dashes, struct span name);
+/* Fails where SOURCE, which names no account, is plainly something else. */
+int options_refuse_mistaken(struct options_parser *p);
 
 /* values.c: one function for each kind of word. */
 int options_set_ignored(

@@ -2,6 +2,10 @@
 /* A word that is none of ours: what was probably meant. */
 #include "app/options/private.h"
 
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "base/error.h"
 #include "base/text.h"
 
@@ -82,6 +86,11 @@ static const struct {
 	{"dir_mode", "write dmask=, the permissions to take away"},
 	{"bind", "a mount is no directory to bind; mount it, then bind that"},
 	{"move", "use mount --move without a type"},
+	{"umount", "fusermount3 -u MOUNTPOINT unmounts"},
+	{"unmount", "fusermount3 -u MOUNTPOINT unmounts"},
+	{"mount", "write imapfs SOURCE MOUNTPOINT"},
+	{"watch", "write imapfs --status --watch MOUNTPOINT"},
+	{"json", "write imapfs --status --json MOUNTPOINT"},
 	{"check", "imapfs --check SOURCE looks at all that a mount needs"},
 	{"oauth", "write tokencmd=COMMAND, a program that prints a token"},
 	{"token", "write tokencmd=COMMAND, a program that prints a token"},
@@ -128,4 +137,45 @@ int options_fail_unknown(struct options_parser *p, const char *dashes, struct sp
 			"value is written \\,)",
 			printable, p->before);
 	return options_fail(p, "unknown option '%s%s' (imapfs -h lists them)", dashes, printable);
+}
+
+/* --- what stands where SOURCE should --- */
+
+static const struct {
+	const char *name, *instead;
+} verbs[] = {
+	{"cache", "write imapfs --cache"},
+	{"check", "write imapfs --check SOURCE"},
+	{"help", "write imapfs -h"},
+	{"keep", "write imapfs --keep MOUNTPOINT/MAILBOX"},
+	{"list", "write imapfs --list"},
+	{"mount", "write imapfs SOURCE MOUNTPOINT"},
+	{"status", "write imapfs --status MOUNTPOINT"},
+	{"sync", "write imapfs --sync MOUNTPOINT"},
+	{"umount", "fusermount3 -u MOUNTPOINT unmounts"},
+	{"unkeep", "write imapfs --unkeep MOUNTPOINT/MAILBOX"},
+	{"unmount", "fusermount3 -u MOUNTPOINT unmounts"},
+	{"version", "write imapfs -V"},
+	{"wait", "write imapfs --wait DIRECTORY"},
+};
+
+static bool is_directory(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+int options_refuse_mistaken(struct options_parser *p)
+{
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		if (strcmp(p->source, verbs[i].name) == 0)
+			return options_fail(p,
+				"there is no account '%s': %s (a host of that name: USER@%s)",
+				p->source, verbs[i].instead, p->source);
+	if (p->mountpoint && strchr(p->mountpoint, '@') && access(p->mountpoint, F_OK) != 0 &&
+		is_directory(p->source))
+		return options_fail(p, "SOURCE stands before MOUNTPOINT: imapfs %s %s",
+			p->mountpoint, p->source);
+	return 0;
 }
