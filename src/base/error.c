@@ -37,6 +37,7 @@ static const struct {
 	{ERR_LIMIT, EFBIG, "too large"},
 	{ERR_INVALID, EINVAL, "invalid"},
 	{ERR_IO, EIO, "input/output error"},
+	{ERR_DISK_FULL, ENOSPC, "the disk is full"},
 	{ERR_NOT_CACHED, ENETDOWN, "not cached"},
 	{ERR_DAYLIMIT, EDQUOT, "the daylimit is reached"},
 	{ERR_CANCELED, EINTR, "interrupted"},

@@ -41,6 +41,7 @@ enum error {
 	ERR_LIMIT = -986,      /* a maximum of our own was exceeded */
 	ERR_INVALID = -985,    /* what the user or the caller gave makes no sense */
 	ERR_IO = -984,         /* a local file, the cache */
+	ERR_DISK_FULL = -972,  /* the local one */
 	ERR_NOT_CACHED = -983, /* only the network can tell */
 	ERR_DAYLIMIT = -973,   /* as much has come from the server as the user allows for a day */
 	/* Nobody's fault. */

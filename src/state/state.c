@@ -356,8 +356,8 @@ static void checkpoint_when_due(struct state *s)
 static void report(struct state *s, int rc)
 {
 	if (rc != SQLITE_OK && !s->failed)
-		log_error("state: %s: %s", s->own.path ? s->own.path : "in memory",
-			sqlite3_errstr(rc));
+		log_error("state: %s: %s; what cannot be noted here is refused",
+			s->own.path ? s->own.path : "in memory", sqlite3_errstr(rc));
 	s->failed = rc != SQLITE_OK;
 }
 
@@ -367,7 +367,9 @@ int state_put(struct state *s, const struct state_intent *intent)
 
 	report(s, rc);
 	checkpoint_when_due(s);
-	return rc == SQLITE_OK ? 0 : ERR_IO;
+	if (rc == SQLITE_OK)
+		return 0;
+	return (rc & 0xff) == SQLITE_FULL ? ERR_DISK_FULL : ERR_IO;
 }
 
 void state_drop(struct state *s, struct span mailbox, uint32_t uidvalidity, uint32_t uid)

@@ -57,8 +57,8 @@ struct state_intent {
 	uint32_t flags; /* enum cache_message_flag */
 };
 
-/* Puts it in the place of the message's former one. 0, or ERR_IO: it is not kept, and must not be
- * promised. Copied. */
+/* Puts it in the place of the message's former one. 0, or ERR_IO or ERR_DISK_FULL: it is not kept,
+ * and must not be promised. Copied. */
 int state_put(struct state *s, const struct state_intent *intent);
 /* Nothing is to be done about the message any more. */
 void state_drop(struct state *s, struct span mailbox, uint32_t uidvalidity, uint32_t uid);

@@ -2,11 +2,12 @@
 """Removals that are promised: the name is gone at once, the message a moment later, and what was not done is told."""
 import os
 import subprocess
+import tempfile
 
 import pytest
 
 from fakeimap import Mailbox, Message
-from mounting import wait_until
+from mounting import run, wait_until
 from programs import PROGRAM
 import servers
 from servers import FakeImap, errno_of, uids
@@ -44,6 +45,11 @@ def fsync(directory):
         return errno_of(os.fsync, descriptor)
     finally:
         os.close(descriptor)
+
+
+def fill(file):
+    while file.write(bytes(4096)):
+        pass
 
 
 def test_in_sets():
@@ -271,6 +277,33 @@ def test_two_mounts(tmp_path):
             {"journal-1.db", "journal-2.db"}
         assert sync(one) == sync(two) == (0, "")
         assert present(server) == ALL - {1, 2, 3}
+
+
+def test_full_disk():
+    """What cannot be noted is refused, and says why; with room it is done."""
+    boxes = {**account(), "Archive": []}
+    full = r"state: .*: database or disk is full; what cannot be noted here is refused"
+    with FakeImap(boxes) as server, tempfile.TemporaryDirectory() as disk:
+        run("mount", "-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs", disk)
+        try:
+            with mount(server, statedir=disk, says=[full]) as m:
+                inbox = m.root / "INBOX"
+                assert uids(inbox) == sorted(ALL)
+                # Until not even what the journal had already is room enough.
+                with open(os.path.join(disk, "filler"), "wb", buffering=0) as filler:
+                    assert errno_of(fill, filler) == "ENOSPC"
+                wait_until(lambda: errno_of(os.setxattr, inbox / "8", "user.imap.flags", b"$x") == "ENOSPC" or
+                           errno_of(os.removexattr, inbox / "8", "user.imap.flags") == "ENOSPC", "a full disk")
+                assert errno_of(os.unlink, inbox / "1") == "ENOSPC"
+                assert errno_of(os.rename, inbox / "2", m.root / "Archive/2") == "ENOSPC"
+                assert uids(inbox) == sorted(ALL) and present(server) == ALL
+                os.unlink(os.path.join(disk, "filler"))
+                (inbox / "1").unlink()
+                os.rename(inbox / "2", m.root / "Archive/2")
+                assert sync(m) == (0, "")
+                assert present(server) == ALL - {1, 2}
+        finally:
+            run("umount", disk)
 
 
 def test_unlinked_but_open():

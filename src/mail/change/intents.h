@@ -44,8 +44,8 @@ struct intent_ask {
 /* Promises it, in the place of what was promised of the message before. Changes of flags that are
  * not done yet are done along with it, before a move. ERR_INVALID when a removal or a move is begun,
  * and for flags of what was removed or moved; ERR_UNSAFE and ERR_DENIED
- * where it is known beforehand that it will be refused; ERR_IO when the journal cannot be written:
- * then nothing is promised. */
+ * where it is known beforehand that it will be refused; ERR_IO and ERR_DISK_FULL when the journal cannot be
+ * written: then nothing is promised. */
 int intents_put(struct mailbox *mb, uint32_t uid, const struct intent_ask *ask);
 /* Who may take back a removal that is not begun yet; 0: nobody. */
 pid_t intents_removed_by(const struct mailbox *mb, uint32_t uid);
