@@ -402,9 +402,16 @@ void draft_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 /* --- names --- */
 
+/* Another process is about to close it, and would be told that it is stored. */
+static bool is_written_by_another(const struct draft *d, pid_t thread)
+{
+	return d->opens > 0 && draft_has_news(d) && !process_has(&d->writer, thread) &&
+	       process_lives(&d->writer);
+}
+
 void draft_unlink(fuse_req_t req, struct draft *d)
 {
-	if (d->state == DRAFT_STORING) {
+	if (d->state == DRAFT_STORING || is_written_by_another(d, fuse_req_ctx(req)->pid)) {
 		fuse_reply_err(req, EBUSY);
 		return;
 	}

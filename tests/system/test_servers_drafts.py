@@ -412,3 +412,19 @@ def test_replaced_while_another_takes_the_name(how):
             live.discard(replacer)
         run(PROGRAM, "--sync", m.point)
         assert texts(server) == [LETTER, other]
+
+
+def test_removed_while_another_writes_it():
+    """Who closes it hears that it is stored: so nobody else takes it away before. By himself it is removed."""
+    with FakeImap({"INBOX": Mailbox()}) as server, mount(server) as m:
+        letter = m.root / "INBOX/letter"
+        with open(letter, "wb") as file:
+            file.write(LETTER)
+            file.flush()
+            assert "busy" in run("rm", letter, check=False).stderr
+        assert texts(server) == [LETTER]
+        with open(m.root / "INBOX/other", "wb") as file:
+            file.write(LETTER + b"more\r\n")
+            file.flush()
+            os.unlink(m.root / "INBOX/other")
+        assert texts(server) == [LETTER] and os.listdir(m.root / "INBOX") == ["1"]
