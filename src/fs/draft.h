@@ -105,8 +105,9 @@ struct draft {
 	uint32_t source_uid;
 
 	/* What it became, or why not. */
-	uint32_t uid;       /* 0: none, or not known which */
-	bool found;         /* `uid` was there before: it is not this draft's to replace */
+	uint32_t uid; /* 0: none, or not known which */
+	bool found; /* `uid` was there before, or is another writer's: not this draft's to replace */
+	bool taken_over;    /* another process writes it, since it is being stored for its writer */
 	bool redated;       /* it was stored again for its date alone */
 	uint64_t stored_at; /* uv_now */
 	uint32_t namesake;  /* a message that its name stood for, in mb; 0: none */

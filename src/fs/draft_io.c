@@ -121,8 +121,10 @@ void draft_create_apart(struct fs *fs, fuse_req_t req, struct mailbox *mb, const
 /* What it was before, if it is being written again, only its own writer can mean to replace. */
 static void take_over(struct draft *d, pid_t thread)
 {
-	if (!process_has(&d->writer, thread))
+	if (!process_has(&d->writer, thread)) {
 		d->uid = 0;
+		d->taken_over = d->state == DRAFT_STORING;
+	}
 	d->writer = process_of(thread);
 }
 

@@ -78,6 +78,8 @@ static void become(struct draft *d, uint32_t uid)
 	d->found = uid && uid == d->same.read.uid;
 	if (d->found)
 		draft_share_found(d);
+	d->found |= d->taken_over;
+	d->taken_over = false;
 	d->state = DRAFT_STORED;
 	d->stored_at = uv_now(d->fs->loop);
 	spool_mark(draft_spool(d->fs), &d->place, true);

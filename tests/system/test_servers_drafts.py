@@ -428,3 +428,25 @@ def test_removed_while_another_writes_it():
             file.flush()
             os.unlink(m.root / "INBOX/other")
         assert texts(server) == [LETTER] and os.listdir(m.root / "INBOX") == ["1"]
+
+
+def test_overwritten_while_it_is_stored():
+    """By another process, which does not mean to replace what was stored meanwhile."""
+    other = LETTER + b"other\r\n"
+    with FakeImap({"INBOX": Mailbox()}) as server, mount(server) as m:
+        letter = m.root / "INBOX/letter"
+        held = server.rule("APPEND", stall=True, times=1)
+        with subprocess.Popen([sys.executable, "-c", "import sys; open(sys.argv[1], 'w', newline='').write(sys.argv[2])",
+                               letter, LETTER.decode()]) as writer:
+            live.add(writer)
+            wait_until(lambda: held.hits, "it is being stored")
+            opened = os.open(letter, os.O_WRONLY)
+            held.release()
+            assert writer.wait(30) == 0
+            live.discard(writer)
+        os.truncate(opened, 0)
+        os.write(opened, other)
+        os.close(opened)
+        run(PROGRAM, "--sync", m.point)
+        wait_until(lambda: os.listdir(m.root / "INBOX") == ["1", "2"], "both are listed")
+        assert texts(server) == [LETTER, other]
