@@ -4,9 +4,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/text.h"
+#include "imap/date.h"
 #include "mime/header.h"
 #include "mime/params.h"
 #include "mime/words.h"
@@ -49,12 +49,16 @@ static size_t put_text(struct span text, const char *before, char *out, size_t r
 	return n > 0 ? start + n : 0;
 }
 
+#define DATE_LENGTH (sizeof("2026-11-14") - 1)
+
 static size_t put_date(int64_t date, char *out, size_t room)
 {
-	time_t t = (time_t)date;
-	struct tm tm;
+	char text[IMAP_DATE_ISO_LENGTH + 1];
 
-	return gmtime_r(&t, &tm) ? strftime(out, room, "%Y-%m-%d", &tm) : 0;
+	if (room < DATE_LENGTH || !imap_date_iso(date, text))
+		return 0;
+	memcpy(out, text, DATE_LENGTH);
+	return DATE_LENGTH;
 }
 
 /* ".5.eml" */
@@ -103,8 +107,6 @@ bool title_uid(const char *name, uint32_t *uid)
 	*uid = (uint32_t)value;
 	return true;
 }
-
-#define DATE_LENGTH (sizeof("2026-11-14") - 1)
 
 static bool begins_with_date(const char *name)
 {

@@ -251,22 +251,48 @@ static void date_of_days(int64_t days, struct clock *t)
 	t->year = (int)(year + era * 400 + (t->month <= 2));
 }
 
-bool imap_date_format(int64_t seconds, char out[IMAP_DATE_LENGTH + 1])
+/* gmtime(3) does not know all of them where time_t has 32 bits. False: none of the years 1 to 9999. */
+static bool split(int64_t seconds, struct clock *t)
 {
 	/* 0001-01-01 and the end of 9999. */
 	const int64_t first = -62135596800, last = 253402300799;
-	struct clock t;
-	char text[80];
 
 	if (seconds < first || seconds > last)
 		return false;
 	int64_t days = (seconds - (seconds < 0 ? 86399 : 0)) / 86400;
 	int second = (int)(seconds - days * 86400);
-	date_of_days(days, &t);
+	date_of_days(days, t);
+	t->hour = second / 3600;
+	t->minute = second / 60 % 60;
+	t->second = second % 60;
+	return true;
+}
+
+bool imap_date_format(int64_t seconds, char out[IMAP_DATE_LENGTH + 1])
+{
+	struct clock t;
+	char text[80];
+
+	if (!split(seconds, &t))
+		return false;
 	/* The compiler does not see that none is longer. */
 	snprintf(text, sizeof(text), "%02d-%.3s-%04d %02d:%02d:%02d +0000", t.day,
-		months + 3 * (t.month - 1), t.year, second / 3600, second / 60 % 60, second % 60);
+		months + 3 * (t.month - 1), t.year, t.hour, t.minute, t.second);
 	memcpy(out, text, IMAP_DATE_LENGTH);
 	out[IMAP_DATE_LENGTH] = '\0';
+	return true;
+}
+
+bool imap_date_iso(int64_t seconds, char out[IMAP_DATE_ISO_LENGTH + 1])
+{
+	struct clock t;
+	char text[80];
+
+	if (!split(seconds, &t))
+		return false;
+	snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02dZ", t.year, t.month, t.day,
+		t.hour, t.minute, t.second);
+	memcpy(out, text, IMAP_DATE_ISO_LENGTH);
+	out[IMAP_DATE_ISO_LENGTH] = '\0';
 	return true;
 }

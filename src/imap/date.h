@@ -20,4 +20,8 @@ bool imap_date_parse(struct span text, int64_t *seconds);
  * years 1 to 9999. */
 bool imap_date_format(int64_t seconds, char out[IMAP_DATE_LENGTH + 1]);
 
+#define IMAP_DATE_ISO_LENGTH 20
+/* The same as "2026-11-21T01:29:03Z", for people and programs. */
+bool imap_date_iso(int64_t seconds, char out[IMAP_DATE_ISO_LENGTH + 1]);
+
 #endif

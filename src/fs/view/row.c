@@ -2,8 +2,8 @@
 #include "fs/view/row.h"
 
 #include <inttypes.h>
-#include <time.h>
 
+#include "imap/date.h"
 #include "imap/flags.h"
 #include "mime/header.h"
 #include "mime/names.h"
@@ -11,14 +11,11 @@
 
 /* --- what both have --- */
 
-/* "2026-11-21T01:29:03Z". */
 static int put_date(int64_t seconds, struct buf *out)
 {
-	time_t t = (time_t)seconds;
-	struct tm tm;
-	char text[40];
+	char text[IMAP_DATE_ISO_LENGTH + 1];
 
-	if (!gmtime_r(&t, &tm) || strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+	if (!imap_date_iso(seconds, text))
 		return buf_append_char(out, '-');
 	return buf_append_span(out, span_of(text));
 }

@@ -86,8 +86,8 @@ static void heads(void **state)
 		"\"flags\":[\"\\\\Seen\",\"\\\\Answered\",\"\\\\Flagged\",\"\\\\Deleted\","
 		"\"\\\\Draft\"],"
 		"\"keywords\":[\"$forwarded\",\"a\\\\\\\"b\"]");
-	check_head(&old, "1\t1-01-01T00:00:00Z\t------\t-\t",
-		"{\"uid\":1,\"date\":\"1-01-01T00:00:00Z\",\"flags\":[],\"keywords\":[]");
+	check_head(&old, "1\t0001-01-01T00:00:00Z\t------\t-\t",
+		"{\"uid\":1,\"date\":\"0001-01-01T00:00:00Z\",\"flags\":[],\"keywords\":[]");
 }
 
 static void json(void **state)

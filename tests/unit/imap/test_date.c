@@ -97,6 +97,15 @@ static void written_and_read(void **state)
 	}
 	assert_true(imap_date_format(1706789159, text));
 	assert_string_equal(text, "01-Feb-2024 12:05:59 +0000");
+	assert_true(imap_date_iso(1706789159, text));
+	assert_string_equal(text, "2024-02-01T12:05:59Z");
+	assert_true(imap_date_iso(-1, text));
+	assert_string_equal(text, "1969-12-31T23:59:59Z");
+	assert_true(imap_date_iso(-62135596800, text));
+	assert_string_equal(text, "0001-01-01T00:00:00Z");
+	assert_true(imap_date_iso(4107542399, text));
+	assert_string_equal(text, "2100-02-28T23:59:59Z");
+	assert_false(imap_date_iso(253402300800, text));
 	assert_false(imap_date_format(-62135596801, text));
 	assert_false(imap_date_format(253402300800, text));
 }
