@@ -100,14 +100,15 @@ static unsigned put_figures(
 		(double)s->all_octets / 1e6);
 	snprintf(figures[2], sizeof(figures[2]), "%.1f MB/s", rate / 1e6);
 	snprintf(figures[3], sizeof(figures[3]), "%s left", left);
-	text[0] = '\0';
 	for (unsigned i = 0; i < 4; i++) {
-		unsigned more = (unsigned)strlen(figures[i]) + (i > 0 ? 2 : 0);
-		if (used + more > columns || used + more >= size)
+		unsigned n = (unsigned)strlen(figures[i]), gap = i > 0 ? 2 : 0;
+		if (used + gap + n > columns || used + gap + n >= size)
 			break;
-		snprintf(text + used, size - used, "%s%s", i > 0 ? "  " : "", figures[i]);
-		used += more;
+		memset(text + used, ' ', gap);
+		memcpy(text + used + gap, figures[i], n);
+		used += gap + n;
 	}
+	text[used] = '\0';
 	return used;
 }
 
