@@ -30,9 +30,9 @@ static const char *const statements[JOURNAL_STATEMENTS] = {
 		" mailbox, target, argument, name)"
 		" VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
 	[JOURNAL_DROP] = "DELETE FROM intents WHERE uidvalidity=?1 AND uid=?2 AND mailbox=?3",
-	[JOURNAL_ALL] =
-		"SELECT uidvalidity, uid, verb, made, size, date, flags, mailbox, target, argument,"
-		" name FROM intents ORDER BY made, mailbox, uid",
+	[JOURNAL_ALL] = "SELECT uidvalidity, uid, verb, made, size, date, flags,"
+			" mailbox, target, argument, name"
+			" FROM intents ORDER BY made, mailbox, uid",
 	[JOURNAL_COUNT] = "SELECT count(*) FROM intents",
 	[JOURNAL_RENAME] = "UPDATE OR REPLACE intents SET mailbox=?2 WHERE mailbox=?1",
 	[JOURNAL_RENAME_TARGET] = "UPDATE intents SET target=?2 WHERE target=?1",
