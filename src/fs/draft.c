@@ -219,14 +219,22 @@ bool draft_is_writer(const struct fs *fs, pid_t thread)
 	return false;
 }
 
+bool draft_is_in_the_making(const struct draft *d)
+{
+	return d->opens > 0 && d->state == DRAFT_WRITTEN && !scratch_is_name(d->name);
+}
+
 void draft_drop_namesakes(const struct draft *d)
 {
 	LIST_FOREACH_SAFE (pos, &d->fs->drafts->all) {
 		struct draft *other = list_entry(pos, struct draft, link);
 
-		if (other != d && other->mb == d->mb && other->named && !other->apart &&
-			strcmp(other->name, d->name) == 0)
-			draft_unname(other);
+		if (other == d || other->mb != d->mb || !other->named || other->apart ||
+			strcmp(other->name, d->name) != 0)
+			continue;
+		other->outrun = draft_is_in_the_making(other) &&
+				!process_is(&other->writer, &d->writer);
+		draft_unname(other);
 	}
 }
 
@@ -276,8 +284,8 @@ struct draft *draft_after_apart(struct fs *fs, const struct mailbox *mb, fuse_in
 
 bool draft_has_news(const struct draft *d)
 {
-	return d->named && !d->apart && d->changes != d->tried && d->place.size > 0 &&
-	       !scratch_is_name(d->name);
+	return (d->named || d->outrun) && !d->apart && d->changes != d->tried &&
+	       d->place.size > 0 && !scratch_is_name(d->name);
 }
 
 void draft_stat(const struct draft *d, struct stat *st)

@@ -84,7 +84,8 @@ struct draft {
 	struct mailbox *mb; /* held */
 	char *name;         /* owned */
 	bool apart; /* in tmp/ of its mailbox's Maildir, and not in its directory, until it is stored */
-	bool named;               /* else it was removed, and lives for its descriptors alone */
+	bool named; /* else it was removed, and lives for its descriptors alone */
+	bool outrun; /* another took the name while it was being written: it is stored all the same */
 	struct spool_place place; /* its octets */
 	unsigned opens;           /* descriptors */
 	unsigned jobs;            /* of the spool, under way */
@@ -176,6 +177,8 @@ struct draft *draft_add(struct fs *fs, struct mailbox *mb, const struct spool_pl
 int draft_need_file(struct draft *d);
 /* Frees it if nothing needs it any more: after each thing that may have been the last. */
 void draft_settle(struct draft *d);
+/* It is open, and has not been stored since it was made or written. */
+bool draft_is_in_the_making(const struct draft *d);
 /* There are octets that it was not tried to store, under a name that is not for scratch. */
 bool draft_has_news(const struct draft *d);
 void draft_unname(struct draft *d);
@@ -197,7 +200,8 @@ void draft_same_start(struct draft *d, uint32_t uid, draft_same_done *on_done);
 bool draft_store_again(struct draft *d);
 /* What it was before it was written again is deleted, as -o delete= says. */
 void draft_remove_before(struct draft *d, uint32_t uid);
-/* Others of its name are removed: it was renamed onto them. */
+/* Others of its name are removed, since it has the name now. What another process is writing only loses
+ * the name: who closes it hears that it is stored. */
 void draft_drop_namesakes(const struct draft *d);
 /* Its message was found: no other draft that is this message is to replace it any more. */
 void draft_share_found(const struct draft *d);

@@ -53,6 +53,13 @@ static void take_name(struct draft *d)
 	d->apart = false;
 }
 
+/* Its name stands for it again, or for what it became. */
+static void name_again(struct draft *d)
+{
+	d->named |= d->outrun;
+	d->outrun = false;
+}
+
 static void tell_listing(const struct draft *d)
 {
 	if (!d->fs->stopping)
@@ -73,6 +80,7 @@ static void become(struct draft *d, uint32_t uid)
 
 	tell_listing(d);
 	take_name(d);
+	name_again(d);
 	draft_drop_namesakes(d);
 	d->uid = uid;
 	d->found = uid && uid == d->same.read.uid;
@@ -94,6 +102,7 @@ static void refuse_draft(struct draft *d, int err, const char *reason)
 {
 	snprintf(d->reason, sizeof(d->reason), "%s", reason && *reason ? reason : error_text(err));
 	d->state = DRAFT_REFUSED;
+	name_again(d);
 	log_warning("%s/%s was not stored: %s", mailbox_path(d->to), d->to_name, d->reason);
 	mailbox_release(d->to);
 	free(d->to_name);
@@ -407,7 +416,7 @@ void draft_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 /* Another process is about to close it, and would be told that it is stored. */
 static bool is_written_by_another(const struct draft *d, pid_t thread)
 {
-	return d->opens > 0 && draft_has_news(d) && !process_has(&d->writer, thread) &&
+	return draft_is_in_the_making(d) && !process_has(&d->writer, thread) &&
 	       process_lives(&d->writer);
 }
 

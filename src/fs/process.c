@@ -69,6 +69,11 @@ bool process_is_known(const struct process *p)
 	return p->id != 0;
 }
 
+bool process_is(const struct process *a, const struct process *b)
+{
+	return a->id != 0 && a->id == b->id && a->started == b->started;
+}
+
 bool process_lives(const struct process *p)
 {
 	uint64_t started;

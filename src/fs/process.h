@@ -20,6 +20,8 @@ struct process process_of(pid_t thread);
 bool process_is_known(const struct process *p);
 /* False too when it is not known who p is. */
 bool process_has(const struct process *p, pid_t thread);
+/* Both known, and the same. */
+bool process_is(const struct process *a, const struct process *b);
 bool process_lives(const struct process *p);
 /* What its program is called, at most 15 octets; "": not known. */
 #define PROCESS_NAME_SIZE 16

@@ -419,6 +419,7 @@ def test_removed_while_another_writes_it():
     with FakeImap({"INBOX": Mailbox()}) as server, mount(server) as m:
         letter = m.root / "INBOX/letter"
         with open(letter, "wb") as file:
+            assert "busy" in run("rm", letter, check=False).stderr
             file.write(LETTER)
             file.flush()
             assert "busy" in run("rm", letter, check=False).stderr
@@ -428,6 +429,52 @@ def test_removed_while_another_writes_it():
             file.flush()
             os.unlink(m.root / "INBOX/other")
         assert texts(server) == [LETTER] and os.listdir(m.root / "INBOX") == ["1"]
+
+
+@pytest.mark.parametrize("refused", [False, True])
+@pytest.mark.parametrize("how", ["made", "renamed"])
+@pytest.mark.parametrize("begun", [False, True])
+def test_outrun_while_another_writes_it(how, begun, refused, tmp_path):
+    """Who closes it hears that it is stored, also if another's file of the same name was quicker: both are."""
+    other = LETTER + b"other\r\n"
+    (tmp_path / "1").write_bytes(other)
+    with FakeImap({"INBOX": Mailbox([LETTER + b"old\r\n"])}) as server, \
+            mount(server, says=[NOT_STORED], **{"async": True}) as m:
+        inbox = m.root / "INBOX"
+        assert os.listdir(inbox) == ["1"]
+        name = inbox / ("1" if how == "made" else "letter")
+        if how == "made":
+            os.unlink(name)
+        file = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        if begun:
+            os.write(file, LETTER)
+        if how == "made":
+            run("cp", "--remove-destination", tmp_path / "1", name)
+        else:
+            run("cp", tmp_path / "1", inbox / ".x")
+            run("mv", inbox / ".x", name)
+        if not begun:
+            os.write(file, LETTER)
+        if refused:
+            server.rule("APPEND", reply=b"NO [OVERQUOTA] full", times=1)
+            with pytest.raises(OSError):
+                os.close(file)
+            assert b"not stored" in (m.root / ".imapfs/status").read_bytes()
+        else:
+            os.close(file)
+        run(PROGRAM, "--sync", m.point, check=not refused)
+        assert texts(server) == [LETTER + b"old\r\n", other] + [LETTER] * (not refused)
+
+
+def test_outrun_and_not_written():
+    """An empty file of another's becomes nothing, as ever."""
+    with FakeImap({"INBOX": Mailbox()}) as server, mount(server) as m:
+        letter = m.root / "INBOX/letter"
+        with open(letter, "wb"):
+            write(m.root / "INBOX/.x", LETTER)
+            run("mv", m.root / "INBOX/.x", letter)
+        assert texts(server) == [LETTER] and os.listdir(m.root / "INBOX") == ["1"]
+        assert "draft" not in (m.root / ".imapfs/status").read_text("utf-8")
 
 
 def test_overwritten_while_it_is_stored():
