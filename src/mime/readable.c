@@ -124,6 +124,11 @@ static bool is_html(const struct mime_readable *r)
 	return r->wants == r->shown.html;
 }
 
+static bool is_multipart(const struct mime_readable *r)
+{
+	return r->structure->parts[r->wants].kind == MIME_MULTIPART;
+}
+
 /* What comes behind a text that was shown. */
 static void want_next(struct mime_readable *r)
 {
@@ -175,6 +180,8 @@ static int open_part(struct mime_readable *r, struct buf *out)
 	if (r->begun)
 		return 0;
 	mime_transfer_init(&r->transfer, part);
+	mime_preamble_init(
+		&r->preamble, mime_structure_param(r->structure, part, SPAN("boundary")));
 	int err = mime_charset_init(&r->charset, label);
 	if (err < 0)
 		return err;
@@ -244,13 +251,20 @@ static int convert(struct mime_readable *r, struct buf *out)
 	return err ? err : show(r, out);
 }
 
+static int take_off(struct mime_readable *r, struct span in)
+{
+	if (is_multipart(r))
+		return mime_preamble_feed(&r->preamble, in, &r->octets);
+	return mime_transfer_feed(&r->transfer, in, &r->octets);
+}
+
 int mime_readable_feed(struct mime_readable *r, struct span in, struct buf *out)
 {
 	int err = open_part(r, out);
 
 	while (in.n > 0 && err == 0) {
 		size_t n = in.n < STEP ? in.n : STEP;
-		err = mime_transfer_feed(&r->transfer, (struct span){in.p, n}, &r->octets);
+		err = take_off(r, (struct span){in.p, n});
 		if (err == 0)
 			err = convert(r, out);
 		in = (struct span){in.p + n, in.n - n};
@@ -261,7 +275,8 @@ int mime_readable_feed(struct mime_readable *r, struct span in, struct buf *out)
 /* Everything that the steps have held back. */
 static int drain(struct mime_readable *r, struct buf *out)
 {
-	int err = mime_transfer_end(&r->transfer, &r->octets);
+	int err = is_multipart(r) ? mime_preamble_end(&r->preamble, &r->octets)
+				  : mime_transfer_end(&r->transfer, &r->octets);
 
 	if (err == 0)
 		err = convert(r, out);

@@ -6,7 +6,7 @@
  *
  *	mime_readable_begin(&r, &structure, &names, header, &out)
  *	while ((part = mime_readable_wants(&r)) != MIME_NO_PART) {
- *		mime_readable_feed(&r, octets of BODY[section of part], &out)  // as often as needed
+ *		mime_readable_feed(&r, octets of its body, &out)  // as often as needed
  *		mime_readable_end_part(&r, &out)
  *	}
  *	mime_readable_finish(&r)
@@ -20,11 +20,12 @@
 #include "mime/charset.h"
 #include "mime/html.h"
 #include "mime/names.h"
+#include "mime/preamble.h"
 #include "mime/qp.h"
 #include "mime/structure.h"
 
 /* Raised whenever the same message would give another text, for what is kept of it. */
-#define MIME_READABLE_VERSION 1
+#define MIME_READABLE_VERSION 2
 /* Of a header field so many octets are decoded; what was cut is marked "...". */
 #define MIME_READABLE_FIELD_MAX (1u << 20)
 
@@ -50,6 +51,7 @@ struct mime_readable {
 	bool has_cr;    /* CR was its last octet */
 	bool in_line;   /* the last octet given out was no line end */
 	struct mime_transfer transfer;
+	struct mime_preamble preamble; /* instead, of a multipart */
 	struct mime_charset charset;
 	struct mime_html html;
 	struct buf octets, text; /* between the steps */

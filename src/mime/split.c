@@ -217,6 +217,22 @@ void mime_split_feed(struct mime_split *p, struct span in)
 	}
 }
 
+/* In a multipart in which no boundary was found its parts are empty, at its end. */
+static void place_missing(struct mime_split *p, uint32_t part)
+{
+	struct mime_region *region = &p->regions[part];
+	uint32_t parent = p->s->parts[part].parent;
+
+	if (region->begun || parent == MIME_NO_PART || p->s->parts[parent].kind != MIME_MULTIPART ||
+		p->regions[parent].last_child != parent)
+		return;
+	*region = (struct mime_region){.at = p->regions[parent].end,
+		.end = p->regions[parent].end,
+		.last_child = part,
+		.begun = true,
+		.ended = true};
+}
+
 static bool is_right(const struct mime_split *p, uint32_t part)
 {
 	const struct mime_region *region = &p->regions[part];
@@ -235,9 +251,11 @@ bool mime_split_end(struct mime_split *p)
 	if (p->failed)
 		return false;
 	end_parts(p, MIME_NO_PART, p->offset);
-	for (uint32_t i = 0; i < p->s->count; i++)
+	for (uint32_t i = 0; i < p->s->count; i++) {
+		place_missing(p, i);
 		if (!is_right(p, i))
 			return false;
+	}
 	return true;
 }
 

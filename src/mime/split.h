@@ -13,9 +13,6 @@
 #include "mime/readable.h"
 #include "mime/structure.h"
 
-/* RFC 2046 allows 70; what is longer is not looked for. */
-#define MIME_BOUNDARY_MAX 200
-
 struct mime_region {
 	uint64_t at, end;     /* of the part's body */
 	struct span boundary; /* of a multipart that is open */

@@ -173,8 +173,11 @@ uint32_t mime_structure_enclosing(const struct mime_structure *s, uint32_t part)
 
 static bool is_text(const struct mime_part *part)
 {
-	return part->kind == MIME_LEAF && mime_part_is(part, SPAN("text"), SPAN("")) &&
-	       !mime_part_is(part, SPAN("text"), SPAN("rtf"));
+	/* A multipart that the server found no parts in is one. */
+	bool text = mime_part_is(part, SPAN("text"), SPAN("")) ||
+		    mime_part_is(part, SPAN("multipart"), SPAN(""));
+
+	return part->kind == MIME_LEAF && text && !mime_part_is(part, SPAN("text"), SPAN("rtf"));
 }
 
 static bool is_html(const struct mime_part *part)
@@ -220,6 +223,16 @@ static bool is_companion(const struct mime_structure *s, const struct mime_part 
 	       mime_part_is(&s->parts[part->parent], SPAN("multipart"), SPAN("related"));
 }
 
+/* Whether a part is a multipart whose parts have no octet. */
+static bool is_hollow(const struct mime_structure *s, uint32_t multipart)
+{
+	uint32_t end = behind(s, multipart), at = multipart + 1;
+
+	while (at < end && s->parts[at].octets == 0)
+		at++;
+	return s->parts[multipart].kind == MIME_MULTIPART && at == end;
+}
+
 bool mime_structure_next_shown(
 	const struct mime_structure *s, uint32_t *cursor, struct mime_shown *shown)
 {
@@ -229,12 +242,15 @@ bool mime_structure_next_shown(
 		bool alternative = part->kind == MIME_MULTIPART &&
 				   mime_part_is(part, SPAN("multipart"), SPAN("alternative"));
 		*shown = (struct mime_shown){MIME_NO_PART, MIME_NO_PART};
-		bool enters = part->kind == MIME_MULTIPART && !alternative &&
+		bool hollow = is_hollow(s, at);
+		bool enters = part->kind == MIME_MULTIPART && !alternative && !hollow &&
 			      !is_companion(s, part);
 		*cursor = enters ? at + 1 : behind(s, at);
 		if (is_companion(s, part))
 			continue;
-		if (alternative)
+		if (hollow)
+			shown->plain = at;
+		else if (alternative)
 			*shown = choose(s, at);
 		else if (is_showable(part) && is_html(part))
 			shown->html = at;

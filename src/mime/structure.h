@@ -90,7 +90,8 @@ struct mime_shown {
 /*
  * Takes the next text that is shown; false at the end. *cursor is 0 at first. Shown are all texts that
  * are not called attachments, of an alternative one, of related parts the first, of attached
- * messages none.
+ * messages none. A multipart whose parts have no octet at all is shown itself, as plain text: perhaps its
+ * boundary never occurs, and all its text stands before it (mime/preamble.h).
  */
 bool mime_structure_next_shown(
 	const struct mime_structure *s, uint32_t *cursor, struct mime_shown *shown);

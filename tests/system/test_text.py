@@ -180,6 +180,29 @@ def test_large_headers():
         assert max(asked) <= 200 + 2 * (8 << 20) // len(header), max(asked)
 
 
+def test_boundary_not_found(directory):
+    """A boundary that no line of the body has: its text is shown all the same, as it is; not where the parts are empty."""
+    body = b"--= b\r\nContent-Type: text/plain\r\n\r\nan =69nvoice\xfc\r\n--= b--\r\n"
+    kind = HEADER + b"Content-Type: multipart/alternative; boundary=\"=b\"\r\n\r\n"
+    within = b"Content-Type: multipart/alternative; boundary=c\r\n\r\n" + body
+    empty = kind + b"see below\r\n--=b\r\nContent-Type: text/plain\r\n\r\n--=b--\r\n"
+    long = b"".join(b"%d invoices\r\n" % n for n in range(60_000))
+    messages = [kind + body, mixed(b"\r\none", within), mixed(within, attachment(b"a.pdf", BIG)), empty, kind + body + long,
+                HEADER + b"Content-Type: multipart/mixed\r\n\r\n" + body]
+    shown = "--= b\nContent-Type: text/plain\n\nan =69nvoice\u00fc\n--= b--\n"
+    with fake(messages) as server:
+        with mount(server, directory, sizes="trust") as m:
+            def text_of(uid):
+                return (m.root / ".text/INBOX" / str(uid)).read_bytes().decode().split("\n\n", 1)[1]
+            # Of the large ones that body alone is fetched.
+            assert text_of(5) == shown + long.decode().replace("\r", "") and text_of(3) == shown
+            assert octets_of(server, "BODY.PEEK[TEXT]") and octets_of(server, "BODY.PEEK[1]")
+            assert not octets_of(server, "BODY.PEEK[]")
+            assert text_of(1) == shown and text_of(2) == "one\n\n" + shown
+            assert text_of(4) == "see below\n"
+            assert text_of(6) == shown
+
+
 def test_refused():
     """What cannot be had is an error, of that message alone."""
     with fake() as server, mount(server, says=["cannot be shown", "BODYSTRUCTURE", "structure"]) as m:

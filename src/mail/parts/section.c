@@ -63,16 +63,18 @@ static int name_section(
 	const struct mime_part *part = s->part < structure->count ? &structure->parts[s->part]
 								  : NULL;
 
-	if (!part || (part->kind == MIME_MULTIPART && s->what != SECTION_MIME) ||
-		(part->kind != MIME_MESSAGE && s->what == SECTION_HEADER))
+	if (!part || (part->kind != MIME_MESSAGE && s->what == SECTION_HEADER))
 		return ERR_UNREADABLE;
 	int err = mime_structure_section(structure, s->part, &t->name);
-	if (err == 0 && t->name.len == 0)
-		return ERR_UNREADABLE;
-	if (err == 0)
+	if (err == 0 && t->name.len > 0)
 		err = buf_append_span(&t->name, span_of(suffixes[s->what]));
+	else if (err == 0 && s->what == SECTION_BODY)
+		err = buf_append_span(&t->name, SPAN("TEXT"));
+	else if (err == 0)
+		err = ERR_UNREADABLE;
 	t->section.number = NUMBER_OF_HEADER + 1 + 3 * s->part + (uint32_t)s->what;
-	t->section.promised = s->what == SECTION_BODY ? part->octets : UINT64_MAX;
+	bool stated = s->what == SECTION_BODY && part->kind != MIME_MULTIPART;
+	t->section.promised = stated ? part->octets : UINT64_MAX;
 	t->section.header = s->what != SECTION_BODY;
 	return err < 0 ? ERR_UNREADABLE : 0;
 }

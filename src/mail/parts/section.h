@@ -16,7 +16,7 @@
 #define SECTION_WHOLE CACHE_CHUNK
 
 enum section_what {
-	SECTION_BODY,   /* of a leaf or an attached message: BODY[2.1] */
+	SECTION_BODY, /* of any part: BODY[2.1]; of a multipart that is the whole message's: BODY[TEXT] */
 	SECTION_MIME,   /* the fields of a part: BODY[2.1.MIME] */
 	SECTION_HEADER, /* of the message (part MIME_NO_PART), octet for octet: BODY[HEADER]; or of
 			   an attached one: BODY[3.HEADER] */

@@ -12,7 +12,8 @@ import re
 
 class Part:
     """A message, or a part of one: its header with the empty line, and its body, octet for octet. What is in it is
-    looked at when it is asked for: messages may be large, and deep."""
+    looked at when it is asked for: messages may be large, and deep. As to Dovecot a multipart without a boundary is one
+    part, and one in which its boundary is not found has one that is empty."""
 
     def __init__(self, octets, is_message=True, default="text/plain"):
         found = re.search(rb"(?:\A|\r\n)\r\n", octets)
@@ -40,7 +41,7 @@ class Part:
     def split(self, boundary):
         line = rb"(?:\A|\r\n)--" + re.escape(boundary)
         body = re.split(line + rb"--[ \t]*(?:\r\n|\Z)", self.body)[0]
-        return re.split(line + rb"[ \t]*\r\n", b"\r\n" + body)[1:]
+        return re.split(line + rb"[ \t]*\r\n", b"\r\n" + body)[1:] or [b""]
 
     def find(self, numbers):
         """The part of these numbers; in a message that is no multipart 1 is the message itself."""

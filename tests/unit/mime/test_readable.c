@@ -19,6 +19,8 @@
 	"(\"text\" \"" subtype "\" (\"charset\" \"" charset "\") NIL NIL \"" encoding "\" 1 1)"
 #define PLAIN TEXT("plain", "us-ascii", "7bit")
 #define HTML TEXT("html", "utf-8", "7bit")
+#define EMPTY "(\"text\" \"plain\" NIL NIL NIL \"7bit\" 0 0)"
+#define HTML0 "(\"text\" \"html\" NIL NIL NIL \"7bit\" 0 0)"
 #define PDF "(\"Application\" \"PDF\" (\"name\" \"r.pdf\") NIL NIL \"base64\" 1)"
 #define MULTI(parts, subtype) "(" parts " \"" subtype "\" (\"boundary\" \"x\"))"
 
@@ -57,6 +59,20 @@ static const struct {
 	{MULTI(PLAIN PDF PLAIN HTML, "mixed"), "", {"one", "two\r\n", "<b>three</b>"},
 		"Attachment: 2 application/pdf r.pdf\n\none\n\ntwo\n\nthree\n"},
 	{PDF, "", {NULL}, "Attachment: 1 application/pdf r.pdf\n\n"},
+	/* No line is the boundary's: the parts are empty, and the body is shown as it is. */
+	{MULTI(EMPTY, "mixed"), "", {"--y\r\n\r\na=41\xfc\r\n--y--\r\n"},
+		"\n--y\n\na=41\xc3\xbc\n--y--\n"},
+	{MULTI(EMPTY EMPTY, "alternative"), "", {"-\r\n--\r\n-x\n- -x\r--x"},
+		"\n-\n--\n-x\n- -x\n--x\n"},
+	{MULTI(EMPTY, "mixed"), "", {"one\r\n--"}, "\none\n--\n"},
+	{"(" EMPTY " \"mixed\")", "", {"--x\r\n"}, "\n--x\n"},
+	/* The parts are empty, and so is the text, but for what stands before them. */
+	{MULTI(EMPTY EMPTY, "mixed"), "", {"--x\r\nX: y\r\n\r\n--x--\r\nepilogue"}, "\n"},
+	{MULTI(EMPTY, "mixed"), "", {"one\r\n--x\r\n\r\n--x--\r\n"}, "\none\n"},
+	{MULTI(PLAIN MULTI(EMPTY HTML0, "alternative") PDF, "mixed"), "", {"one", "--y\r\n"},
+		"Attachment: 3 application/pdf r.pdf\n\none\n\n--y\n"},
+	/* A multipart without a boundary is one part to some servers. */
+	{"(\"multipart\" \"mixed\" NIL NIL NIL \"7bit\" 5)", "", {"--y\r\n"}, "\n--y\n"},
 	{"(\"a b\" \"c\x01\xff\" NIL NIL NIL \"7bit\" 1)", "", {NULL},
 		"Attachment: 1 a?b/c?? 1.bin\n\n"},
 };

@@ -72,6 +72,13 @@ static const struct {
 	{MULTI(MULTI(PART(3) PART(3), "c") PART(3), "b"),
 		HEAD "--b\r\n\r\n--c\r\n\r\none\r\n--b\r\n\r\ntwo\r\n--b--\r\n", NULL},
 	{MULTI(PART(3), "other"), HEAD "--b\r\n\r\none\r\n--b--\r\n", NULL},
+	/* No boundary is found: the parts are empty, and all the body is the multipart's. */
+	{MULTI(PART(0), "other"), HEAD "--b\r\n\r\none\r\n--b--\r\n", "|"},
+	{MULTI(PART(0) PART(0), "other"), HEAD "--b\r\n", "||"},
+	{MULTI(PART(3) MULTI(MULTI(PART(0), "d") PART(0), "c"), "b"),
+		HEAD "--b\r\n\r\none\r\n--b\r\n\r\ntext\r\n--b--\r\n", "one|||"},
+	{MULTI(PART(0) PART(0), "b"), HEAD "--b\r\n\r\n--b--\r\n", NULL},
+	{MULTI(MESSAGE(PART(0), 0), "other"), HEAD "text\r\n", NULL},
 	{MULTI(PART(3), ""), HEAD "--\r\n\r\none\r\n----\r\n", NULL},
 	{"(" PART(3) " \"mixed\")", HEAD "--b\r\n\r\none\r\n--b--\r\n", NULL},
 	{PART(3), "", NULL},

@@ -17,6 +17,7 @@
 #define OUT_MAX (64u << 20)
 #define NOTHING " NIL NIL \"7bit\" 5"
 #define PLAIN "(\"text\" \"plain\" NIL" NOTHING " 1)"
+#define EMPTY "(\"text\" \"plain\" NIL NIL NIL \"7bit\" 0 0)"
 #define HTML "(\"text\" \"html\" NIL" NOTHING " 1)"
 #define TEXT(subtype) "(\"text\" \"" subtype "\" NIL" NOTHING " 1)"
 #define NAMED(name) "(\"application\" \"pdf\" (\"name\" \"" name "\")" NOTHING ")"
@@ -66,6 +67,12 @@ static const struct {
 		"1/- -/3 | 2=2.eml"},
 	{MULTI(PLAIN UNNAMED("application", "pgp-signature"), "signed"), "1/- | 2=2.asc"},
 	{MESSAGE(PLAIN), "| 1=1.eml"},
+	/* A multipart in which no part has an octet is shown itself; the whole body has no number. */
+	{MULTI(EMPTY EMPTY, "mixed"), "/- |"},
+	{MULTI(PLAIN MULTI(MULTI(EMPTY, "mixed") EMPTY, "alternative"), "mixed"), "1/- 2/- |"},
+	{MULTI(PLAIN MULTI(EMPTY, "mixed"), "related"), "1/- |"},
+	{MULTI(EMPTY PLAIN, "mixed"), "1/- 2/- |"},
+	{UNNAMED("Multipart", "mixed"), "1/- |"},
 };
 
 static void shown_parts(void **state)
