@@ -25,7 +25,7 @@
 #include "mime/structure.h"
 
 /* Raised whenever the same message would give another text, for what is kept of it. */
-#define MIME_READABLE_VERSION 2
+#define MIME_READABLE_VERSION 3
 /* Of a header field so many octets are decoded; what was cut is marked "...". */
 #define MIME_READABLE_FIELD_MAX (1u << 20)
 

@@ -173,8 +173,10 @@ uint32_t mime_structure_enclosing(const struct mime_structure *s, uint32_t part)
 
 static bool is_text(const struct mime_part *part)
 {
-	/* A multipart that the server found no parts in is one. */
-	bool text = mime_part_is(part, SPAN("text"), SPAN("")) ||
+	/* A multipart that the server found no parts in is one, and so is what has a type that the server could
+	 * not read (RFC 2045 section 5.2), unless it is encoded as what is no text is. */
+	bool no_type = part->type.n == 0 && !span_equal_nocase(part->encoding, SPAN("base64"));
+	bool text = no_type || mime_part_is(part, SPAN("text"), SPAN("")) ||
 		    mime_part_is(part, SPAN("multipart"), SPAN(""));
 
 	return part->kind == MIME_LEAF && text && !mime_part_is(part, SPAN("text"), SPAN("rtf"));

@@ -73,6 +73,11 @@ static const struct {
 	{MULTI(PLAIN MULTI(EMPTY, "mixed"), "related"), "1/- |"},
 	{MULTI(EMPTY PLAIN, "mixed"), "1/- 2/- |"},
 	{UNNAMED("Multipart", "mixed"), "1/- |"},
+	/* What a server could not read the type of is text, unless it is made for octets. */
+	{UNNAMED("", ""), "1/- |"},
+	{MULTI(PLAIN UNNAMED("", ""), "mixed"), "1/- 2/- |"},
+	{"(\"\" \"\" NIL NIL NIL \"base64\" 5)", "| 1=1.bin"},
+	{"(\"\" \"\" NIL NIL NIL \"7bit\" 5 NIL (\"attachment\" NIL))", "| 1=1.bin"},
 };
 
 static void shown_parts(void **state)
