@@ -18,6 +18,7 @@ As a command: dovecot.py start DIR | stop DIR | info DIR
 """
 import argparse
 import atexit
+import collections
 import base64
 import contextlib
 import getpass
@@ -144,15 +145,22 @@ class ServerError(Exception):
     """Dovecot did not start, or stopped."""
 
 
+# Ports that were given lately: one is held by a name of that number, so that no other test takes it before its
+# server listens there.
+claims = collections.deque(maxlen=64)
+
+
 def free_ports(count):
     """Ports of 127.0.0.1 that nobody listened on a moment ago, and that the kernel gives to no client."""
     found = []
     while len(found) < count:
         port = 10000 + secrets.randbelow(22768)
+        claim = socket.socket(socket.AF_UNIX)
         with socket.socket() as sock, contextlib.suppress(OSError):
+            claim.bind(f"\0imapfs-test-port-{port}")
             sock.bind(("127.0.0.1", port))
-            if port not in found:
-                found.append(port)
+            claims.append(claim)
+            found.append(port)
     return found
 
 
