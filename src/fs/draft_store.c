@@ -82,6 +82,7 @@ static void become(struct draft *d, uint32_t uid)
 	take_name(d);
 	name_again(d);
 	draft_drop_namesakes(d);
+	hold_keep(d->fs, d->mb, d->name);
 	d->uid = uid;
 	d->found = uid && uid == d->same.read.uid;
 	if (d->found)

@@ -86,6 +86,15 @@ uint32_t hold_take_back(struct fs *fs, fuse_req_t req, struct mailbox *mb, const
 	return intents_take_back(mb, uid, by) ? uid : 0;
 }
 
+void hold_keep(const struct fs *fs, struct mailbox *mb, const char *name)
+{
+	uint32_t uid;
+	pid_t by = removed_by(fs, mb, name, &uid);
+
+	if (by != 0 && wanted_to_replace(by))
+		intents_take_back(mb, uid, by);
+}
+
 bool hold_finds(const struct fs *fs, pid_t thread, struct mailbox *mb, const char *name)
 {
 	uint32_t uid;

@@ -28,6 +28,9 @@ bool hold_may_replace(struct fs *fs, fuse_req_t req);
  * which this process had removed just now, or one that replaces files and comes too late now, it shows
  * again, and its UID is returned; else 0. */
 uint32_t hold_take_back(struct fs *fs, fuse_req_t req, struct mailbox *mb, const char *name);
+/* What was being written under this name is stored now. If a message was called so, which a program that
+ * replaces files had removed just now, that one comes too late, and the message shows again. */
+void hold_keep(const struct fs *fs, struct mailbox *mb, const char *name);
 /* Whether this process has removed a message of that name just now. */
 bool hold_finds(const struct fs *fs, pid_t thread, struct mailbox *mb, const char *name);
 /* The request has unlinked a name that removes nothing. */

@@ -392,7 +392,7 @@ except FileExistsError:
 """
 
 
-@pytest.mark.parametrize("how", ["made", "renamed", "moved"])
+@pytest.mark.parametrize("how", ["made", "renamed", "moved", "stored"])
 def test_replaced_while_another_takes_the_name(how):
     """Between the removal and the file that was to come: that one cannot be made any more, and nothing was removed."""
     other = LETTER + b"other\r\n"
@@ -401,11 +401,17 @@ def test_replaced_while_another_takes_the_name(how):
         assert os.listdir(inbox) == ["1"] == os.listdir(m.root / "Other")
         if how == "renamed":
             write(inbox / ".x", other)
+        if how == "stored":
+            os.unlink(inbox / "1")
+            file = os.open(inbox / "1", os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+            os.write(file, other)
         with subprocess.Popen([sys.executable, "-c", REPLACE, inbox / "1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as replacer:
             live.add(replacer)
             assert replacer.stdout.readline() == b"removed\n"
             if how == "made":
                 write(inbox / "1", other)
+            elif how == "stored":
+                os.close(file)
             else:
                 os.rename(inbox / ".x" if how == "renamed" else m.root / "Other/1", inbox / "1")
             assert replacer.communicate(b"go on\n", timeout=30)[0] == b"there is one\n"
