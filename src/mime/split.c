@@ -269,3 +269,21 @@ bool mime_split_contradicts(const struct mime_split *p, uint32_t part)
 	return p->s->parts[part].kind == MIME_LEAF && !region->any_encoding &&
 	       !(said & 1u << transfer.encoding);
 }
+
+bool mime_header_contradicts(struct span header, const struct mime_part *part)
+{
+	struct mime_part leaf = *part;
+	const struct mime_structure structure = {.parts = &leaf, .count = 1};
+	struct mime_split split;
+
+	leaf.parent = MIME_NO_PART;
+	bool contradicts = false;
+	/* Nothing but empty lines is no header. */
+	if (header.n > 2 && mime_split_init(&split, &structure) == 0) {
+		mime_split_feed(&split, header);
+		mime_split_feed(&split, SPAN("\r\n\r\n"));
+		contradicts = mime_split_contradicts(&split, 0);
+		mime_split_finish(&split);
+	}
+	return contradicts;
+}

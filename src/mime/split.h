@@ -50,5 +50,7 @@ bool mime_split_end(struct mime_split *p);
 /* After that: whether a part that has octets of its own is encoded in another way, as its header has it, than the
  * structure says. */
 bool mime_split_contradicts(const struct mime_split *p, uint32_t part);
+/* The same of a header alone, and the part that it is of; one without any field contradicts nothing. */
+bool mime_header_contradicts(struct span header, const struct mime_part *part);
 
 #endif

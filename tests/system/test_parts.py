@@ -114,7 +114,8 @@ def test_costs():
             file.seek(1_000_042)
             assert file.read(1337) == LARGE[1_000_042:1_001_379]
         lines_sent = [line for line in server.lines("UID FETCH") if "BODY.PEEK[" in line]
-        assert lines_sent and not [line for line in lines_sent if "BODY.PEEK[2]" not in line], lines_sent
+        of_it = [line for line in lines_sent if "BODY.PEEK[2]" in line]
+        assert of_it and len([line for line in lines_sent if "BODY.PEEK[2.MIME]" in line]) == len(lines_sent) - len(of_it) == 1, lines_sent
 
 
 def test_lies():
@@ -141,6 +142,61 @@ def test_other_encoding(said, stated):
         assert errno_of((parts / "x.pdf").read_bytes) == "EIO" == errno_of(os.stat, parts / "x.pdf")
         assert (parts / "y.txt").read_bytes() == b"right" and (m.root / "INBOX/1").read_bytes() == message
         assert m.said().count("part of message 1 of INBOX") == 1
+
+
+FILLER = b"Content-Type: text/plain\r\n\r\n" + b"0123456789\r\n" * 30000
+
+
+def alone(kind, said):
+    """A message that is not fetched whole, with a part (its name is x.pdf), and what BODYSTRUCTURE is to say of it."""
+    encoded = lines(b"0123456789" * 50)
+    field = b"Content-Transfer-Encoding: " + said + b"\r\n" if said else b""
+    body = encoded if kind != "root" else encoded + b"\r\n" + lines(noise(300_000))
+    whole = b"Content-Type: application/pdf; name=x.pdf\r\n" + field + b"\r\n" + body
+    stated = b'("application" "pdf" ("name" "x.pdf") NIL NIL "%%s" %d)' % len(body)
+    if kind == "root":
+        return HEADER + whole, stated, body
+    if kind == "attached":
+        inner = HEADER + whole
+        stated = b'("message" "rfc822" NIL NIL NIL "7bit" %d (NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL) %s %d)' % (
+            len(inner), stated, inner.count(b"\r\n") + 1)
+        whole = b"Content-Type: message/rfc822\r\n\r\n" + inner
+    filler = b'("text" "plain" NIL NIL NIL "7bit" 360000 30000)'
+    return mixed(FILLER, whole), b"(" + filler + stated + b' "mixed" ("boundary" "b"))', body
+
+
+def file_of(m, kind):
+    return m.root / "INBOX/.parts/1" / ("2/x.pdf" if kind == "attached" else "x.pdf")
+
+
+@pytest.mark.parametrize("kind", ["part", "root", "attached"])
+@pytest.mark.parametrize("said, stated", [(b"7bit", b"base64"), (b"quoted-printable", b"base64"), (b"base64", b"7bit"), (None, b"base64")])
+def test_other_encoding_alone(kind, said, stated, directory):
+    """Also where the part comes alone, and after the next mount."""
+    message, structure, _ = alone(kind, said)
+    says = ["part of message 1 of INBOX", "cannot be shown"]
+    with FakeImap({"INBOX": [message]}, structure=lambda uid: structure % stated) as server:
+        for _ in range(2):
+            with mount(server, directory, sizes="trust", says=says) as m:
+                path = file_of(m, kind)
+                assert errno_of(path.read_bytes) == "EIO" == errno_of(path.read_bytes)
+                assert m.said().count("part of message 1 of INBOX") == 1
+        asked = [line for line in server.lines("UID FETCH") if "BODY.PEEK[" in line]
+        assert len([line for line in asked if "MIME]" in line or "HEADER]" in line]) == 1, asked
+
+
+@pytest.mark.parametrize("kind", ["part", "root", "attached"])
+@pytest.mark.parametrize("said, stated", [(b"base64", b"BASE64"), (b"8bit", b"7bit"), (b"x-unknown", b"base64")])
+def test_same_encoding_alone(kind, said, stated, directory):
+    message, structure, body = alone(kind, said)
+    right = base64.b64decode(body) if stated == b"BASE64" or said == b"x-unknown" else body
+    with FakeImap({"INBOX": [message]}, structure=lambda uid: structure % stated) as server:
+        with mount(server, directory, sizes="trust") as m:
+            assert file_of(m, kind).read_bytes() == right == file_of(m, kind).read_bytes()
+        asked = [line for line in server.lines("UID FETCH") if "BODY.PEEK[" in line]
+        assert len([line for line in asked if "MIME]" in line or "HEADER]" in line]) == 1, asked
+    with mount(server, directory, offline=True) as m:
+        assert file_of(m, kind).read_bytes() == right
 
 
 @pytest.mark.parametrize("said, stated", [(b"base64", b"BASE64"), (b"8bit", b"7bit"), (b"x-unknown", b"base64"), (b"base64 (so)", b"base64"),

@@ -12,6 +12,8 @@
 
 /* Messages whose places are kept. */
 #define KEPT 16u
+/* Parts of which it is kept whether their headers agree. */
+#define COMPARED 64u
 /* Larger messages are not looked through while the server can be asked for a part: it takes as long as
  * reading them from the disk, in which nothing else is done. */
 #define LARGE (8u << 20)
@@ -21,9 +23,16 @@ struct found {
 	struct place *parts; /* NULL: they do not agree */
 };
 
+struct compared {
+	uint32_t mailbox, uid, part;
+	bool contradicted;
+};
+
 struct places {
 	struct found found[KEPT];
 	unsigned next; /* that is replaced */
+	struct compared compared[COMPARED];
+	unsigned next_compared;
 };
 
 struct places *places_create(void)
@@ -55,6 +64,13 @@ static bool feed_all(struct mailbox *mb, uint32_t uid, struct mime_split *split)
 	return true;
 }
 
+static void tell(const struct mailbox *mb, uint32_t uid)
+{
+	log_warning("%s: says that a part of message %u of %s is encoded otherwise than "
+		    "the message itself says: it cannot be shown decoded",
+		mb->account->options.pool.host, uid, mailbox_path(mb));
+}
+
 static struct place *copy_places(
 	struct mailbox *mb, uint32_t uid, const struct mime_split *split, size_t count)
 {
@@ -66,10 +82,7 @@ static struct place *copy_places(
 		parts[i] = (struct place){
 			split->regions[i].at, split->regions[i].end, contradicted};
 		if (contradicted && !told)
-			log_warning("%s: says that a part of message %u of %s is encoded otherwise "
-				    "than "
-				    "the message itself says: it cannot be shown decoded",
-				mb->account->options.pool.host, uid, mailbox_path(mb));
+			tell(mb, uid);
 		told |= contradicted;
 	}
 	return parts;
@@ -123,4 +136,42 @@ bool places_header(struct mailbox *mb, uint32_t uid, struct place *place)
 	*place = (struct place){0, mime_header_length(octets), false};
 	/* Without an empty line it may go on. */
 	return place->end < octets.n || parts.total < r.size;
+}
+
+/* --- parts that come alone --- */
+
+bool places_compared(const struct mailbox *mb, uint32_t uid, uint32_t part, bool *contradicted)
+{
+	const struct places *p = mb->account->places;
+
+	for (unsigned i = 0; i < COMPARED; i++) {
+		const struct compared *c = &p->compared[i];
+		if (c->mailbox == mb->id && c->uid == uid && c->part == part) {
+			*contradicted = c->contradicted;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool was_told(const struct mailbox *mb, uint32_t uid)
+{
+	const struct places *p = mb->account->places;
+
+	for (unsigned i = 0; i < COMPARED; i++) {
+		const struct compared *c = &p->compared[i];
+		if (c->mailbox == mb->id && c->uid == uid && c->contradicted)
+			return true;
+	}
+	return false;
+}
+
+void places_note(const struct mailbox *mb, uint32_t uid, uint32_t part, bool contradicted)
+{
+	struct places *p = mb->account->places;
+
+	if (contradicted && !was_told(mb, uid))
+		tell(mb, uid);
+	p->compared[p->next_compared] = (struct compared){mb->id, uid, part, contradicted};
+	p->next_compared = (p->next_compared + 1) % COMPARED;
 }

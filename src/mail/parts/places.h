@@ -28,4 +28,9 @@ const struct place *places_find(
 /* The same for the header alone, without a structure: false when it is not here, or is long. */
 bool places_header(struct mailbox *mb, uint32_t uid, struct place *place);
 
+/* Of a part that comes alone: whether it was compared with its own header, as far as that could be had, and what
+ * came of it. What contradicts is logged, once a message. */
+bool places_compared(const struct mailbox *mb, uint32_t uid, uint32_t part, bool *contradicted);
+void places_note(const struct mailbox *mb, uint32_t uid, uint32_t part, bool contradicted);
+
 #endif

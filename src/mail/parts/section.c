@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A read of a section needs the structure, then either the whole message, if that is small, or the
- * section's own octets. Each step is a wait; after it the read begins again with what is known then.
+ * section's own octets, with the header that tells their encoding. Each step is a wait; after it the read
+ * begins again with what is known then.
  */
 #include "mail/parts/section.h"
 
@@ -12,6 +13,7 @@
 #include "mail/parts/facts.h"
 #include "mail/parts/places.h"
 #include "mail/read/lookup.h"
+#include "mime/split.h"
 
 /* A section's name has a number for each level of MIME_DEPTH_MAX. */
 #define NAME_MAX_OCTETS 1024u
@@ -26,6 +28,10 @@ struct target {
 	struct buf name; /* section.name */
 	bool is_here;    /* all of the message is here, and the section is in it there: */
 	struct place place;
+	/* Else, of a part's body: the header with its encoding, and whether that was not here to be compared. */
+	struct body_section header;
+	struct buf header_name; /* header.name */
+	bool uncompared;
 };
 
 struct section_work {
@@ -34,7 +40,10 @@ struct section_work {
 	bool waits; /* for those */
 	bool whole; /* the whole message was asked for */
 	struct target target;
-	struct body_read read;
+	struct body_read read, header;
+	bool read_waits, header_waits;
+	bool asked; /* for the header, which is not asked for again */
+	bool again; /* what came was looked at with the header that had come before it */
 };
 
 /* --- what a section is --- */
@@ -43,11 +52,13 @@ static void target_init(struct target *t)
 {
 	*t = (struct target){0};
 	buf_init(&t->name, NAME_MAX_OCTETS);
+	buf_init(&t->header_name, NAME_MAX_OCTETS);
 }
 
 static void target_finish(struct target *t)
 {
 	buf_finish(&t->name);
+	buf_finish(&t->header_name);
 }
 
 static bool is_header(const struct section *s)
@@ -55,8 +66,9 @@ static bool is_header(const struct section *s)
 	return s->part == MIME_NO_PART && s->what == SECTION_HEADER;
 }
 
-static int name_section(
-	const struct section *s, const struct mime_structure *structure, struct target *t)
+/* section->name is for who has the name complete. */
+static int name_section(const struct section *s, const struct mime_structure *structure,
+	struct body_section *section, struct buf *name)
 {
 	static const char *const suffixes[] = {
 		[SECTION_BODY] = "", [SECTION_MIME] = ".MIME", [SECTION_HEADER] = ".HEADER"};
@@ -65,17 +77,17 @@ static int name_section(
 
 	if (!part || (part->kind != MIME_MESSAGE && s->what == SECTION_HEADER))
 		return ERR_UNREADABLE;
-	int err = mime_structure_section(structure, s->part, &t->name);
-	if (err == 0 && t->name.len > 0)
-		err = buf_append_span(&t->name, span_of(suffixes[s->what]));
+	int err = mime_structure_section(structure, s->part, name);
+	if (err == 0 && name->len > 0)
+		err = buf_append_span(name, span_of(suffixes[s->what]));
 	else if (err == 0 && s->what == SECTION_BODY)
-		err = buf_append_span(&t->name, SPAN("TEXT"));
+		err = buf_append_span(name, SPAN("TEXT"));
 	else if (err == 0)
 		err = ERR_UNREADABLE;
-	t->section.number = NUMBER_OF_HEADER + 1 + 3 * s->part + (uint32_t)s->what;
+	section->number = NUMBER_OF_HEADER + 1 + 3 * s->part + (uint32_t)s->what;
 	bool stated = s->what == SECTION_BODY && part->kind != MIME_MULTIPART;
-	t->section.promised = stated ? part->octets : UINT64_MAX;
-	t->section.header = s->what != SECTION_BODY;
+	section->promised = stated ? part->octets : UINT64_MAX;
+	section->header = s->what != SECTION_BODY;
 	return err < 0 ? ERR_UNREADABLE : 0;
 }
 
@@ -114,12 +126,70 @@ static int resolve_header(const struct section *s, struct target *t)
 	return buf_append_span(&t->name, span_of(header_section.name));
 }
 
+/* A part's own header: of what is attached, or is all of the message, that of the message. */
+static int name_header(
+	const struct section *s, const struct mime_structure *structure, struct target *t)
+{
+	uint32_t parent = structure->parts[s->part].parent;
+	struct section header = {.mb = s->mb, .uid = s->uid, .part = s->part, .what = SECTION_MIME};
+
+	if (parent == MIME_NO_PART) {
+		t->header = header_section;
+		return 0;
+	}
+	if (structure->parts[parent].kind == MIME_MESSAGE) {
+		header.part = parent;
+		header.what = SECTION_HEADER;
+	}
+	int err = name_section(&header, structure, &t->header, &t->header_name);
+	t->header.name = buf_cstr(&t->header_name);
+	return err;
+}
+
+static struct body_read header_read(const struct section *s, const struct target *t)
+{
+	return (struct body_read){
+		.mb = s->mb, .uid = s->uid, .section = &t->header, .size = CACHE_CHUNK};
+}
+
+/* A part that comes alone is not decoded either where its header says that it is encoded otherwise. */
+static int compare(
+	const struct section *s, const struct mime_structure *structure, struct target *t)
+{
+	const struct mime_part *part = &structure->parts[s->part];
+	struct body_parts octets;
+	bool contradicted;
+
+	if (s->what != SECTION_BODY || part->kind != MIME_LEAF || t->is_here)
+		return 0;
+	if (places_compared(s->mb, s->uid, s->part, &contradicted))
+		return contradicted ? ERR_UNREADABLE : 0;
+	int err = name_header(s, structure, t);
+	if (err < 0)
+		return err;
+	const struct body_read read = header_read(s, t);
+	if (body_read_try(&read, &octets) != 0) {
+		t->uncompared = !pool_is_down(s->mb->account->pool);
+		return 0;
+	}
+	/* One without an end in sight tells nothing. */
+	if (octets.count == 1 && octets.total < read.size)
+		contradicted = mime_header_contradicts(
+			(struct span){octets.iov[0].iov_base, octets.iov[0].iov_len}, part);
+	else
+		contradicted = false;
+	places_note(s->mb, s->uid, s->part, contradicted);
+	return contradicted ? ERR_UNREADABLE : 0;
+}
+
 static int resolve_in(
 	const struct section *s, const struct mime_structure *structure, struct target *t)
 {
-	int err = name_section(s, structure, t);
+	int err = name_section(s, structure, &t->section, &t->name);
 
-	return err < 0 ? err : find_place(s, structure, t);
+	if (err == 0)
+		err = find_place(s, structure, t);
+	return err < 0 ? err : compare(s, structure, t);
 }
 
 static int resolve_part(const struct section *s, struct target *t)
@@ -189,7 +259,7 @@ int section_read_try(const struct section_read *r, struct body_parts *parts)
 	target_init(&t);
 	int err = resolve(&r->of, &t);
 	if (err == 0)
-		err = try_target(r, &t, parts);
+		err = t.uncompared ? ERR_NOT_CACHED : try_target(r, &t, parts);
 	target_finish(&t);
 	return err;
 }
@@ -219,10 +289,24 @@ static void free_work(struct section_work *w)
 	free(w);
 }
 
+static void cancel_reads(struct section_work *w)
+{
+	if (w->read_waits)
+		body_read_cancel(&w->read);
+	if (w->header_waits)
+		body_read_cancel(&w->header);
+}
+
+static bool lacks_header(const struct section_work *w)
+{
+	return w->target.uncompared && !w->asked;
+}
+
 static void finish(struct section_work *w, int err, const struct body_parts *parts)
 {
 	struct section_read *r = w->r;
 
+	cancel_reads(w);
 	free_work(w);
 	r->on_done(r, err, parts);
 }
@@ -253,6 +337,7 @@ static void section_on_whole(struct body_read *read, int err, const struct body_
 {
 	struct section_work *w = list_entry(read, struct section_work, read);
 
+	w->read_waits = false;
 	if (err < 0 && err != ERR_UNREADABLE)
 		finish(w, err, NULL);
 	else
@@ -263,7 +348,29 @@ static void section_on_read(struct body_read *read, int err, const struct body_p
 {
 	struct section_work *w = list_entry(read, struct section_work, read);
 
-	finish(w, err, parts);
+	w->read_waits = false;
+	if (err == 0 && w->header_waits)
+		return;
+	if (err == 0 && w->target.uncompared && !w->again) {
+		w->again = true;
+		go_on(w);
+	} else {
+		finish(w, err, parts);
+	}
+}
+
+/* A server that does not give the header contradicts nothing. */
+static void section_on_header(struct body_read *read, int err, const struct body_parts *parts)
+{
+	struct section_work *w = list_entry(read, struct section_work, header);
+	const struct section *s = &w->r->of;
+
+	w->header_waits = false;
+	w->asked = true;
+	if (err == ERR_UNREADABLE)
+		places_note(s->mb, s->uid, s->part, false);
+	if (!w->read_waits)
+		go_on(w);
 }
 
 /* Whether all of the message is fetched for a part of it. */
@@ -276,21 +383,41 @@ static bool wants_whole(const struct section_work *w)
 	       !(m->flags & CACHE_SIZE_UNKNOWN) && m->size < SECTION_WHOLE;
 }
 
-static void fetch(struct section_work *w)
+static void fetch_whole(struct section_work *w)
 {
 	const struct section *s = &w->r->of;
 
-	if (wants_whole(w)) {
-		w->whole = true;
-		w->read = (struct body_read){.mb = s->mb,
-			.uid = s->uid,
-			.size = SECTION_WHOLE,
-			.on_done = section_on_whole};
-	} else {
+	w->whole = w->read_waits = true;
+	w->read = (struct body_read){
+		.mb = s->mb, .uid = s->uid, .size = SECTION_WHOLE, .on_done = section_on_whole};
+	body_read_start(&w->read);
+}
+
+/* The section, and in the same flight the header that it is compared with. */
+static void fetch_section(struct section_work *w)
+{
+	struct body_parts parts;
+
+	w->header_waits = lacks_header(w);
+	w->read_waits = !w->header_waits || try_target(w->r, &w->target, &parts) == ERR_NOT_CACHED;
+	if (w->header_waits) {
+		w->header = header_read(&w->r->of, &w->target);
+		w->header.on_done = section_on_header;
+		body_read_start(&w->header);
+	}
+	if (w->read_waits) {
 		w->read = read_of(w->r, &w->target);
 		w->read.on_done = section_on_read;
+		body_read_start(&w->read);
 	}
-	body_read_start(&w->read);
+}
+
+static void fetch(struct section_work *w)
+{
+	if (wants_whole(w))
+		fetch_whole(w);
+	else
+		fetch_section(w);
 }
 
 /* Sets the target; 0 when something is to be fetched for it, else as resolve. */
@@ -311,7 +438,7 @@ static void go_on(struct section_work *w)
 		return;
 	}
 	if (err == 0)
-		err = try_target(w->r, &w->target, &parts);
+		err = lacks_header(w) ? ERR_NOT_CACHED : try_target(w->r, &w->target, &parts);
 	if (err == ERR_NOT_CACHED)
 		fetch(w);
 	else
@@ -345,6 +472,6 @@ void section_read_cancel(struct section_read *r)
 	if (w->waits)
 		facts_unwait(&w->facts);
 	else
-		body_read_cancel(&w->read);
+		cancel_reads(w);
 	free_work(w);
 }

@@ -5,6 +5,9 @@
  * message is in memory or in the cache, or has no more than SECTION_WHOLE octets, the part is found in
  * it instead (places.h); so a small message costs one fetch whatever is shown of it.
  *
+ * With the body of a part that comes alone its own header comes, too, and ERR_UNREADABLE is what that says to be encoded
+ * otherwise than the structure says.
+ *
  * The structure is asked for where it is not known (facts.h), but for the header.
  */
 #ifndef MAIL_PARTS_SECTION_H

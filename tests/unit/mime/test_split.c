@@ -214,6 +214,29 @@ static void hostile_lines(void **state)
 	buf_finish(&in);
 }
 
+static void header_alone(void **state)
+{
+	static const struct {
+		const char *header, *stated;
+		bool contradicts;
+	} cases[] = {
+		{"Content-Transfer-Encoding: BASE64\r\n\r\n", "base64", false},
+		{"content-transfer-encoding : base64", "7bit", true},
+		{"A: b\nContent-Transfer-Encoding:\n\t7bit\n\n", "base64", true},
+		{"Content-Transfer-Encoding: x-none\r\n\r\n", "base64", false},
+		{"A: b\r\n\r\n", "quoted-printable", true},
+		{"A: b\r\n\r\n", "8bit", false},
+		{"\r\n", "base64", false},
+		{"", "base64", false},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct mime_part part = {.encoding = span_of(cases[i].stated)};
+		assert_int_equal(mime_header_contradicts(span_of(cases[i].header), &part),
+			cases[i].contradicts);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -221,6 +244,7 @@ int main(void)
 		cmocka_unit_test(no_structure),
 		cmocka_unit_test(long_lines),
 		cmocka_unit_test(hostile_lines),
+		cmocka_unit_test(header_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
