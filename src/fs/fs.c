@@ -60,11 +60,12 @@ static void fs_on_message_gone(void *ctx, struct mailbox *mb, uint32_t uid)
 	if (!fs->session || fs->stopping || mailbox_hidden(mb, uid))
 		return;
 	fuse_ino_t parent = inode_of_directory(fs, mb);
-	/* Under names for people nobody knows which it is known by: the kernel asks for the name again when
-	 * it hears that the inode has changed. A name that the kernel removes itself it forgets. */
-	if (fs->options.named) {
+	/* Who has it open hears that it has no name any more, also where the kernel has forgotten the name. And
+	 * under names for people nobody knows which it is known by: the kernel asks for the name again when it
+	 * hears that the inode has changed. A name that the kernel removes itself it forgets. */
+	if (fs->options.named || opened_find(fs, ino))
 		notify_attributes(fs->notifier, ino);
-	} else if (!map_get(&fs->unlinking, ino)) {
+	if (!fs->options.named && !map_get(&fs->unlinking, ino)) {
 		size_t n = entry_number(fs, mb, uid, name);
 		notify_name_gone(fs->notifier, parent, ino, name, n);
 	}
