@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "imap/date.h"
 #include "mail/change/private.h"
 #include "mail/sync/sync.h"
 
@@ -60,13 +61,27 @@ static int by_uid(const void *a, const void *b)
 	return (x->uid > y->uid) - (x->uid < y->uid);
 }
 
-static bool differs(const struct changes *c, const struct change *r)
+/* The row of another message than the one that was shown; NULL: nothing speaks against it. */
+static const struct cache_message *find_other(const struct changes *c, const struct change *r)
 {
 	const struct cache_message key = {.uid = r->uid}, *row = NULL;
 
 	if (c->compared.n > 0)
 		row = bsearch(&key, c->compared.all, c->compared.n, sizeof(key), by_uid);
-	return row && message_is_other(&r->shown, row);
+	return row && message_is_other(&r->shown, row) ? row : NULL;
+}
+
+static void tell_other(
+	const struct changes *c, const struct change *r, const struct cache_message *is)
+{
+	char was[IMAP_DATE_ISO_LENGTH + 1] = "?", now[IMAP_DATE_ISO_LENGTH + 1] = "?";
+
+	imap_date_iso(r->shown.date, was);
+	imap_date_iso(is->date, now);
+	log_warning("%s: %s/%u is not removed: it is another message than was shown"
+		    " (%llu bytes of %s, shown were %llu of %s)",
+		c->mb->account->options.pool.host, mailbox_path(c->mb), r->uid,
+		(unsigned long long)is->size, now, (unsigned long long)r->shown.size, was);
 }
 
 /* Also when the server refused to tell: nothing speaks against them then. */
@@ -80,10 +95,10 @@ static void compare_over(struct changes *c)
 	LIST_FOREACH_SAFE (pos, &c->batch) {
 		struct change *r = list_entry(pos, struct change, link);
 		r->compared = selection;
-		if (!differs(c, r))
+		const struct cache_message *other = find_other(c, r);
+		if (!other)
 			continue;
-		log_warning("%s: %s/%u is not removed: it is another message than was shown",
-			c->mb->account->options.pool.host, mailbox_path(c->mb), r->uid);
+		tell_other(c, r, other);
 		list_remove(&r->link);
 		list_append(&others, &r->link);
 	}
