@@ -24,6 +24,8 @@ PLAIN = "compress=off"  # or the server writes down what nobody can read, where 
 def fixture_server(start_server):
     generator = mailgen.Generator(8)
     mails = [Mail(box, generator.message(SIZE)[0], 1700000000) for box in ("INBOX", "Other") for _ in range(COUNT)]
+    mails += [Mail("Halves", generator.message(SIZE)[0], 1700000000, () if i % 8 == 0 else ("\\Seen",))
+              for i in range(COUNT)]
     mails += [Mail("Large", generator.message(20 * MIB)[0], 1700000000)]
     mails += [Mail("Big", generator.message(BIG_SIZE)[0], 1700000000) for _ in range(BIG_COUNT)]
     return start_server(mails, rawlog=True)
@@ -129,6 +131,24 @@ def test_readers_of_one_mailbox(server, mount, far):
     commands = all_fetched(server, m, before, COUNT)
     assert sorted(uid for command in commands for uid in command) == sorted(bodies)
     assert len(commands) <= 2 * (3 + COUNT * SIZE // (128 * KIB)) + COUNT // 50
+
+
+@pytest.mark.parametrize("half", ["new", "cur"])
+def test_halves(server, mount, far, half):
+    """Who reads one half of a Maildir gets that by few commands; of new messages that lie far apart nothing else is fetched."""
+    before = time.time()
+    m = mount(server, PLAIN, port=far.port)
+    bodies = server.fetch_all("Halves")
+    directory = m.path(".maildir", "Halves", half)
+    uids = {int(name.rpartition("U=")[2].partition(":")[0]): name for name in os.listdir(directory)}
+    assert list(uids) == [uid for uid in sorted(bodies) if (uid % 8 == 1) == (half == "new")]
+    for uid in sorted(uids):
+        assert m.read(directory, uids[uid]) == bodies[uid]
+    m.stop()
+    wait_until(lambda: set(uids) <= set(sum(fetched(server, before), [])), "all were asked for")
+    commands = fetched(server, before)
+    assert len(commands) <= 3 + COUNT * SIZE // (128 * KIB)
+    assert half == "cur" or sorted(sum(commands, [])) == sorted(uids)
 
 
 def shuffled(names):

@@ -59,12 +59,25 @@ static uint32_t next_name(struct mailbox *mb, uint32_t uid)
 	return descend(mb, node);
 }
 
+/* The next one that has a system flag, or has none. */
+static const struct cache_message *next_half(struct mailbox *mb, bool flagged, uint32_t uid)
+{
+	const struct cache_message *m = mailbox_after(mb, uid);
+
+	while (m && ((m->flags & CACHE_SYSTEM_FLAGS) != 0) != flagged)
+		m = mailbox_after(mb, m->uid);
+	return m;
+}
+
 uint32_t order_next(struct mailbox *mb, enum order order, uint32_t uid)
 {
 	const struct cache_message *m;
 
 	if (order == ORDER_NAME)
 		return next_name(mb, uid);
-	m = order == ORDER_UID ? mailbox_after(mb, uid) : mailbox_before(mb, uid);
+	if (order == ORDER_BARE || order == ORDER_FLAGGED)
+		m = next_half(mb, order == ORDER_FLAGGED, uid);
+	else
+		m = order == ORDER_UID ? mailbox_after(mb, uid) : mailbox_before(mb, uid);
 	return m ? m->uid : 0;
 }

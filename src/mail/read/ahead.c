@@ -32,6 +32,8 @@
 #define RUN_MIN 2
 /* Messages that a reader may leave out at once: those that it has, or does not want. */
 #define SKIP_MAX 4
+/* Messages that may lie between two that follow each other in one half of a Maildir. */
+#define HALF_APART 256
 /* Of a mailbox: readers that are kept ahead of, and others that are looked at. */
 #define STREAMS_MAX 4
 #define CANDIDATES 4
@@ -205,12 +207,15 @@ static void extend_stream(struct stream *s)
 static bool follows_in_order(struct mailbox *mb, enum order order, uint32_t from, uint32_t uid)
 {
 	uint32_t next = from;
+	bool half = order == ORDER_BARE || order == ORDER_FLAGGED;
 
+	if (half && (uid < from || !readers_are_near(mb, from, uid, HALF_APART)))
+		return false;
 	for (unsigned i = 0; i < SKIP_MAX; i++) {
 		next = order_next(mb, order, next);
 		if (next == uid || next == 0)
 			return next == uid;
-		if ((order == ORDER_UID && next > uid) || (order == ORDER_UID_BACK && next < uid))
+		if (order != ORDER_NAME && (order == ORDER_UID_BACK ? next < uid : next > uid))
 			return false;
 	}
 	return false;
@@ -229,6 +234,8 @@ static const char *const order_words[ORDERS] = {
 	[ORDER_UID] = "UIDs",
 	[ORDER_UID_BACK] = "UIDs, backwards",
 	[ORDER_NAME] = "names",
+	[ORDER_BARE] = "UIDs, without flags",
+	[ORDER_FLAGGED] = "UIDs, with flags",
 };
 
 static void begin_stream(struct ahead *a, enum order order, uint32_t uid, bool aside)

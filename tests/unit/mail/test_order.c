@@ -13,13 +13,20 @@
 #include <cmocka.h>
 
 #include "../support/random.h"
+#include "imap/flags.h"
 #include "mail/read/readers.h"
 
 #define COUNT 300
 
+/* Two of three have \Seen; what is known otherwise is not a flag. */
+static uint32_t flags_of(uint32_t uid)
+{
+	return CACHE_FLAGS_KNOWN | (uid % 3 ? IMAP_FLAG_SEEN << CACHE_SYSTEM_SHIFT : 0);
+}
+
 static void put(struct mailbox *mb, uint32_t uid)
 {
-	const struct cache_message m = {.uid = uid, .size = 1};
+	const struct cache_message m = {.uid = uid, .size = 1, .flags = flags_of(uid)};
 
 	if (!rows_find(&mb->messages.rows, uid))
 		rows_put(&mb->messages.rows, &m);
@@ -51,7 +58,7 @@ static int by_name(const void *a, const void *b)
 /* UIDs of all lengths, dense below and with large gaps above. */
 static void as_sorted(void **state)
 {
-	int (*const compare[ORDERS])(const void *, const void *) = {
+	int (*const compare[])(const void *, const void *) = {
 		[ORDER_UID] = by_uid, [ORDER_UID_BACK] = by_uid_back, [ORDER_NAME] = by_name};
 	struct mailbox mb = {0};
 	uint32_t uids[COUNT];
@@ -63,11 +70,32 @@ static void as_sorted(void **state)
 		put(&mb, (uint32_t)(random_next(&seed) >> 32 >> random_next(&seed) % 32) | 1);
 	for (size_t i = 0; i < COUNT; i++)
 		uids[i] = mb.messages.rows.at[i].uid;
-	for (enum order o = 0; o < ORDERS; o++) {
+	for (enum order o = 0; o <= ORDER_NAME; o++) {
 		qsort(uids, COUNT, sizeof(uids[0]), compare[o]);
 		for (size_t i = 0; i < COUNT; i++)
 			assert_int_equal(
 				order_next(&mb, o, uids[i]), i + 1 < COUNT ? uids[i + 1] : 0);
+	}
+	rows_finish(&mb.messages.rows);
+}
+
+/* From each message, of either half, and from numbers that none has. */
+static void halves(void **state)
+{
+	struct mailbox mb = {0};
+	uint64_t seed = 6;
+
+	while (mb.messages.rows.count < COUNT)
+		put(&mb, 1 + (uint32_t)(random_next(&seed) % (10 * COUNT)));
+	for (enum order o = ORDER_BARE; o <= ORDER_FLAGGED; o++) {
+		for (uint32_t uid = 0; uid <= 10 * COUNT; uid++) {
+			uint32_t next = uid + 1;
+			while (next <= 10 * COUNT &&
+				(!rows_find(&mb.messages.rows, next) ||
+					(next % 3 != 0) != (o == ORDER_FLAGGED)))
+				next++;
+			assert_int_equal(order_next(&mb, o, uid), next <= 10 * COUNT ? next : 0);
+		}
 	}
 	rows_finish(&mb.messages.rows);
 }
@@ -152,6 +180,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(as_sorted),
+		cmocka_unit_test(halves),
 		cmocka_unit_test(near),
 		cmocka_unit_test(three_near_each_other),
 		cmocka_unit_test(seven_everywhere),
