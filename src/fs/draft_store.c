@@ -215,7 +215,7 @@ static void store_on_compared(struct draft *d, int err)
 	}
 }
 
-/* With the message that came in under this name, where the name does not find it any more. */
+/* With the message that came in under this name, where the name finds another one, or none. */
 static void compare_next(struct draft *d)
 {
 	uint32_t uid = d->former;
@@ -258,8 +258,8 @@ void draft_store(struct draft *d, struct mailbox *mb, const char *name, uint32_t
 	d->reason[0] = '\0';
 	d->same.read.uid = 0;
 	d->redated = false;
-	d->former = given_was(mb, name);
-	if (d->former == d->uid)
+	d->former = given_last(mb, name);
+	if (d->former == d->uid || d->former == namesake)
 		d->former = 0;
 	if (d->source)
 		start_copy(d);
@@ -359,15 +359,21 @@ static bool has_other_date(const struct draft *d)
 	return m && d->dated && m->date != d->mtime.tv_sec;
 }
 
-/* A whole message that came in under this name before, as it seems, is not copied once more: its octets
- * tell, as of what is put in. */
-static bool may_be_former(const struct draft *d)
+static bool has_size_of(struct mailbox *mb, uint32_t uid, const struct cache_message *m)
+{
+	const struct cache_message *there = uid ? mailbox_shown(mb, uid) : NULL;
+
+	return there && there->size == m->size;
+}
+
+/* A whole message that is what the name stands for already, or that came in under it before, as it seems, is
+ * not copied once more: its octets tell, as of what is put in. */
+static bool may_be_there(const struct draft *d)
 {
 	const struct cache_message *m = d->source ? mailbox_find(d->source, d->source_uid) : NULL;
-	uint32_t uid = given_was(d->mb, d->name);
-	const struct cache_message *former = uid ? mailbox_shown(d->mb, uid) : NULL;
 
-	return m && former && former->size == m->size;
+	return m && (has_size_of(d->mb, d->namesake, m) ||
+			    has_size_of(d->mb, given_last(d->mb, d->name), m));
 }
 
 /* Of several processes that have the descriptor the one that opened the file means the end of it; and
@@ -392,7 +398,7 @@ void draft_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	struct fs_op *op = op_create(d->fs, req, "flush", ino, d->mb);
-	if (has_other_date(d) || may_be_former(d))
+	if (has_other_date(d) || may_be_there(d))
 		draft_fill(op, flush_go);
 	else
 		flush_go(op, 0);

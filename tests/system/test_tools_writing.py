@@ -87,6 +87,29 @@ def test_backup_put_back_twice(server, box, m, directory, tool):
         assert sorted(os.listdir(m.path(box))) == ["1", "2", "3"]
 
 
+@pytest.mark.parametrize("named", [False, True], ids=["plain", "named"])
+def test_put_back_before_a_listing(server, box, mount, named):
+    """As rsync puts a file there, twice, and nobody lists the directory in between: the number that each has is the UID
+    of another by now."""
+    m = mount(server, "async", *["layout=named"] * named)
+    names = ("2.2.eml", "1.1.eml") if named else ("2", "1")
+    for _ in range(3):
+        for i, name in enumerate(names):
+            with open(m.path(box, ".name.x"), "wb") as target:
+                target.write(text(i))
+            os.utime(target.name, (WHEN + i, WHEN + i))
+            os.rename(target.name, m.path(box, name))
+        assert sorted(server.letters(box)) == LETTERS[:2]
+
+
+def test_copied_onto_itself(server, box, m, source):
+    """A copy of a message of the mount, twice: what is there already is not copied once more."""
+    run("cp", "-a", os.path.join(source, "letter0"), m.path("INBOX"))
+    for _ in range(2):
+        run("cp", "--remove-destination", m.path("INBOX", "letter0"), m.path(box, "copy"))
+        assert sorted(server.letters(box)) == LETTERS[:1]
+
+
 def test_append_to_a_message(server, box, m, source):
     """Messages cannot be edited, and the log says it once."""
     run("cp", "-a", os.path.join(source, "letter0"), m.path(box))

@@ -79,6 +79,13 @@ uint32_t given_was(const struct mailbox *mb, const char *name)
 	return g && g->passed ? g->uid : 0;
 }
 
+uint32_t given_last(struct mailbox *mb, const char *name)
+{
+	uint32_t found = given_find(mb, name);
+
+	return found ? found : given_was(mb, name);
+}
+
 bool given_is_passing(const struct mailbox *mb, const char *name)
 {
 	const struct given *g = find_name(mb, name);

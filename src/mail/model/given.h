@@ -27,6 +27,8 @@ uint32_t given_find(struct mailbox *mb, const char *name);
 bool given_is_passing(const struct mailbox *mb, const char *name);
 /* The UID of the message that came in under this name, which finds nothing any more; 0: there is none. */
 uint32_t given_was(const struct mailbox *mb, const char *name);
+/* The UID of the message that came in under this name last, whether the name finds it or not; 0: there is none. */
+uint32_t given_last(struct mailbox *mb, const char *name);
 /* The name stands for this message, and for no other any more. is: size and date of what came in; NULL:
  * as that of the name that the message had. */
 void given_put(struct mailbox *mb, const char *name, uint32_t uid, bool passing,
