@@ -16,7 +16,7 @@
 
 struct keep_verb {
 	const char *name;
-	void (*run)(struct mailbox *mb);
+	void (*run)(struct mailbox *mb, pid_t asker);
 	bool fresh; /* the messages must be known before */
 };
 
@@ -56,7 +56,7 @@ static void keep_answer(struct fs_op *op)
 
 static void keep_known(struct fs_op *op, int err)
 {
-	keep_start(op->mb);
+	keep_start(op->mb, fuse_req_ctx(op->req)->pid);
 	keep_answer(op);
 }
 
@@ -98,7 +98,7 @@ bool keep_find(struct fs *fs, fuse_req_t req, fuse_ino_t parent, const char *nam
 	if (verb->fresh) {
 		fresh_whole(op, keep_known);
 	} else {
-		verb->run(mb);
+		verb->run(mb, fuse_req_ctx(req)->pid);
 		keep_answer(op);
 	}
 	return true;

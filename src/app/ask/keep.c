@@ -290,8 +290,9 @@ static int tell_kept(const struct keeping *k)
 		return EXIT_STATUS_NOT_DONE;
 	}
 	if (!says(k, "state", "done")) {
-		log_error("%s: %s; the next --keep fetches the rest", name,
-			print_part(k, part, sizeof(part)));
+		log_error("%s: %s; %s", name, print_part(k, part, sizeof(part)),
+			says(k, "state", "busy") ? "another imapfs --keep goes on with the rest"
+						 : "the next --keep fetches the rest");
 		return EXIT_STATUS_NOT_DONE;
 	}
 	bar_megabytes(k->state.octets, size, sizeof(size));

@@ -9,6 +9,8 @@
 
 /* Mailboxes in which nobody waits for what is fetched, at once. */
 #define BACKGROUND_MAX 2
+/* Milliseconds: who has not asked for so long is gone. */
+#define PATIENCE 10000
 
 /* --- turns --- */
 
@@ -85,6 +87,41 @@ void keep_begin_waiting(struct keeper *all)
 	keep_run_begin(k, KEEP_FETCH_NEWS);
 }
 
+/* --- who asks --- */
+
+static void note_asker(struct keep *k, pid_t pid)
+{
+	struct keep_asker *at = &k->askers[0];
+
+	for (size_t i = 0; i < KEEP_ASKERS; i++) {
+		struct keep_asker *a = &k->askers[i];
+		if (a->asked && a->pid == pid) {
+			at = a;
+			break;
+		}
+		if (a->asked < at->asked)
+			at = a;
+	}
+	*at = (struct keep_asker){pid, uv_now(k->mb->account->loop)};
+}
+
+static void forget_asker(struct keep *k, pid_t pid)
+{
+	for (size_t i = 0; i < KEEP_ASKERS; i++)
+		if (k->askers[i].pid == pid)
+			k->askers[i].asked = 0;
+}
+
+bool keep_is_asked(const struct keep *k)
+{
+	uint64_t now = uv_now(k->mb->account->loop);
+
+	for (size_t i = 0; i < KEEP_ASKERS; i++)
+		if (k->askers[i].asked && now <= k->askers[i].asked + PATIENCE)
+			return true;
+	return false;
+}
+
 /* --- from outside --- */
 
 /* Instead of what is under way. */
@@ -108,30 +145,36 @@ static void begin_soon(struct keep *k, enum keep_next what)
 		k->leave = true;
 }
 
-void keep_start(struct mailbox *mb)
+void keep_start(struct mailbox *mb, pid_t asker)
 {
 	struct keep *k = keep_of(mb);
 	/* One in the background begins anew: of that nobody asks how far it is. */
 	bool goes_on = k->step != KEEP_REST && !k->background && mb->keeping.kept && !k->leave;
 
-	k->asked = uv_now(mb->account->loop);
+	note_asker(k, asker);
 	if (!goes_on)
 		begin_soon(k, KEEP_FETCH);
 }
 
-void keep_note_asked(struct mailbox *mb)
+void keep_note_asked(struct mailbox *mb, pid_t asker)
 {
 	if (mb->keeping.keep)
-		mb->keeping.keep->asked = uv_now(mb->account->loop);
+		note_asker(mb->keeping.keep, asker);
 }
 
-void keep_pause(struct mailbox *mb)
+void keep_pause(struct mailbox *mb, pid_t asker)
 {
-	if (mb->keeping.keep)
-		begin_soon(mb->keeping.keep, KEEP_NOTHING);
+	struct keep *k = mb->keeping.keep;
+
+	if (!k)
+		return;
+	forget_asker(k, asker);
+	/* What goes on for nobody is not theirs to stop. */
+	if (k->step != KEEP_WAIT && !k->background && !keep_is_asked(k))
+		begin_soon(k, KEEP_NOTHING);
 }
 
-void keep_end(struct mailbox *mb)
+void keep_end(struct mailbox *mb, pid_t asker)
 {
 	begin_soon(keep_of(mb), KEEP_NO_MORE);
 }
@@ -182,9 +225,9 @@ void keep_forget(struct mailbox *mb)
 void keeper_stop(struct keeper *all)
 {
 	LIST_FOREACH_SAFE (pos, &all->waiting)
-		keep_pause(list_entry(pos, struct keep, link)->mb);
+		begin_soon(list_entry(pos, struct keep, link), KEEP_NOTHING);
 	LIST_FOREACH_SAFE (pos, &all->runs)
-		keep_pause(list_entry(pos, struct keep, link)->mb);
+		begin_soon(list_entry(pos, struct keep, link), KEEP_NOTHING);
 	uv_close((uv_handle_t *)&all->timer, NULL);
 }
 

@@ -3,13 +3,15 @@
  * Mailboxes that are kept for when there is no server: the cache evicts nothing of their messages
  * (cache_keep_mailbox), and what it has not is read here, in the order of UIDs, as any reader would, so
  * that read-ahead, the bounds of the user and the cache's pace hold. A run goes on for as long as
- * somebody asks how far it is. Once one has come to its end, what comes to the mailbox is fetched, too,
+ * somebody asks how far it is; askers are told apart by their process (0 where it is not known). Once one has come to its end, what comes to the mailbox is fetched, too,
  * as soon as it is known.
  *
  * Only the cache tells what is here: before a run, and again at its end.
  */
 #ifndef MAIL_READ_KEEP_H
 #define MAIL_READ_KEEP_H
+
+#include <sys/types.h>
 
 #include "base/buf.h"
 #include "mail/model/account.h"
@@ -33,13 +35,13 @@ void keeper_destroy(struct keeper *k);
 
 /* The mailbox is kept from now on, and what is missing is fetched. Its rows must be known. Nothing is
  * done when that goes on already. */
-void keep_start(struct mailbox *mb);
+void keep_start(struct mailbox *mb, pid_t asker);
 /* It goes on for as long as this is called now and then. */
-void keep_note_asked(struct mailbox *mb);
-/* What is under way is left; the mailbox stays kept. */
-void keep_pause(struct mailbox *mb);
+void keep_note_asked(struct mailbox *mb, pid_t asker);
+/* The asker needs it no more. What is under way is left, unless another one has asked lately; the mailbox stays kept. */
+void keep_pause(struct mailbox *mb, pid_t asker);
 /* The mailbox is not kept any more. */
-void keep_end(struct mailbox *mb);
+void keep_end(struct mailbox *mb, pid_t asker);
 /* Rows came. */
 void keep_note_rows(struct mailbox *mb);
 /* The mailbox is being freed. */

@@ -20,6 +20,15 @@ enum keep_step {
 /* What begins when a run ends. */
 enum keep_next { KEEP_NOTHING, KEEP_FETCH, KEEP_FETCH_NEWS, KEEP_NO_MORE };
 
+/* More than so many at once are not told apart. */
+#define KEEP_ASKERS 8
+
+/* Who asks how far it is. */
+struct keep_asker {
+	pid_t pid;
+	uint64_t asked; /* uv_now, the last time; 0: nobody is here */
+};
+
 enum keep_end { KEEP_NEVER, KEEP_DONE, KEEP_STOPPED, KEEP_FAILED };
 
 struct keep {
@@ -28,12 +37,12 @@ struct keep {
 	struct keeper *keeper;
 	enum keep_step step;
 	enum keep_next next;
-	bool background;  /* nobody waits */
-	bool leave;       /* it ends as soon as the cache, or the server, has answered */
-	bool full;        /* the disk: it ends when the cache has said what is here */
-	unsigned looks;   /* at the cache in which that was not answered */
-	bool before;      /* the mailbox was kept before the cache was told otherwise */
-	uint64_t asked;   /* uv_now, when somebody asked last */
+	bool background; /* nobody waits */
+	bool leave;      /* it ends as soon as the cache, or the server, has answered */
+	bool full;       /* the disk: it ends when the cache has said what is here */
+	unsigned looks;  /* at the cache in which that was not answered */
+	bool before;     /* the mailbox was kept before the cache was told otherwise */
+	struct keep_asker askers[KEEP_ASKERS];
 	unsigned rounds;  /* that did not bring all that they were to bring */
 	bool gathered;    /* more than octets came */
 	uint32_t reached; /* the last message that was to be fetched; 0: none was */
@@ -70,6 +79,9 @@ void keep_run_end(struct keep *k, enum keep_end how, int err);
 void keep_run_go_on(struct keep *k);
 
 /* --- keep.c --- */
+
+/* Somebody has asked lately. */
+bool keep_is_asked(const struct keep *k);
 
 /* Its turn comes in so many milliseconds. */
 void keep_take_turn(struct keep *k, uint64_t delay);

@@ -8,8 +8,6 @@
 #include "mail/read/private.h"
 #include "mail/size/sizes.h"
 
-/* Milliseconds: who has not asked for so long is gone. */
-#define PATIENCE 10000
 /* Octets that one turn of the loop reads. */
 #define TURN_OCTETS ((uint64_t)4 << 20)
 /* What a message costs beside its octets. */
@@ -48,13 +46,11 @@ void keep_run_end(struct keep *k, enum keep_end how, int err)
 
 static bool is_over(struct keep *k)
 {
-	uint64_t now = uv_now(k->mb->account->loop);
-
 	if (k->mb->dead)
 		keep_run_end(k, KEEP_FAILED, ERR_STALE);
 	else if (k->leave || k->mb->account->on_stopped)
 		keep_run_end(k, KEEP_STOPPED, 0);
-	else if (!k->background && now > k->asked + PATIENCE)
+	else if (!k->background && !keep_is_asked(k))
 		keep_run_end(k, KEEP_STOPPED, 0);
 	else
 		return false;
