@@ -115,6 +115,24 @@ def test_views():
             assert views_of(m, "Kept", uids) == shown
 
 
+def test_views_from_a_slow_disk(world):
+    """So it is where the disk answers later than is waited for, without the server: whatever the views of a large message need."""
+    bodies = [text(1, 800_000), mixed(2, b"big.bin", 900_000)]
+    with FakeImap({"INBOX": bodies}) as server, tempfile.TemporaryDirectory() as place:
+        with mount(server, place) as m:
+            assert keep(m, "INBOX")[0] == 0
+        with mount(server) as m:
+            shown = [m.read(".text", "INBOX", uid) + m.read(".headers", "INBOX", uid) for uid in (1, 2)]
+            part = m.read("INBOX", ".parts", 2, "big.bin")
+        m = FakeMount(server, place, says=None, offline=True, timeout=60)
+        m.environment.update(world.environment)
+        with m:
+            os.listdir(m.path("INBOX"))
+            world.slow_disk(0.05)
+            assert [m.read(".text", "INBOX", uid) + m.read(".headers", "INBOX", uid) for uid in (1, 2)] == shown
+            assert m.read("INBOX", ".parts", 2, "big.bin") == part
+
+
 def test_views_of_news():
     """So is what they show of what comes later."""
     with FakeImap({"INBOX": [text(1), mixed(2, b"small.bin", 2000), mixed(3, b"big.bin", 900_000)]}) as server, \

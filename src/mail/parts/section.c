@@ -44,6 +44,9 @@ struct section_work {
 	bool read_waits, header_waits;
 	bool asked; /* for the header, which is not asked for again */
 	bool again; /* what came was looked at with the header that had come before it */
+	/* The server cannot be reached: what the cache has of the message, is waited for. */
+	bool patient;
+	uint64_t waited; /* behind what was waited for last */
 };
 
 /* --- what a section is --- */
@@ -344,11 +347,49 @@ static void section_on_whole(struct body_read *read, int err, const struct body_
 		go_on(w);
 }
 
+static void section_on_piece(struct body_read *read, int err, const struct body_parts *parts)
+{
+	struct section_work *w = list_entry(read, struct section_work, read);
+
+	w->read_waits = false;
+	if (err < 0)
+		finish(w, err, NULL);
+	else
+		go_on(w);
+}
+
+/* What a slow disk has of the message, piece by piece. False: that is all. */
+static bool wait_for_cache(struct section_work *w)
+{
+	const struct section *s = &w->r->of;
+	uint64_t reach = body_reach(s->mb, s->uid);
+
+	if (reach < w->waited)
+		return false;
+	w->waited = reach + 1;
+	w->read_waits = true;
+	w->read = (struct body_read){.mb = s->mb,
+		.uid = s->uid,
+		.offset = reach,
+		.size = 1,
+		.aside = true,
+		.quiet = true,
+		.on_done = section_on_piece};
+	body_read_start(&w->read);
+	return true;
+}
+
 static void section_on_read(struct body_read *read, int err, const struct body_parts *parts)
 {
 	struct section_work *w = list_entry(read, struct section_work, read);
 
 	w->read_waits = false;
+	if (error_is_connection(err) && !w->patient) {
+		w->patient = true;
+		cancel_reads(w);
+		go_on(w);
+		return;
+	}
 	if (err == 0 && w->header_waits)
 		return;
 	if (err == 0 && w->target.uncompared && !w->again) {
@@ -439,10 +480,10 @@ static void go_on(struct section_work *w)
 	}
 	if (err == 0)
 		err = lacks_header(w) ? ERR_NOT_CACHED : try_target(w->r, &w->target, &parts);
-	if (err == ERR_NOT_CACHED)
-		fetch(w);
-	else
+	if (err != ERR_NOT_CACHED)
 		finish(w, err, err < 0 ? NULL : &parts);
+	else if (!w->patient || w->target.is_here || !wait_for_cache(w))
+		fetch(w);
 }
 
 void section_read_start(struct section_read *r)

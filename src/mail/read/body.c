@@ -369,19 +369,29 @@ bool body_has(struct mailbox *mb, uint32_t uid, const struct body_section *secti
 	return b && !chunk_is_missing(b, index);
 }
 
+static uint64_t reach_of(struct body *b, uint64_t end)
+{
+	for (uint64_t at = 0; at < end; at += CACHE_CHUNK) {
+		const struct chunk *c = chunk_find(b, (uint32_t)(at / CACHE_CHUNK));
+		if (!c || !c->whole)
+			return at;
+	}
+	return end;
+}
+
 bool body_is_here(struct mailbox *mb, uint32_t uid)
 {
 	struct body *b = get_body(mb, uid, NULL);
 	uint64_t end = b->end_known ? b->end : body_promised(b);
 
-	if (end == UINT64_MAX)
-		return false;
-	for (uint64_t at = 0; at < end; at += CACHE_CHUNK) {
-		const struct chunk *c = chunk_find(b, (uint32_t)(at / CACHE_CHUNK));
-		if (!c || !c->whole)
-			return false;
-	}
-	return b->end_known;
+	return end != UINT64_MAX && reach_of(b, end) == end && b->end_known;
+}
+
+uint64_t body_reach(struct mailbox *mb, uint32_t uid)
+{
+	struct body *b = get_body(mb, uid, NULL);
+
+	return reach_of(b, b->end_known ? b->end : body_promised(b));
 }
 
 int body_section_end(

@@ -77,6 +77,8 @@ int body_section_end(
 	struct mailbox *mb, uint32_t uid, const struct body_section *section, uint64_t *end);
 /* All of the message is in memory or in the cache, as far as can be told at once. */
 bool body_is_here(struct mailbox *mb, uint32_t uid);
+/* So many octets are, from its start on. */
+uint64_t body_reach(struct mailbox *mb, uint32_t uid);
 /* All of the message is in memory or on its way there: reading it tells its size. */
 bool body_is_coming(struct mailbox *mb, uint32_t uid);
 
