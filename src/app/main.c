@@ -435,12 +435,24 @@ static int check_mount(struct program *p)
 	return status;
 }
 
-static int mount_account(struct program *p)
+/* Forks before anything is looked up: a thread that is still in the resolver would be cut off, with its locks held. */
+static int mount_account(struct program *p, int argc, char **argv)
 {
 	if (!p->options.foreground)
 		daemon_fork();
 	guardian_start(&p->guardian, p->options.mountpoint, !p->options.foreground);
-	return run_with_loop(p);
+	int status = find_server(p, argc, argv);
+	if (status == EXIT_STATUS_OK)
+		return run_with_loop(p);
+	guardian_stop(&p->guardian);
+	return status;
+}
+
+static int check_account(struct program *p, int argc, char **argv)
+{
+	int status = find_server(p, argc, argv);
+
+	return status == EXIT_STATUS_OK ? check_run(&p->options) : status;
 }
 
 int main(int argc, char **given)
@@ -467,12 +479,12 @@ int main(int argc, char **given)
 		return end_options(&p, remount(&p));
 	privileges_begin();
 	setenv("UV_THREADPOOL_SIZE", THREADS, 1);
-	status = p.options.check ? EXIT_STATUS_OK : check_mount(&p);
-	if (status == EXIT_STATUS_OK)
+	if (p.options.check)
+		return end_options(&p, check_account(&p, argc, argv));
+	status = check_mount(&p);
+	if (status == EXIT_STATUS_OK && p.options.fake)
 		status = find_server(&p, argc, argv);
-	if (status == EXIT_STATUS_OK && p.options.check)
-		status = check_run(&p.options);
-	else if (status == EXIT_STATUS_OK && !p.options.fake)
-		status = mount_account(&p);
+	else if (status == EXIT_STATUS_OK)
+		status = mount_account(&p, argc, argv);
 	return end_options(&p, status);
 }

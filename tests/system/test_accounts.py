@@ -11,7 +11,7 @@ import dovecot
 import fakedns
 from dovecot import Mail
 from fakedns import FakeDns
-from fakeimap import FakeImap
+from fakeimap import FakeImap, Rule
 from mounting import is_mounted, points, run, wait_until
 from ordinary import User
 from programs import PROGRAM
@@ -200,3 +200,30 @@ run anna@example.info mail || echo "status $?"
                          r"address.*write anna@example.info@THAT.NAME\nstatus 2$", rest)
         # Once it is known the domain is not asked again.
         assert dns.asked.count((fakedns.SRV, "_imaps._tcp.example.org")) == 1
+
+
+def test_lookup_goes_on(directory):
+    """A lookup that was given up for what the domain says is still under way in its thread when the program goes to the
+    background: it is in the process that stays, as a thread that fork() leaves behind may hold locks of the resolver."""
+    os.mkdir(directory + "/mail")
+    dovecot.make_authority(directory)
+    dovecot.make_certificate(directory, ("DNS:imap.example.org",))
+    held = Rule("AUTHENTICATE", stall=True, reply=b"NO [AUTHENTICATIONFAILED] no")
+    with open(directory + "/resolv.conf", "w", encoding="ascii") as out:
+        out.write(f"nameserver {fakedns.ADDRESS}\noptions timeout:30\n")
+    with FakeImap({"INBOX": [TEXT]}, rules=[held], user="anna@example.org", tls=True,
+                  certificate=(f"{directory}/server.pem", f"{directory}/server.key")) as server, FakeDns({
+                      (fakedns.SRV, "_imaps._tcp.example.org"): (server.port, "imap.example.org"),
+                      (fakedns.A, "imap.example.org"): "127.0.0.1"}, silent=["example.org"]):
+        options = f"ro,timeout=3,passcmd='echo {server.password}',cafile={directory}/ca.pem"
+        script = f"""
+mount --bind {directory}/resolv.conf /etc/resolv.conf
+exec {shlex.quote(PROGRAM)} -o {options} anna@example.org {directory}/mail
+"""
+        with subprocess.Popen(["unshare", "-m", "sh", "-c", script], stderr=subprocess.PIPE, text=True,
+                              env={**os.environ, "HOME": directory, "LC_ALL": "C.UTF-8"}) as process:
+            server.wait(lambda: held.hits > 0)
+            assert os.listdir(f"/proc/{process.pid}/task") == [str(process.pid)]
+            held.release()
+            said = process.communicate(timeout=60)[1]
+        assert process.returncode == 4 and "login refused" in said

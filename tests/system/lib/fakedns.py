@@ -13,11 +13,12 @@ def encode_name(name):
 
 
 class FakeDns:
-    """records: {(type, name): data}; data of A is an address, of SRV (port, target). It is at ADDRESS, port
-    53, so needs root."""
+    """records: {(type, name): data}; data of A is an address, of SRV (port, target). Whoever asks for the addresses of
+    the silent names gets no answer. It is at ADDRESS, port 53, so needs root."""
 
-    def __init__(self, records):
+    def __init__(self, records, silent=()):
         self.records = records
+        self.silent = silent
         self.asked = []
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind((ADDRESS, 53))
@@ -58,4 +59,7 @@ class FakeDns:
             question, client = self.socket.recvfrom(4096)
             if not question:
                 return
-            self.socket.sendto(self._answer(question), client)
+            answer = self._answer(question)
+            kind, name = self.asked[-1]
+            if kind == SRV or name not in self.silent:
+                self.socket.sendto(answer, client)
