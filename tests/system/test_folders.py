@@ -114,6 +114,18 @@ def test_a_delivery_while_rmdir_runs(server, when):
         assert not server.lines("DELETE")
 
 
+def test_interrupted_rmdir(server):
+    """What an interrupted one has left gets its name back, or its beginning where there was no room for all of it."""
+    for name in (b"Whole~imapfs-rmdir-0123abcd", b"Beginning~imapfs-rmcut-0123abcd", b"Old~imapfs-rmdir-0123abcd"):
+        server.account.mailboxes[name] = Mailbox()
+    with servers.mount(server, says=None) as m:
+        wait_until(lambda: b"Whole" in server.account.mailboxes and b"Beginning" in server.account.mailboxes, "renamed")
+        assert "Whole~imapfs-rmdir-0123abcd gets back the name that an interrupted rmdir took from it\n" in m.said()
+        assert "Beginning~imapfs-rmcut-0123abcd gets back the name that an interrupted rmdir took from it, but for its end" in m.said()
+        assert "there is another mailbox of the name that an interrupted rmdir took from this one" in m.said()
+        assert sorted(os.listdir(m.root)) == ["Beginning", "Empty", "INBOX", "Old", "Old~imapfs-rmdir-0123abcd", "Whole"]
+
+
 def test_mv(server):
     with servers.mount(server) as m:
         old = os.stat(m.root / "Old"), os.stat(m.root / "Old/Sub"), os.stat(m.root / "Old/1")

@@ -162,3 +162,14 @@ def test_control_characters_are_escaped(server, mount):
     m = mount(server)
     assert "tab%09in it" in os.listdir(m.point)
     assert m.read("tab%09in it/1") == TEXT + b"tab\tin it"
+
+
+@pytest.mark.parametrize("name", ["x" * 250, "x" * 234, "ü" * 85, "Archive/" + "日" * 70, "🎉" * 40], ids=range(5))
+def test_long_names_are_removed(mount, start_server, name):
+    """Also where no room is left for the name under which a mailbox is removed."""
+    server = start_server()
+    m = mount(server)
+    os.makedirs(m.path(name))
+    assert name in server.mailboxes()
+    os.rmdir(m.path(name))
+    assert name not in server.mailboxes() and not [other for other in server.mailboxes() if "~imapfs" in other]

@@ -8,18 +8,17 @@
  *   delete  DELETE of that name; or, when something had come, back: RENAME to what it was called
  *
  * A server that does not rename it does not have it removed: we know no other safe way. What a crash
- * or an outage leaves is found by its name, NAME~imapfs-rmdir-XXXXXXXX, by us when the line is back
- * (find) or by any later mount (remove_restore), and gets its own name back.
+ * or an outage leaves is found by its name (hiding.h) by us when the line is back (find) or by any later
+ * mount (remove_restore), and gets its own name back, or where it was too long what is left of it.
  *
  * A name that is only a directory has no messages: DELETE is enough, where there still is something.
  */
-#include <inttypes.h>
-#include <string.h>
 #include <uv.h>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "imap/response.h"
+#include "mail/change/hiding.h"
 #include "mail/change/mailboxes_private.h"
 #include "mail/sync/lister.h"
 #include "mail/sync/statuses.h"
@@ -30,37 +29,16 @@
 static const struct job_step look, drop_directory, hide, look_again, delete, give_back, find,
 	unsubscribe;
 
-/* --- the private name --- */
-
-static const struct span mark = {"~imapfs-rmdir-", 14};
-#define MARK_DIGITS 8
-
-static bool is_private(struct span name, struct span *original)
-{
-	size_t n = mark.n + MARK_DIGITS;
-
-	if (name.n <= n || memcmp(name.p + name.n - n, mark.p, mark.n) != 0)
-		return false;
-	for (size_t i = name.n - MARK_DIGITS; i < name.n; i++)
-		if (!memchr("0123456789abcdef", name.p[i], 16))
-			return false;
-	*original = (struct span){name.p, name.n - n};
-	return true;
-}
-
 static int make_private_name(struct mailboxes_job *job)
 {
+	const struct mailbox_place *place = &job->mb->place;
 	uint32_t number;
-	int err = uv_random(NULL, NULL, &number, sizeof(number), 0, NULL) < 0 ? ERR_IO : 0;
 
 	buf_clear(&job->other);
-	if (err == 0)
-		err = buf_append_span(&job->other, buf_span(&job->name));
-	if (err == 0)
-		err = buf_append_span(&job->other, mark);
-	if (err == 0)
-		err = buf_printf(&job->other, "%0*" PRIx32, MARK_DIGITS, number);
-	return err;
+	if (uv_random(NULL, NULL, &number, sizeof(number), 0, NULL) < 0)
+		return ERR_IO;
+	return hiding_make_name(buf_span(&job->name),
+		place->has_delimiter ? place->delimiter : '\0', number, &job->other);
 }
 
 /* --- ends --- */
@@ -389,9 +367,10 @@ const struct job_kind remove_kind = {.name = "removing a mailbox", .begin = remo
 static void restore_one(struct mailbox *mb)
 {
 	struct span original;
+	bool cut;
 
 	if (!mb->place.parent || !mb->place.listed ||
-		!is_private(span_of(mb->component), &original))
+		!hiding_read_name(span_of(mb->component), &original, &cut))
 		return;
 	if (mailbox_child(mb->place.parent, original)) {
 		log_warning("%s: there is another mailbox of the name that an interrupted rmdir "
@@ -399,8 +378,8 @@ static void restore_one(struct mailbox *mb)
 			mailbox_path(mb));
 		return;
 	}
-	log_notice(
-		"%s gets back the name that an interrupted rmdir took from it", mailbox_path(mb));
+	log_notice("%s gets back the name that an interrupted rmdir took from it%s",
+		mailbox_path(mb), cut ? ", but for its end, which is lost" : "");
 	mailboxes_rename(mb, mb->place.parent, original, NULL);
 }
 
