@@ -61,12 +61,13 @@ static int by_uid(const void *a, const void *b)
 	return (x->uid > y->uid) - (x->uid < y->uid);
 }
 
-/* The row of another message than the one that was shown; NULL: nothing speaks against it. */
+/* The row of another message than the one that was shown; NULL: nothing speaks against it, or it is
+ * gone. */
 static const struct cache_message *find_other(const struct changes *c, const struct change *r)
 {
 	const struct cache_message key = {.uid = r->uid}, *row = NULL;
 
-	if (c->compared.n > 0)
+	if (c->compared.n > 0 && mailbox_find(c->mb, r->uid))
 		row = bsearch(&key, c->compared.all, c->compared.n, sizeof(key), by_uid);
 	return row && message_is_other(&r->shown, row) ? row : NULL;
 }
@@ -84,11 +85,19 @@ static void tell_other(
 		(unsigned long long)is->size, now, (unsigned long long)r->shown.size, was);
 }
 
+/* Dovecot writes 0 octets of 1970 for a message that was expunged a moment ago, before it tells of that.
+ * What it has under that UID it knows where the mailbox is selected anew. */
+static bool is_unclear(const struct changes *c, const struct cache_message *other)
+{
+	return other && other->size == 0 && !c->selected_anew;
+}
+
 /* Also when the server refused to tell: nothing speaks against them then. */
 static void compare_over(struct changes *c)
 {
 	uint64_t selection = conn_selected(c->task.conn)->asked;
 	struct list others = LIST_INIT(others);
+	bool unclear = false;
 
 	if (c->compared.n > 0)
 		qsort(c->compared.all, c->compared.n, sizeof(*c->compared.all), by_uid);
@@ -96,19 +105,25 @@ static void compare_over(struct changes *c)
 		struct change *r = list_entry(pos, struct change, link);
 		r->compared = selection;
 		const struct cache_message *other = find_other(c, r);
-		if (!other)
+		unclear |= is_unclear(c, other);
+		if (!other || is_unclear(c, other))
 			continue;
 		tell_other(c, r, other);
 		list_remove(&r->link);
 		list_append(&others, &r->link);
 	}
 	/* When all were given up meanwhile nothing was compared. */
-	if (list_empty(&others) && !list_empty(&c->batch))
+	if (list_empty(&others) && !list_empty(&c->batch) && !unclear)
 		c->mb->removal.compared = selection;
 	free(c->compared.all);
 	c->compared = (struct compared){0};
 	queue_answer(&others, ERR_REFUSED);
-	course_start_compared(c);
+	if (unclear) {
+		c->task.selected_after = pool_selection_now();
+		queue_start_over(c);
+	} else {
+		course_start_compared(c);
+	}
 }
 
 static const struct step compare = {
