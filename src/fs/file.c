@@ -277,8 +277,10 @@ static struct fs_op *create_read(
 
 static void read_missing(struct fs_op *op, const struct body_read *read)
 {
-	if (op_is_over(op))
-		op_fail(op, ERR_TIMEOUT);
+	int err = op_overdue(op);
+
+	if (err < 0)
+		op_fail(op, err);
 	else
 		op_wait_read(op, read, read_fetched);
 }

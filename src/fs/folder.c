@@ -35,8 +35,10 @@ static bool is_hidden(const char *name)
 static void folder_start(
 	struct fs_op *op, fuse_ino_t moving, op_folder_start *start, op_resume *resume)
 {
-	if (op_is_over(op))
-		op_fail(op, ERR_TIMEOUT);
+	int err = op_overdue(op);
+
+	if (err < 0)
+		op_fail(op, err);
 	else
 		op_wait_folder(op, moving, start, resume);
 }

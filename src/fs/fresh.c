@@ -92,8 +92,9 @@ static void rows_came(struct fs_op *op, int err)
 void fresh_rows(struct fs_op *op, op_resume *known)
 {
 	op->known = known;
-	if (op_is_over(op)) {
-		op_fail(op, ERR_TIMEOUT);
+	int err = op_overdue(op);
+	if (err < 0) {
+		op_fail(op, err);
 		return;
 	}
 	sync_start(op->mb);
@@ -214,13 +215,15 @@ static void message_synced(struct fs_op *op, int err)
 
 void fresh_message(struct fs_op *op, op_resume *known)
 {
+	int err = op_overdue(op);
+
 	op->known = known;
 	if (find_message(op))
 		known(op, 0);
 	else if (sync_knows(op->mb, op->uid))
 		op_fail(op, ERR_GONE);
-	else if (op_is_over(op))
-		op_fail(op, fresh_remembers(op->mb, ERR_TIMEOUT) ? ERR_GONE : ERR_TIMEOUT);
+	else if (err < 0)
+		op_fail(op, fresh_remembers(op->mb, err) ? ERR_GONE : err);
 	else
 		message_wait(op);
 }

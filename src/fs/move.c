@@ -58,8 +58,9 @@ static void move_now(struct fs *fs, fuse_req_t req, const struct rename *r, uint
 		op_reply_errno(op, EROFS);
 		return;
 	}
-	if (op_is_over(op)) {
-		op_fail(op, ERR_TIMEOUT);
+	int err = op_overdue(op);
+	if (err < 0) {
+		op_fail(op, err);
 		return;
 	}
 	remember(fs, r, uid);

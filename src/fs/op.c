@@ -69,9 +69,11 @@ static void note_outcome(const struct fs_op *op, int error)
 	}
 }
 
-bool op_is_over(const struct fs_op *op)
+int op_overdue(const struct fs_op *op)
 {
-	return op->inherited && uv_now(op->fs->loop) >= op->deadline;
+	if (!op->inherited || uv_now(op->fs->loop) < op->deadline)
+		return 0;
+	return pool_is_down(op->fs->account->pool) ? ERR_NET : ERR_TIMEOUT;
 }
 
 void op_note_wait(struct fs_op *op, int err)

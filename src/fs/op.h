@@ -199,8 +199,8 @@ void op_wait_draft(struct fs_op *op, struct draft *d, op_resume *resume);
 /* Gives the op the deadline of a request for this inode that failed before it, see inherit.h.
  * op_create sees to that for the op's own inode. */
 void op_inherit(struct fs_op *op, fuse_ino_t ino);
-/* The deadline that it inherited is over: it must not begin to wait. */
-bool op_is_over(const struct fs_op *op);
+/* An error when the deadline that it inherited is over: it must not begin to wait. */
+int op_overdue(const struct fs_op *op);
 /* How the last of several waits for one thing has ended: the outcome of the op depends on it. */
 void op_note_wait(struct fs_op *op, int err);
 

@@ -52,8 +52,9 @@ static void unlink_now(
 	struct fs_op *op = op_create(fs, req, "unlink", inode_of_message(mb, uid), mb);
 	op->uid = uid;
 	op_lock(op, parent);
-	if (op_is_over(op)) {
-		op_fail(op, ERR_TIMEOUT);
+	int err = op_overdue(op);
+	if (err < 0) {
+		op_fail(op, err);
 		return;
 	}
 	op->to = mailbox_hold(trash);
@@ -178,8 +179,10 @@ static void unlink_unnamed(
 	op->uid = uid;
 	op->octets = mem_strdup(name);
 	op_lock(op, parent);
-	if (op_is_over(op))
-		op_fail(op, ERR_TIMEOUT);
+	int err = op_overdue(op);
+
+	if (err < 0)
+		op_fail(op, err);
 	else
 		op_wait_facts(op, FACT_SUMMARY, unlink_named);
 }

@@ -205,9 +205,13 @@ static void doubt_resting(struct line *line)
 {
 	LIST_FOREACH (pos, &line->pools) {
 		struct pool *p = list_entry(pos, struct pool, in_line);
-		LIST_FOREACH (at, &p->conns) {
+		LIST_FOREACH_SAFE (at, &p->conns) {
 			struct conn *c = list_entry(at, struct conn, link);
-			if (conn_is_free(c))
+			if (!conn_is_free(c))
+				continue;
+			if (line->silences > 1)
+				conn_fail(c, ERR_CANCELED, "its like fell silent twice");
+			else
 				noop_confirm(c);
 		}
 	}

@@ -147,6 +147,9 @@ bool pool_may_connect(const struct pool *p, const struct pool_task *t)
 	/* While it fails, one at a time finds out when it does no longer. */
 	if ((line_is_failing(p->line) || line_is_doubted(p->line)) && lives_is_trying(p->line))
 		return false;
+	/* One that nobody waits for proves nothing, and would be the next to be believed. */
+	if (!asked && count > 0 && line_is_doubted(p->line))
+		return false;
 	if (asked ? !backoff_may_ask(&p->lives, now) : !backoff_is_due(&p->lives, now))
 		return false;
 	return line_may_try(p->line, asked, count == 0, now);
