@@ -5,7 +5,8 @@
  *
  * A line is down when connections are refused for longer than the timeout, and also when the server
  * logs us in and then says nothing: then the next connection has to confirm by a NOOP that it is
- * alive, and once that was not enough either, nobody waits for more than one of them.
+ * alive, and once that was not enough either, nobody waits for more than one of them, those that rest
+ * are closed, and none is made to spare.
  */
 #ifndef LINK_LINE_H
 #define LINK_LINE_H
