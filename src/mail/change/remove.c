@@ -65,6 +65,10 @@ static void refuse_removal(struct mailboxes_job *job, int err)
 {
 	if (err != ERR_NOT_EMPTY)
 		job_tell_refused(job, "cannot remove the mailbox");
+	/* What it cannot be called is no name that was asked for, and `rm -rf` takes EINVAL for what is not
+	 * there. */
+	if (err == ERR_INVALID)
+		err = ERR_DENIED;
 	job_end(job, err, NULL);
 }
 

@@ -36,6 +36,9 @@ static int append_level(
 	bool first = parent == t->root;
 	char delimiter;
 
+	/* There are mailboxes with such a level, but nobody means to make one. */
+	if (level.n == 0)
+		return ERR_INVALID;
 	if (!tree_delimiter(t, parent, &delimiter))
 		return first ? buf_append_span(name, level) : ERR_DENIED;
 	if (memchr(level.p, delimiter, level.n))
