@@ -226,6 +226,30 @@ def test_killed(moment, tmp_path):
             assert not deleted(server)
 
 
+def test_killed_and_not_subscribed(tmp_path):
+    """A mount that does not see the mailbox leaves what is to be done in it to one that does."""
+    boxes = {**account(), "Old": Mailbox([Message(b"Subject: old\r\n\r\n")], subscribed=False), "New": Mailbox()}
+    with FakeImap(boxes) as server:
+        with mount(server, directory=tmp_path, says=None) as m:
+            assert uids(m.root / "INBOX") == sorted(ALL) and uids(m.root / "Old") == [1] and uids(m.root / "New") == []
+            rule = server.rule("UID STORE", stall=True)
+            stalled = server.rule("UID MOVE", stall=True)
+            (m.root / "Old" / "1").unlink()
+            (m.root / "INBOX" / "2").rename(m.root / "Old" / "2")
+            m.process.kill()
+            m.process.wait()
+            m.kill()
+            server.rules.remove(rule)
+            server.rules.remove(stalled)
+        with mount(server, directory=tmp_path, subscribed=True) as m:
+            assert sorted(os.listdir(m.root)) == ["INBOX", "New"]
+            assert sync(m) == (0, "")
+            assert present(server) == ALL and present(server, "Old") == {1}
+        with mount(server, directory=tmp_path) as m:
+            assert sync(m) == (0, "")
+            assert present(server) == ALL - {2} and present(server, "Old") == {2}
+
+
 def test_killed_and_numbered_anew(tmp_path):
     with FakeImap(account()) as server:
         with mount(server, directory=tmp_path, says=None) as m:

@@ -157,8 +157,9 @@ static void restore(void *ctx, uint32_t id, const uint32_t *uids, size_t n)
 	struct account *a = ctx;
 	struct mailbox *mb = tree_mailbox(&a->tree, id);
 
-	/* Its UIDVALIDITY changed, or it was deleted: the marks went with the messages. */
-	if (!mb)
+	/* Its UIDVALIDITY changed, or it was deleted: the marks went with the messages. One that is not subscribed
+	 * may be there for the next mount. */
+	if (!mb && !a->options.subscribed)
 		cache_put_journal(a->cache, id, NULL, 0, journal_on_dropped, NULL);
 	if (!mb)
 		return;

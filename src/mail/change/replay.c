@@ -83,24 +83,26 @@ static void take_up(struct account *a, const struct state_intent *row)
 {
 	struct mailbox *mb = tree_by_name(&a->tree, row->mailbox);
 	bool moves = row->verb == INTENT_MOVE;
+	/* Those that are not subscribed are not seen, and another mount may see them. */
+	bool all_are_seen = a->tree.listed && !a->options.subscribed;
 	struct mailbox *to = moves ? tree_by_name(&a->tree, row->target) : NULL;
 
 	/* Of a later version: nothing that this one could do by mistake. */
 	if (row->verb < INTENT_REMOVE || row->verb > INTENT_FLAGS ||
 		(row->verb == INTENT_FLAGS && row->argument.n == 0))
 		return;
-	if (!mb && a->tree.listed)
+	if (!mb && all_are_seen)
 		drop_row(a, row, "its mailbox is no more");
 	else if (mb && is_numbered(mb, row) && mb->uidvalidity != row->uidvalidity)
 		drop_row(a, row, "its mailbox was numbered anew (UIDVALIDITY)");
 	else if (row->verb == INTENT_COPYING)
 		drop_row(a, row, "it may have been copied, which is not known");
-	else if (moves && !to && a->tree.listed)
+	else if (moves && !to && all_are_seen)
 		drop_row(a, row, "the mailbox where it was to go is no more");
-	else if (moves && !to)
-		return;
 	else if (row->made + AGE_MAX < time(NULL))
 		drop_row(a, row, "it could not be done for too long");
+	else if (moves && !to)
+		return;
 	else if (mb && !mb->uidvalidity && row->uidvalidity)
 		ask_for_uidvalidity(intents_promised(mb));
 	else if (mb && !mailbox_hidden(mb, row->uid) && !flags_promised(mb, row->uid))
