@@ -57,7 +57,7 @@ struct draft;
 struct draft_wait;
 typedef void draft_on_wake(struct draft_wait *w, int err);
 
-/* Who waits until the draft is stored, or not. */
+/* Who waits until the draft is stored, or not; or until nothing is written to its file any more. */
 struct draft_wait {
 	struct list link;
 	draft_on_wake *on_wake; /* once, from the loop; err is 0 or why it is not stored */
@@ -89,6 +89,7 @@ struct draft {
 	struct spool_place place; /* its octets */
 	unsigned opens;           /* descriptors */
 	unsigned jobs;            /* of the spool, under way */
+	unsigned writing;         /* those that write; perhaps nobody waits for them any more */
 	int fd;                   /* of the spool's file; -1 while nothing is done with it */
 
 	/* What was written, and by whom. */
@@ -193,6 +194,8 @@ void drafts_keep(struct drafts *all);
  * waits is told the end. It must not be being stored, and its file must be open. */
 void draft_store(struct draft *d, struct mailbox *mb, const char *name, uint32_t namesake);
 void draft_wait(struct draft *d, struct draft_wait *w);
+/* Tells those who wait. */
+void draft_wake(struct draft *d, int err);
 /* Whether it would be that message of the mailbox where it is to be stored. */
 void draft_same_start(struct draft *d, uint32_t uid, draft_same_done *on_done);
 /* Its time was set when it was stored already: true, and it is being stored again, if that is not too

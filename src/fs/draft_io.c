@@ -156,8 +156,12 @@ static void draft_on_job(struct spool_job *job)
 {
 	struct draft *d = job->ctx;
 
+	if (job->what == SPOOL_WRITE)
+		d->writing--;
 	/* Who waited may have it freed, which is put off until here. */
 	op_job_is_done(job);
+	if (d->writing == 0 && d->state != DRAFT_STORING)
+		draft_wake(d, 0);
 	d->jobs--;
 	draft_settle(d);
 }
@@ -166,6 +170,7 @@ static void start_job(struct fs_op *op, struct draft *d, enum spool_what what, c
 	size_t size, uint64_t offset, op_resume *resume)
 {
 	d->jobs++;
+	d->writing += what == SPOOL_WRITE;
 	op_wait_job(op,
 		spool_start(draft_spool(op->fs), what, d->fd, data, size, offset, draft_on_job, d),
 		resume);
@@ -410,9 +415,18 @@ static void setattr_done(struct fs_op *op, int err)
 	op_end(op);
 }
 
+static void resize_when_changeable(struct fs_op *op, int err);
+
 static void resize_go(struct fs_op *op, int err)
 {
 	struct draft *d = draft_of(op->fs, op->ino);
+
+	/* What the disk was too slow with has failed for the program, but is written all the same: into what it
+	 * begins anew. */
+	if (d->writing > 0) {
+		op_wait_draft(op, d, resize_when_changeable);
+		return;
+	}
 	int error = op->offset > append_limit(d->mb) ? EFBIG : draft_need_file(d);
 
 	if (!error)

@@ -111,6 +111,24 @@ static void refuse_draft(struct draft *d, int err, const char *reason)
 	d->to_name = NULL;
 }
 
+static void wake(struct list *waits, int err)
+{
+	while (!list_empty(waits)) {
+		struct draft_wait *w = list_entry(waits->next, struct draft_wait, link);
+
+		list_remove(&w->link);
+		w->on_wake(w, err);
+	}
+}
+
+void draft_wake(struct draft *d, int err)
+{
+	struct list waits = LIST_INIT(waits);
+
+	list_splice(&waits, &d->waits);
+	wake(&waits, err);
+}
+
 static void end_store(struct draft *d, int err, uint32_t uid, const char *reason)
 {
 	struct drafts *all = d->fs->drafts;
@@ -123,12 +141,7 @@ static void end_store(struct draft *d, int err, uint32_t uid, const char *reason
 	list_splice(&waits, &d->waits);
 	draft_settle(d);
 	drafts_keep(all);
-	while (!list_empty(&waits)) {
-		struct draft_wait *w = list_entry(waits.next, struct draft_wait, link);
-
-		list_remove(&w->link);
-		w->on_wake(w, err);
-	}
+	wake(&waits, err);
 }
 
 static void draft_on_appended(struct append *a, int err)

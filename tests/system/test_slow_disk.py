@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A disk that takes seconds for each read: what is in memory is answered as ever, and who waits for the
 disk gets the right octets, or ETIMEDOUT in time."""
+import mmap
 import os
 import threading
 import time
@@ -9,8 +10,10 @@ import pytest
 
 from dovecot import Mail
 from patience import late
+from servers import errno_of
 
 TIMEOUT = 4
+THREADS = 16  # of libuv's pool, see src/app/main.c
 LARGE = b"Subject: large\r\n\r\n" + b"".join(b"line %d of many\r\n" % n for n in range(40_000))
 TEXT = b"Subject: %d\r\n\r\n" + b"body\r\n" * 2000
 
@@ -108,3 +111,33 @@ def test_always_slow(server, cached, world):
         assert m.read("INBOX", uid) == TEXT % uid
     assert m.read("Large", 1) == LARGE
     assert len([line for line in server.commands() if b"BODY.PEEK[]" in line]) == before
+
+
+def test_a_write_that_is_late(server, mount, world):
+    """It was given up, and the file begun anew, when the disk writes it at last: none of it is in the message."""
+    short = b"Subject: short\r\n\r\n"
+    m = mount(server, "async", f"timeout={TIMEOUT}", environment=world.environment)
+    m.tolerate("took longer than")
+    # What keeps all threads busy: not from the kernel's memory.
+    first = os.open(m.path("Other", ".first"), os.O_RDWR | os.O_CREAT | os.O_DIRECT, 0o600)
+    os.pwritev(first, [mmap.mmap(-1, 4096)], 0)
+    fd = os.open(m.path("Other", ".new"), os.O_WRONLY | os.O_CREAT, 0o600)
+    world.slow_disk(60)
+    readers = [threading.Thread(target=lambda: errno_of(os.preadv, first, [mmap.mmap(-1, 4096)], 0)) for _ in range(THREADS)]
+    for reader in readers:
+        reader.start()
+    time.sleep(0.5)
+    with pytest.raises(TimeoutError):
+        os.write(fd, TEXT % 77)
+    mended = threading.Timer(0.2, world.slow_disk, [0])
+    mended.start()
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, short, 0)
+    for thread in (mended, *readers):
+        thread.join()
+    for descriptor in (first, fd):
+        os.close(descriptor)
+    os.rename(m.path("Other", ".new"), m.path("Other", "new"))
+    uid = max(server.uids("Other"))
+    assert server.fetch_all("Other")[uid] == short
+    os.unlink(m.path("Other", ".first"))
