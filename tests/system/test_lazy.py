@@ -82,6 +82,8 @@ def test_another_imapfs(old, number, directory):
 def test_mounted_over():
     """Not even when ours is still there, below."""
     with FakeImap(account()) as server, mount(server, says=None) as m:
+        # Once it answers it has seen what its own mount is.
+        assert m.read(".imapfs", "status")
         run("mount", "-t", "tmpfs", "tmpfs", m.point)
         try:
             end_of(m, signal.SIGTERM)

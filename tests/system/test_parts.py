@@ -149,7 +149,7 @@ FILLER = b"Content-Type: text/plain\r\n\r\n" + b"0123456789\r\n" * 30000
 
 def alone(kind, said):
     """A message that is not fetched whole, with a part (its name is x.pdf), and what BODYSTRUCTURE is to say of it."""
-    encoded = lines(b"0123456789" * 50)
+    encoded = lines(b"0123456789" * 57)  # without padding: more may follow
     field = b"Content-Transfer-Encoding: " + said + b"\r\n" if said else b""
     body = encoded if kind != "root" else encoded + b"\r\n" + lines(noise(300_000))
     whole = b"Content-Type: application/pdf; name=x.pdf\r\n" + field + b"\r\n" + body
