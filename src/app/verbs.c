@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/verbs.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "app/accounts/config.h"
@@ -26,9 +28,12 @@ struct verb {
 static int run_sync(const char *mountpoint)
 {
 	struct buf text;
+	char file[32];
 
+	/* Each time another name: one that the kernel knows it looks up twice, and each look waits. */
+	snprintf(file, sizeof(file), "sync.%ld", (long)getpid());
 	buf_init(&text, ASK_MAX);
-	int status = ask_mount(mountpoint, "sync", &text);
+	int status = ask_mount(mountpoint, file, &text);
 	if (status == EXIT_STATUS_OK && text.len > 0) {
 		fwrite(text.data, 1, text.len, stdout);
 		status = fflush(stdout) == 0 ? EXIT_STATUS_NOT_DONE : EXIT_STATUS_INTERNAL;
@@ -67,14 +72,16 @@ static const struct {
 	{"--unkeep", unkeep_run},
 };
 
-/* A directory whose name begins with a dash is written ./-name. */
+/* A directory whose name begins with a dash is written ./-name. The flag may stand behind it. */
 static int run_verb(const struct verb *v, int argc, char **argv)
 {
-	int given = 2 + (v->flag != NULL);
+	int given = 2 + (v->flag != NULL), at = given;
 	bool has = v->argument != NULL;
 
-	if (argc == given + has && !(has && argv[given][0] == '-'))
-		return v->run(argv[given]);
+	if (v->flag && argc > 2 && strcmp(argv[2], v->flag) != 0)
+		at = 2;
+	if (argc == given + has && !(has && argv[at][0] == '-'))
+		return v->run(argv[at]);
 	log_error("%s takes %s%s; usage: imapfs %s%s%s%s", v->name, has ? "one " : "no argument",
 		has ? v->argument : "", v->name,
 		v->run == status_print ? " [--json | --watch]" : "", has ? " " : "",
@@ -85,7 +92,8 @@ static int run_verb(const struct verb *v, int argc, char **argv)
 static bool is_meant(const struct verb *v, int argc, char **argv)
 {
 	return argc > 1 && strcmp(argv[1], v->name) == 0 &&
-	       (!v->flag || (argc > 2 && strcmp(argv[2], v->flag) == 0));
+	       (!v->flag || (argc > 2 && strcmp(argv[2], v->flag) == 0) ||
+		       (argc > 3 && strcmp(argv[3], v->flag) == 0));
 }
 
 bool verbs_run(int argc, char **argv, int *status)

@@ -151,6 +151,7 @@ static void look_up_sync(struct fs *fs, fuse_req_t req, fuse_ino_t parent)
 	int err;
 
 	op->expire = sync_drained;
+	op->told = true;
 	if (op_wait_drain(op, DRAIN_ALL, sync_drained, &err))
 		sync_drained(op, err);
 }
@@ -159,7 +160,8 @@ static void control_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fs *fs = fuse_req_userdata(req);
 
-	if (strcmp(name, "sync") == 0) {
+	/* Behind a dot may stand what tells two who ask apart. */
+	if (strcmp(name, "sync") == 0 || strncmp(name, "sync.", 5) == 0) {
 		look_up_sync(fs, req, parent);
 		return;
 	}

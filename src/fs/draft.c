@@ -375,8 +375,8 @@ void drafts_begin(struct drafts *all, int dir, const char *path)
 			    "to store it",
 			draft_path(list_entry(pos, struct draft, link)));
 	if (all->left > 0)
-		log_warning("%s: %u files that were to be stored in mailboxes that are not there",
-			spool_path(all->spool), all->left);
+		log_warning("%s: %u file%s to be stored in mailboxes that are not there",
+			spool_path(all->spool), all->left, all->left == 1 ? " was" : "s were");
 }
 
 /* --- the status --- */

@@ -572,8 +572,9 @@ void op_tick(struct fs *fs)
 		struct fs_op *op = list_entry(pos, struct fs_op, link);
 		op->deadline += passed;
 		if (now >= op->deadline) {
-			log_warning("%s took longer than %llu seconds", op->name,
-				(unsigned long long)(fs->options.timeout / 1000));
+			if (!op->told)
+				log_warning("%s took longer than %llu seconds", op->name,
+					(unsigned long long)(fs->options.timeout / 1000));
 			op_give_up(op, ETIMEDOUT);
 		} else if (op->interrupted_at && now >= op->interrupted_at + INTERRUPT_GRACE) {
 			op_give_up(op, EINTR);

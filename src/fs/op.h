@@ -87,6 +87,7 @@ struct fs_op {
 	const struct body_parts *parts; /* what was read, while resume is called after a read */
 	/* Answers, with ERR_TIMEOUT, when the deadline has come. NULL: the answer is ETIMEDOUT. */
 	op_resume *expire;
+	bool told;             /* in that answer, that it was in vain: it is no warning */
 	op_resume *moved;      /* goes on after a move */
 	op_resume *known;      /* goes on when enough is known of the mailbox: see fresh.h */
 	op_resume *whole;      /* the same, for fresh_whole */

@@ -257,8 +257,8 @@ static void note_dead(struct pool *p, const struct conn *c, int err, const char 
 	if (pool_ready_count(p) > 0 && !c->ready_at && c->wire.heard_at && refused) {
 		p->limit.max = pool_ready_count(p);
 		p->limit.until = now + FEWER_TIME;
-		log_notice("%s: %s; going on with %u connections", p->options.host, text,
-			p->limit.max);
+		log_notice("%s: %s; going on with %u connection%s", p->options.host, text,
+			p->limit.max, p->limit.max == 1 ? "" : "s");
 		if (err != ERR_AUTH)
 			return;
 	} else if (c->ready_at && err != ERR_THROTTLED && (err != ERR_PROTOCOL || c->blame.any)) {

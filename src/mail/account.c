@@ -425,8 +425,9 @@ static void account_on_drain_deadline(uv_timer_t *timer)
 	struct account *a = timer->data;
 
 	intents_drain_cancel(&a->drain);
-	log_notice("%s: %zu changes are not done yet; the next mount goes on with them",
-		a->options.pool.host, intents_waiting(a));
+	size_t n = intents_waiting(a);
+	log_notice("%s: %zu change%s not done yet; the next mount goes on with %s",
+		a->options.pool.host, n, n == 1 ? " is" : "s are", n == 1 ? "it" : "them");
 	stop_all(a);
 }
 

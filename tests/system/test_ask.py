@@ -40,8 +40,17 @@ def test_ask(server, mount):
     told = json.loads(said)
     assert told["state"] == "online" and re.match(r"user@localhost:\d+", told["server"])
     assert any(line.startswith("INBOX: 2 messages") for line in told["mailbox"])
+    assert json.loads(start("--status", m.point, "--json").communicate(timeout=60)[0]).keys() == told.keys()
     plain = start("--status", m.point).communicate(timeout=60)[0]
     assert {line.partition(": ")[0] for line in plain.splitlines()} == set(told)
+
+    # What is in the mount is not the mountpoint.
+    for verb in ("--sync", "--status"):
+        for within in (m.path("INBOX"), m.path("INBOX", "1")):
+            asked = start(verb, within)
+            assert asked.communicate(timeout=60)[1] == \
+                f"imapfs: {within}: this is in a mount; name the mountpoint itself, {m.point}\n"
+            assert asked.returncode == 1
 
     # Into a pipe: a line for each second.
     watch = start("--status", "--watch", m.point)

@@ -17,8 +17,8 @@ from servers import FakeImap, errno_of, uids
 ALL = set(range(1, 9))
 MARKED = {2, 5, 8}
 PLAIN = {"hide": ("UIDPLUS",)}
-REMARKED = r"marking \d+ messages of INBOX as deleted again"
-NOT_REMARKED = r"cannot mark \d+ messages of INBOX as deleted again"
+REMARKED = r"marking \d+ messages? of INBOX as deleted again"
+NOT_REMARKED = r"cannot mark \d+ messages? of INBOX as deleted again"
 KEPT = r"still has them"
 LACKING = r"UID EXPUNGE was \w+( \w+)? twice"
 UNSAFE = r"cannot expunge one message alone"

@@ -291,6 +291,8 @@ def test_not_any_more():
             assert sorted(status(m)["kept"]) == ["Kept: 10 of 10 messages", "Too: 10 of 10 messages"]
             assert ask("--unkeep", m.path("Kept")) == (0, f"{m.path('Kept')}: not kept any more\n", "")
             assert status(m)["kept"] == ["Too: 10 of 10 messages"]
+            for box in ("Kept", "Other"):
+                assert ask("--unkeep", m.path(box)) == (0, f"{m.path(box)}: was not kept\n", "")
             for uid, body in enumerate(boxes["Other"], 1):
                 assert m.read("Other", uid) == body
         with mount(server, place, says=None, offline=True) as m:

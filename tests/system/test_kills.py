@@ -29,7 +29,7 @@ FRESH = 24          # messages that come before each round, and that are to be r
 FEW, MANY = 60, 120  # how many there are about
 SIZES = (0, 300, 4000, 60_000, 262_144, 700_000)
 # What a daemon may say that found work of a dead one.
-SAYS = ("the daemon died; unmounting ", r"marking \d+ messages of INBOX as deleted again")
+SAYS = ("the daemon died; unmounting ", r"marking \d+ messages? of INBOX as deleted again")
 
 # Reads and removes as told, and notes what it begins and how that ends, up to the first failure.
 WORKER = r"""

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Removals that are promised: the name is gone at once, the message a moment later, and what was not done is told."""
+import contextlib
 import os
+import re
 import subprocess
 import tempfile
 
@@ -149,6 +151,22 @@ def test_fsync_after_rm():
         subprocess.run(["rm", inbox / "4"], check=True, timeout=50)
         assert fsync(inbox) is None
         assert present(server) == ALL - {4}
+
+
+def test_sync_without_the_server():
+    """It waits no longer than timeout=, also where the kernel remembers the name from the last time, and says what is not
+    done; that is no warning in the log besides."""
+    reachable = contextlib.ExitStack()
+    server = reachable.enter_context(FakeImap(account()))
+    with reachable, mount(server, says=[r"127.0.0.1", "1 change is not done yet"], timeout=3) as m:
+        assert uids(m.root / "INBOX") == sorted(ALL)
+        assert sync(m) == (0, "")
+        reachable.close()
+        (m.root / "INBOX/3").unlink()
+        for _ in range(2):
+            status, said = sync(m)
+            assert status == 8 and re.fullmatch("not done yet: 1 change(, since the server cannot be reached)?\n", said)
+        assert b"took longer" not in (m.root / ".imapfs/status").read_bytes() and "took longer" not in m.said()
 
 
 def test_each_sync_tells():

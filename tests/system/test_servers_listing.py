@@ -205,7 +205,7 @@ def test_long_name(style):
 def test_too_long_name(style):
     """Above 8 KiB it is left out, and that is said."""
     with FakeImap({b"n" * 8193: [b"long"], "INBOX": BODIES}, list_style=style) as server:
-        with mount(server, says=[r"1 mailboxes are left out: .* names of more than 8 KiB"]) as m:
+        with mount(server, says=[r"1 mailbox is left out: .* names of more than 8 KiB"]) as m:
             assert listing(m.root) == [b"INBOX"]
             check(m)
             wait_until(lambda: "left out" in m.said(), "it is said")
@@ -214,7 +214,7 @@ def test_too_long_name(style):
 def test_deep_names():
     deep = b"/".join([b"d"] * 300)
     with FakeImap({"INBOX": BODIES, b"/".join([b"e"] * 50): [b"deep"], deep: [b"too deep"]}) as server:
-        with mount(server, says=[r"1 mailboxes are left out: .*nests them"]) as m:
+        with mount(server, says=[r"1 mailbox is left out: .*nests them"]) as m:
             check(m)
             assert holds(os.path.join(os.fsencode(m.root), b"/".join([b"e"] * 50)), b"deep")
 

@@ -234,7 +234,7 @@ def test_more_connections_refused_by_login():
             server.wait(lambda: held.hits and server.names().count("AUTHENTICATE") >= 2)
             readers[1].start()
             server.wait(lambda: server.names().count("AUTHENTICATE") >= 3)
-            m.wait_said("going on with 1 connections")
+            m.wait_said("going on with 1 connection")
             held.release()
             for reader in readers:
                 reader.join()

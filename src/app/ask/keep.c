@@ -75,24 +75,6 @@ static int fail(const struct keeping *k, int status, const char *what)
 	return status;
 }
 
-/* The directory above all that is in the same filesystem. */
-static bool find_mount(struct keeping *k, dev_t device)
-{
-	struct stat st;
-
-	snprintf(k->mount, sizeof(k->mount), "%s", k->real);
-	for (;;) {
-		char *slash = strrchr(k->mount, '/');
-		if (!slash || slash == k->mount)
-			return slash != NULL && k->mount[1] != '\0';
-		*slash = '\0';
-		if (stat(k->mount, &st) < 0 || st.st_dev != device) {
-			*slash = '/';
-			return true;
-		}
-	}
-}
-
 static int fail_path(const struct keeping *k, int error)
 {
 	char text[PATH_MAX];
@@ -112,7 +94,7 @@ static int find_mailbox(struct keeping *k)
 		return fail_path(k, errno);
 	if (!S_ISDIR(st.st_mode))
 		return fail(k, EXIT_STATUS_USAGE, "no directory of a mailbox");
-	if (!find_mount(k, st.st_dev))
+	if (!ask_find_mount(k->real, k->mount))
 		return fail(k, EXIT_STATUS_MOUNT, "no imapfs is mounted there");
 	k->inode = st.st_ino;
 	k->name = k->real + strlen(k->mount);
@@ -330,15 +312,19 @@ static int keep_one(struct keeping *k)
 static int unkeep_one(struct keeping *k)
 {
 	char name[512];
-	int status = watch(k, "unkeep");
+	int status = ask(k, "kept");
+	bool was = says(k, "kept", "yes");
 
+	if (status == EXIT_STATUS_OK && (was || says(k, "state", "busy")))
+		status = watch(k, "unkeep");
 	if (status != EXIT_STATUS_OK || caught)
 		return status;
 	if (says(k, "state", "failed"))
 		return fail(k, EXIT_STATUS_CACHE, "the cache cannot be written; it stays kept");
 	if (value_of(k, "reason").n > 0)
 		return fail_for_reason(k);
-	printf("%s: not kept any more\n", text_printable(span_of(k->path), name, sizeof(name)));
+	printf("%s: %s\n", text_printable(span_of(k->path), name, sizeof(name)),
+		was ? "not kept any more" : "was not kept");
 	return fflush(stdout) == 0 ? EXIT_STATUS_OK : EXIT_STATUS_INTERNAL;
 }
 

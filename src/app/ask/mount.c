@@ -2,11 +2,11 @@
 #include "app/ask/mount.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -35,11 +35,48 @@ static long owner_of(const char *mountpoint)
 	return owner;
 }
 
-static void fail_open(const char *mountpoint, const char *file, int error)
+bool ask_find_mount(const char *real, char mount[PATH_MAX])
+{
+	struct stat top, st;
+
+	snprintf(mount, PATH_MAX, "%s", real);
+	if (stat(real, &top) < 0)
+		return false;
+	for (;;) {
+		char *slash = strrchr(mount, '/');
+		if (!slash || slash == mount)
+			return slash != NULL && mount[1] != '\0';
+		*slash = '\0';
+		if (stat(mount, &st) < 0 || st.st_dev != top.st_dev) {
+			*slash = '/';
+			return true;
+		}
+	}
+}
+
+/* Whether it is in an imapfs, but not its mountpoint, which is told. */
+static bool is_within(const char *path, char mount[PATH_MAX])
+{
+	char real[PATH_MAX], hidden[PATH_MAX];
+	struct stat st;
+
+	if (!realpath(path, real) || !ask_find_mount(real, mount))
+		return false;
+	return (size_t)snprintf(hidden, sizeof(hidden), "%s/.imapfs", mount) < sizeof(hidden) &&
+	       stat(hidden, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static int fail_open(const char *mountpoint, const char *file, int error)
 {
 	long owner = error == EACCES ? owner_of(mountpoint) : -1;
 	const struct passwd *pw = owner >= 0 ? getpwuid((uid_t)owner) : NULL;
+	char mount[PATH_MAX];
 
+	if ((error == ENOENT || error == ENOTDIR) && is_within(mountpoint, mount)) {
+		log_error("%s: this is in a mount; name the mountpoint itself, %s", mountpoint,
+			mount);
+		return EXIT_STATUS_USAGE;
+	}
 	if (error == ENOENT || error == ENOTDIR)
 		log_error("%s: no imapfs is mounted there", mountpoint);
 	else if (owner >= 0)
@@ -49,6 +86,7 @@ static void fail_open(const char *mountpoint, const char *file, int error)
 			mountpoint, pw ? pw->pw_name : "that user", owner);
 	else
 		log_error("%s/.imapfs/%s: %s", mountpoint, file, strerror(error));
+	return EXIT_STATUS_MOUNT;
 }
 
 /* 0 or errno. */
@@ -99,7 +137,6 @@ int ask_mount(const char *mountpoint, const char *file, struct buf *out)
 		log_error("%s/.imapfs/%s: %s", mountpoint, file, strerror(number));
 		return EXIT_STATUS_INTERNAL;
 	default:
-		fail_open(mountpoint, file, number);
-		return EXIT_STATUS_MOUNT;
+		return fail_open(mountpoint, file, number);
 	}
 }

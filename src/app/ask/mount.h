@@ -3,6 +3,9 @@
 #ifndef APP_ASK_MOUNT_H
 #define APP_ASK_MOUNT_H
 
+#include <limits.h>
+#include <stdbool.h>
+
 #include "base/buf.h"
 
 /* Octets of the longest answer. */
@@ -14,5 +17,9 @@ int ask_mount(const char *mountpoint, const char *file, struct buf *out);
 
 /* The same without a word: 0 or errno. */
 int ask_try(const char *mountpoint, const char *file, struct buf *out);
+
+/* The directory above all that is in the same filesystem as this one, which is absolute and without links. False: that
+ * is the root. */
+bool ask_find_mount(const char *real, char mount[PATH_MAX]);
 
 #endif

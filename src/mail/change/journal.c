@@ -172,9 +172,8 @@ static void restore(void *ctx, uint32_t id, const uint32_t *uids, size_t n)
 	/* An expunge that is under way gives back itself what it took. */
 	if (!queue_is_idle(c))
 		return;
-	log_notice("marking %zu messages of %s as deleted again, as they were before an "
-		   "interrupted rm",
-		n, mailbox_path(mb));
+	log_notice("marking %zu message%s of %s as deleted again, as before an interrupted rm", n,
+		n == 1 ? "" : "s", mailbox_path(mb));
 	for (size_t i = 0; i < n; i++)
 		uidset_add(&c->expunge.others, uids[i], uids[i]);
 	uidset_sort(&c->expunge.others);

@@ -68,7 +68,8 @@ int intents_print_news(const struct account *a, struct buf *out, unsigned *told)
 
 	*told = all->refused;
 	if (all->count > 0)
-		err |= buf_printf(out, "not done yet: %zu changes%s\n", all->count,
+		err |= buf_printf(out, "not done yet: %zu change%s%s\n", all->count,
+			all->count == 1 ? "" : "s",
 			pool_is_down(a->pool) ? ", since the server cannot be reached" : "");
 	return err;
 }

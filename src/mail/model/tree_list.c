@@ -267,11 +267,12 @@ static void warn_of_left_out(struct tree *t)
 {
 	if (t->left_out > 0 && !t->left_out_logged)
 		log_warning(
-			"%s: %u mailboxes are left out: it lists more than %u, nests them more "
+			"%s: %u mailbox%s left out: it lists more than %u, nests them more "
 			"than %u deep, or has names of more than %zu KiB, %zu MiB in all; mount "
 			"one of them as host:mailbox to see what is below",
-			t->host, t->left_out, TREE_MAILBOXES_MAX, TREE_LEVELS_MAX,
-			TREE_NAME_MAX >> 10, TREE_OCTETS_MAX >> 20);
+			t->host, t->left_out, t->left_out == 1 ? " is" : "es are",
+			TREE_MAILBOXES_MAX, TREE_LEVELS_MAX, TREE_NAME_MAX >> 10,
+			TREE_OCTETS_MAX >> 20);
 	t->left_out_logged |= t->left_out > 0;
 	t->left_out = 0;
 }
