@@ -109,8 +109,10 @@ void folder_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 	int error = may_change(fs, mb, uid);
 	struct mailbox *child = error ? NULL : mailbox_child(mb, span_of(name));
 
+	/* What is no mailbox is a view's, or ours: the kernel has looked it up. Not ENOENT, over which rm -rf says
+	 * nothing. */
 	if (!child) {
-		fuse_reply_err(req, error ? error : ENOENT);
+		fuse_reply_err(req, error ? error : is_hidden(name) ? EPERM : ENOENT);
 		return;
 	}
 	fuse_ino_t ino = inode_of_directory(fs, child);

@@ -80,7 +80,8 @@ def test_what_cannot_be_made(server):
                                 (".imapfs", "x", "ENOENT"), ("Old", ".imapfs/x", "EPERM")]:
             assert errno_of(os.rename, m.root / old, m.root / new) == error, (old, new)
         for name, error in [("INBOX", "EBUSY"), ("Old", "ENOTEMPTY"), ("Old/Sub", "ENOTEMPTY"),
-                            ("nothing", "ENOENT"), ("INBOX/1", "ENOTDIR"), (".imapfs", "ENOENT")]:
+                            ("nothing", "ENOENT"), (".nothing", "ENOENT"), ("INBOX/1", "ENOTDIR"),
+                            (".imapfs", "EPERM"), (".text", "EPERM"), ("INBOX/.parts", "EPERM"), ("INBOX/.search", "EPERM")]:
             assert errno_of(os.rmdir, m.root / name) == error, name
         assert not changes(server)
 
