@@ -554,6 +554,9 @@ static void op_give_up(struct fs_op *op, int error)
 {
 	op_stop_waiting(op);
 	op->vain = true;
+	/* Nobody tells any more what becomes of the move. */
+	if (op->moved && !op->fs->stopping)
+		moves_on_moved(op->fs, op->mb, op->uid, op->to, 0, ERR_TIMEOUT);
 	if (error == ETIMEDOUT && op->expire)
 		op->expire(op, ERR_TIMEOUT);
 	else

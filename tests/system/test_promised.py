@@ -372,6 +372,27 @@ def test_special_use_trash():
         assert [message.body for message in server.mailbox("Deleted Messages").messages] == [b"Subject: 3\r\n\r\n"]
 
 
+@pytest.mark.parametrize("flags", [False, True], ids=["moving", "flagging before it"])
+def test_a_move_that_is_given_up(flags):
+    """Who waits for it has its error, and the name that it was to have is nothing: whether it was moved shows by its
+    number."""
+    with FakeImap({**account(), "Other": Mailbox()}) as server, \
+            servers.mount(server, timeout=2, sync=True, says=[r"(rename|setxattr) took longer than"]) as m:
+        assert uids(m.root / "INBOX") == sorted(ALL) and uids(m.root / "Other") == []
+        if flags:
+            os.getxattr(m.root / "INBOX" / "3", "user.imap.flags")
+        rule = server.rule("UID STORE" if flags else "UID MOVE", stall=True)
+        if flags:
+            assert errno_of(os.setxattr, m.root / "INBOX" / "3", "user.imap.flags", b"$Work") in (None, "ETIMEDOUT")
+        assert errno_of(os.rename, m.root / "INBOX" / "3", m.root / "Other" / "name") == "ETIMEDOUT"
+        assert errno_of(os.stat, m.root / "Other" / "name") == "ENOENT"
+        assert errno_of(os.unlink, m.root / "Other" / "name") == "ENOENT"
+        server.rules.remove(rule)
+        rule.release()
+        wait_until(lambda: uids(m.root / "INBOX") == sorted(ALL - {3} if present(server, "Other") else ALL), "it is told")
+        assert errno_of(os.stat, m.root / "Other" / "name") == "ENOENT"
+
+
 def test_moved_while_the_line_is_down(tmp_path):
     """The names under which messages are on their way are known to the next mounts: whoever says them may mean those."""
     others = [b"Subject: other %d\r\n\r\n" % n for n in range(3)]
