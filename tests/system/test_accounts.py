@@ -14,7 +14,7 @@ from fakedns import FakeDns
 from fakeimap import FakeImap, Rule
 from mounting import is_mounted, points, run, wait_until
 from ordinary import User
-from programs import PROGRAM
+from programs import APART, PROGRAM
 
 TEXT = b"Subject: x\r\n\r\nbody\r\n"
 
@@ -91,7 +91,7 @@ umount mail
 mount.imapfs work {point} -f -o rw
 findmnt -no OPTIONS mail || echo none
 """
-    done = subprocess.run(["unshare", "-m", "sh", "-e", "-c", script], capture_output=True, text=True, timeout=90,
+    done = subprocess.run([*APART, "sh", "-e", "-c", script], capture_output=True, text=True, timeout=90,
                           env={**os.environ, "HOME": "/root", "LC_ALL": "C.UTF-8"}, check=False)
     assert done.returncode == 0 and not done.stderr, done
     first, second, refused, third, none = done.stdout.splitlines()
@@ -142,7 +142,7 @@ imapfs --status mail 2>&1 || echo "status $?"
 setpriv --reuid=65534 --regid=65534 --clear-groups imapfs --status mail | head -n 1
 umount mail
 """
-    done = subprocess.run(["unshare", "-m", "sh", "-e", "-c", script], capture_output=True, text=True, timeout=90,
+    done = subprocess.run([*APART, "sh", "-e", "-c", script], capture_output=True, text=True, timeout=90,
                           env={**os.environ, "HOME": "/root", "LC_ALL": "C.UTF-8"}, check=False)
     assert done.returncode == 0 and not done.stderr, done
     options, refused, status, own = done.stdout.splitlines()
@@ -182,7 +182,7 @@ tail -n 1 .local/state/imapfs/servers
 run anna@example.net mail || echo "status $?"
 run anna@example.info mail || echo "status $?"
 """
-        done = subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, text=True, timeout=90,
+        done = subprocess.run([*APART, "sh", "-c", script], capture_output=True, text=True, timeout=90,
                               env={**os.environ, "LC_ALL": "C.UTF-8"}, check=False)
         assert not done.stderr, done
         lines = done.stdout.splitlines()
@@ -220,7 +220,7 @@ def test_lookup_goes_on(directory):
 mount --bind {directory}/resolv.conf /etc/resolv.conf
 exec {shlex.quote(PROGRAM)} -o {options} anna@example.org {directory}/mail
 """
-        with subprocess.Popen(["unshare", "-m", "sh", "-c", script], stderr=subprocess.PIPE, text=True,
+        with subprocess.Popen([*APART, "sh", "-c", script], stderr=subprocess.PIPE, text=True,
                               env={**os.environ, "HOME": directory, "LC_ALL": "C.UTF-8"}) as process:
             server.wait(lambda: held.hits > 0)
             assert os.listdir(f"/proc/{process.pid}/task") == [str(process.pid)]

@@ -15,7 +15,7 @@ import mounting
 from dovecot import Mail
 from fakeimap import FakeImap
 from mounting import Mount, guardian_of, is_mounted, run, wait_until
-from programs import PROGRAM
+from programs import APART, PROGRAM
 
 USAGE, CONNECT, TLS, LOGIN, MOUNT = 1, 2, 3, 4, 5
 TEXT = b"Subject: x\r\n\r\nbody\r\n"
@@ -367,7 +367,7 @@ def test_ordinary_user(server, directory):
         for path in (directory, os.path.join(directory, "mail"), secret):
             os.chown(path, NOBODY, NOBODY)
         user = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
-        device = ("unshare", "-m", "sh", "-e", "-c", f"mknod -m 666 {directory}/fuse c 10 229\n"
+        device = (*APART, "sh", "-e", "-c", f"mknod -m 666 {directory}/fuse c 10 229\n"
                   f'mount --bind {directory}/fuse /dev/fuse\nexec "$@"', "sh")
     script = f"""
         cd {directory}

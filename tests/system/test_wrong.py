@@ -11,7 +11,7 @@ import pytest
 
 from fakeimap import FakeImap
 from ordinary import NOBODY
-from programs import RELEASE
+from programs import APART, RELEASE
 
 USAGE, CONNECT, TLS, LOGIN, MOUNT, CACHE = 1, 2, 3, 4, 5, 6
 SECRET = "geheim"
@@ -387,7 +387,7 @@ mount -t tmpfs tmpfs /dev
 mknod -m 666 /dev/null c 1 3
 ./imapfs u@h m 2>&1; echo $?
 """
-    done = subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, text=True, timeout=60, check=False,
+    done = subprocess.run([*APART, "sh", "-c", script], capture_output=True, text=True, timeout=60, check=False,
                           env={"PATH": os.environ["PATH"], "HOME": directory, "LC_ALL": "C.UTF-8"})
     closed, one, weak, two, missing, three = done.stdout.splitlines()
     assert closed == "imapfs: /dev/fuse: Permission denied; as root run: chmod 666 /dev/fuse"
@@ -413,7 +413,7 @@ def test_automount(directory):
     os.mkdir(directory + "/m")
     shutil.copy(RELEASE, directory + "/imapfs")
     done = subprocess.run(
-        ["unshare", "-m", sys.executable, "-c", AUTOMOUNT, directory, "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}",
+        [*APART, sys.executable, "-c", AUTOMOUNT, directory, "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}",
          "--clear-groups", directory + "/imapfs", "u@h", directory + "/m"], capture_output=True, text=True, timeout=60,
         check=False, start_new_session=True, env={"PATH": os.environ["PATH"], "HOME": directory, "LC_ALL": "C.UTF-8"})
     if done.returncode == 77:

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 
 from mounting import live
-from programs import PROGRAM
+from programs import APART, PROGRAM
 
 NOBODY = 65534
 
@@ -47,7 +47,7 @@ class User:
         device, user = (), ()
         if os.getuid() == 0:
             user = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
-            device = ("unshare", "-m", "sh", "-e", "-c", SET_UP.format(self.directory, self.also), "sh")
+            device = (*APART, "sh", "-e", "-c", SET_UP.format(self.directory, self.also), "sh")
         return [*device, *user, "sh", "-e", "-c", f"cd {self.directory}\n{script}"]
 
     def start(self, script):
