@@ -38,7 +38,7 @@ struct fs {
 	struct inherit inherit; /* deadlines of those that failed */
 	uint64_t reads;         /* of messages, that reached us */
 	bool edit_logged;       /* that messages cannot be edited */
-	bool loose_logged;      /* that names which are not listed remove nothing */
+	bool loose_logged;      /* that names which are not listed remove or move nothing */
 	struct control *control;
 	struct views *views;
 	struct contents *contents; /* of files of views */

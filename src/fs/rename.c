@@ -5,7 +5,9 @@
 #include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/span.h"
 #include "fs/dir.h"
@@ -53,6 +55,71 @@ static void rename_message(struct fs *fs, fuse_req_t req, const struct rename *r
 	move_rename(fs, req, r, uid);
 	draft_message_gone(fs, r->from, uid);
 }
+
+/* --- names for people --- */
+
+/* What only ends in the message's UID may be the name of another one, elsewhere. */
+static void rename_loose(struct fs *fs, fuse_req_t req, const struct rename *r)
+{
+	if (!fs->loose_logged)
+		log_notice("%s/%s: nothing is moved: no message is listed under this name",
+			mailbox_path(r->from), r->name);
+	fs->loose_logged = true;
+	fuse_reply_err(req, ENOENT);
+}
+
+static void rename_found(struct fs *fs, fuse_req_t req, const struct rename *r, uint32_t uid)
+{
+	if (entry_removes(fs, r->from, r->name, uid))
+		rename_message(fs, req, r, uid);
+	else
+		rename_loose(fs, req, r);
+}
+
+static void rename_named(struct fs_op *op, int err)
+{
+	struct fs *fs = op->fs;
+	fuse_req_t req = op->req;
+	uint32_t uid = op->uid;
+	char *names = op->octets;
+	struct rename r = {.from = mailbox_hold(op->mb),
+		.to = mailbox_hold(op->to),
+		.name = names,
+		.newname = names + strlen(names) + 1};
+
+	op->octets = NULL;
+	fuse_req_interrupt_func(req, NULL, NULL);
+	op_end(op);
+	if (mailbox_shown(r.from, uid))
+		rename_found(fs, req, &r, uid);
+	else
+		fuse_reply_err(req, ENOENT);
+	mailbox_release(r.from);
+	mailbox_release(r.to);
+	free(names);
+}
+
+/* What it is called shows when its fields are there; if they cannot be had it is listed without. */
+static void rename_unnamed(struct fs *fs, fuse_req_t req, const struct rename *r, uint32_t uid)
+{
+	struct fs_op *op = op_create(fs, req, "rename", r->parent, r->from);
+	size_t n = strlen(r->name) + 1, m = strlen(r->newname) + 1;
+
+	op->uid = uid;
+	op->to = mailbox_hold(r->to);
+	op->octets = mem_alloc(n + m);
+	memcpy(op->octets, r->name, n);
+	memcpy(op->octets + n, r->newname, m);
+	op_lock(op, r->parent);
+	op_lock(op, r->newparent);
+	int err = op_overdue(op);
+	if (err < 0)
+		op_fail(op, err);
+	else
+		op_wait_facts(op, FACT_SUMMARY, rename_named);
+}
+
+/* --- names that were given --- */
 
 static void rename_known(struct fs_op *op, int err)
 {
@@ -105,6 +172,8 @@ static void rename_coming(struct fs *fs, fuse_req_t req, const struct rename *r)
 		fuse_reply_err(req, moves_find(fs, r->from, r->name, &at, &uid) ? EBUSY : ENOENT);
 }
 
+/* --- */
+
 void rename_request(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
 	const char *newname, unsigned flags)
 {
@@ -144,7 +213,10 @@ void rename_request(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_in
 		folder_rename(fs, req, &r);
 		break;
 	case RENAME_MESSAGE:
-		rename_message(fs, req, &r, uid);
+		if (entry_lacks_name(fs, r.from, uid) && !entry_removes(fs, r.from, name, uid))
+			rename_unnamed(fs, req, &r, uid);
+		else
+			rename_found(fs, req, &r, uid);
 		break;
 	case RENAME_NOTHING:
 		rename_coming(fs, req, &r);

@@ -276,6 +276,35 @@ def test_not_removed_by_another_name():
         assert os.listdir(inbox) == NAMES and len(bodies(server)) == 3
 
 
+def test_not_moved_by_another_name(directory):
+    """Neither is it moved, to the trash for one; nor where its header, and so its own name, has to be asked for."""
+    with fake() as server:
+        with mounted(server, directory) as m:
+            assert os.listdir(m.root / "INBOX") == ["1", "2", "3"]
+        with mounted_named(server, directory, says=[r"INBOX/.*\.2\.eml: nothing is moved: no message is listed under this name"]) as m:
+            inbox, empty = m.root / "INBOX", m.root / "Empty"
+            for name in LOOSE:
+                assert errno_of(os.rename, inbox / name, empty / "x.eml") == "ENOENT"
+                assert run("mv", inbox / name, empty, check=False).returncode == 1
+            sync(m)
+            assert os.listdir(inbox) == NAMES and os.listdir(empty) == [] and len(bodies(server)) == 3
+            os.rename(inbox / "2", empty / "x.eml")
+            os.rename(inbox / NAMES[0], empty / "y.eml")
+            sync(m)
+            assert bodies(server) == [EMPTY] and bodies(server, "Empty") == [PLAIN, MIXED]
+
+
+def test_moved_before_its_header_is_there(directory):
+    """Whether the name is its own is asked for; what it was called when its header could not be had is not."""
+    with fake() as server:
+        with mounted(server, directory) as m:
+            assert os.listdir(m.root / "INBOX") == ["1", "2", "3"]
+        with mounted_named(server, directory) as m:
+            os.rename(m.root / "INBOX" / NAMES[1], m.root / "Empty/x.eml")
+            sync(m)
+            assert bodies(server, "Empty") == [MIXED]
+
+
 @pytest.mark.parametrize("tool", ["cp --remove-destination", "cp -f", "install", "mv", "tar"])
 def test_not_replaced_under_another_name(tool, directory):
     """Programs that remove what they replace put a message beside it, however long they take for that."""
@@ -448,7 +477,7 @@ def test_name_of_what_was_copied_is_not_anothers(directory):
                 for call in os.stat, os.unlink:
                     assert errno_of(call, empty / NAMES[1]) == "ENOENT"
                 sync(m)
-        assert bodies(server, "Empty") == [MIXED, PLAIN]
+        assert bodies(server, "Empty") == [PLAIN, MIXED]
 
 
 @pytest.mark.parametrize("layout", ["named", None])
