@@ -80,6 +80,8 @@ def test_gone():
         server.expunge("INBOX", 2)
         wait_until(lambda: "2" not in os.listdir(m.root / "INBOX"), "it is gone")
         assert errno_of(os.listdir, fd) in ("ESTALE", "ENOENT")
+        # By this the kernel, before it is told, finds out that the name means nothing any more.
+        assert errno_of(os.open, f"/proc/self/fd/{fd}/.", os.O_RDONLY) == "ESTALE"
         assert errno_of(os.listdir, parts / "2") == "ENOENT" and os.listdir(parts) == ["3", "4"]
         os.close(fd)
 

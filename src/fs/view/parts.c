@@ -360,10 +360,15 @@ static void parts_rows_whole(struct fs_op *op, int err)
 		parts_opendir_reply(op, 0);
 }
 
+/* The kernel may not have been told yet that the message is gone: ESTALE makes it look the name up
+ * again. */
 static void parts_opendir(struct fs_op *op)
 {
-	if (op->at.number)
-		parts_opendir_reply(op, 0);
+	uint32_t uid = op->at.number;
+
+	if (uid)
+		parts_opendir_reply(
+			op, op->mb->messages.loaded && !mailbox_find(op->mb, uid) ? ERR_STALE : 0);
 	else
 		fresh_whole(op, parts_rows_whole);
 }
