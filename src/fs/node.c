@@ -19,3 +19,12 @@ const struct fuse_lowlevel_ops *node_operations(const struct fs *fs, fuse_ino_t 
 		return &view_operations;
 	return (uint32_t)ino == 0 ? &dir_operations : &file_operations;
 }
+
+bool node_may_be_written(const struct fs *fs, fuse_ino_t ino)
+{
+	const struct fuse_lowlevel_ops *of = node_operations(fs, ino);
+
+	if (of == &view_operations)
+		return views_may_be_written(fs, ino);
+	return of == &dir_operations || of == &draft_operations;
+}

@@ -15,10 +15,15 @@
 #ifndef FS_NODE_H
 #define FS_NODE_H
 
+#include <stdbool.h>
+
 #include "fs/fuse.h"
 
 struct fs;
 
 const struct fuse_lowlevel_ops *node_operations(const struct fs *fs, fuse_ino_t ino);
+
+/* Whether its owner may write it, by its mode. */
+bool node_may_be_written(const struct fs *fs, fuse_ino_t ino);
 
 #endif

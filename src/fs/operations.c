@@ -6,6 +6,7 @@
 #include "fs/operations.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 #include "fs/file.h"
 #include "fs/filesystem.h"
@@ -305,6 +306,15 @@ static void node_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 		fuse_reply_err(req, EOPNOTSUPP);
 }
 
+/* Where the kernel looks at no permissions itself nobody is let in but who mounts, to whom all belongs. */
+static void answer_access(fuse_req_t req, fuse_ino_t ino, int mask)
+{
+	bool may_write = fuse_req_ctx(req)->uid == 0 ||
+			 node_may_be_written(fuse_req_userdata(req), ino);
+
+	fuse_reply_err(req, (mask & W_OK) && !may_write ? EACCES : 0);
+}
+
 static void answer_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	fuse_reply_err(req, 0);
@@ -328,6 +338,7 @@ const struct fuse_lowlevel_ops fs_operations = {
 	.init = settle_connection,
 	.lookup = node_lookup,
 	.getattr = node_getattr,
+	.access = answer_access,
 	.setattr = node_setattr,
 	.readlink = node_readlink,
 	.mknod = refuse_mknod,

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from fakeimap import FakeImap
-from mounting import run
+from mounting import run, wait_until
 from ordinary import User
 from servers import mount
 
@@ -165,7 +165,7 @@ def test_rm_asks(server, directory):
 
 
 def test_by_an_ordinary_user(server, directory):
-    """Mounted by fusermount3, for oneself alone."""
+    """Mounted by fusermount3, for oneself alone: flags are set, though the mode of a message is that of one to be read."""
     user = User(directory, server.password)
     with open(os.path.join(directory, "attempts"), "w", encoding="utf-8") as file:
         file.write(ATTEMPTS)
@@ -174,10 +174,15 @@ def test_by_an_ordinary_user(server, directory):
             imap://user@127.0.0.1:{server.port}/ mail
         cat mail/INBOX/2 >/dev/null
         {sys.executable} attempts mail/INBOX/2
+        {sys.executable} -c 'import os; os.setxattr("mail/INBOX/3", "user.imap.flags", b"\\Flagged"); print(
+            [os.access("mail/" + name, os.W_OK) for name in ("INBOX", "INBOX/2", ".text", ".text/INBOX/2", "INBOX/.index",
+             "INBOX/.mh_sequences", ".maildir/INBOX/cur", ".imapfs/status")])'
         (sleep 0.1; echo n) | script -qec 'rm mail/INBOX/1' /dev/null
         fusermount3 -u mail
     """)
-    results, said = user.ended(process).split("\n", 1)
+    results, writable, said = user.ended(process).split("\n", 2)
     assert json.loads(results) == expected("EACCES", False)
+    assert json.loads(writable.lower()) == [True, False, False, False, False, True, True, False]
     assert "write-protected" in said
-    assert len(server.mailbox("INBOX").messages) == 3
+    wait_until(lambda: [message.flags for message in server.mailbox("INBOX").messages] == [set(), set(), {b"\\Flagged"}],
+               "the flag is set, and nothing is removed")

@@ -25,6 +25,7 @@ struct options_parser {
 	char *user, *fsname, *subtype;
 	bool has_tls, has_fmask, has_dmask;
 	bool allow_other, allow_root;
+	bool permissions; /* default_permissions */
 	const char *sync; /* which of sync, dirsync and async; NULL: none was given */
 	enum source_tls tls;
 	unsigned port; /* 0: none was given */
@@ -80,6 +81,8 @@ int options_set_mount(struct options_parser *p, const struct options_rule *rule,
 int options_set_flag(struct options_parser *p, const struct options_rule *rule, const char *value);
 int options_set_sync(struct options_parser *p, const struct options_rule *rule, const char *value);
 int options_set_allow(struct options_parser *p, const struct options_rule *rule, const char *value);
+int options_set_permissions(
+	struct options_parser *p, const struct options_rule *rule, const char *value);
 int options_set_text(struct options_parser *p, const struct options_rule *rule, const char *value);
 int options_set_command(
 	struct options_parser *p, const struct options_rule *rule, const char *value);

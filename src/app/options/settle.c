@@ -113,6 +113,17 @@ static int settle_source(struct options_parser *p)
 	return 0;
 }
 
+/* Where others are let in than whom the files belong to only the kernel looks at the permissions: without them they could
+ * read and delete everything. Elsewhere it would keep the owner of a message, which has mode 0400, from setting flags, as
+ * these are an attribute; access(2), which rm asks, is answered without it (fs/operations.c). */
+static bool needs_permissions(const struct options_parser *p)
+{
+	const struct options *o = p->o;
+	bool all_belongs_to_us = !o->has_uid && !((o->fmask | o->dmask) & 0700);
+
+	return p->allow_other || p->allow_root || p->permissions || !all_belongs_to_us;
+}
+
 /* mount -a knows by the source, as fstab has it, that it is mounted already. */
 static int settle_mount_options(struct options_parser *p)
 {
@@ -123,10 +134,7 @@ static int settle_mount_options(struct options_parser *p)
 	if (err == 0 && (p->allow_other || p->allow_root))
 		err = options_add_mount_option(
 			p, p->allow_root ? "allow_root" : "allow_other", NULL);
-	/* Nobody but the kernel looks at the permissions: without this whoever is let in could read
-	 * and delete everything, and access(2), which rm asks, would say that a message can be
-	 * written. */
-	if (err == 0)
+	if (err == 0 && needs_permissions(p))
 		err = options_add_mount_option(p, "default_permissions", NULL);
 	if (err == 0)
 		err = options_add_mount_option(p, "fsname=", p->fsname ? p->fsname : p->given);

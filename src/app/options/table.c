@@ -53,8 +53,8 @@ static const struct options_rule rules[] = {
 	{"dmask", "OCTAL", options_set_mask},
 	{"allow_other", NULL, options_set_allow},
 	{"allow_root", NULL, options_set_allow},
-	{"default_permissions", NULL, options_set_ignored}, /* always so */
-	{"auto_unmount", NULL, options_set_ignored},        /* always so: see guardian.h */
+	{"default_permissions", NULL, options_set_permissions},
+	{"auto_unmount", NULL, options_set_ignored}, /* always so: see guardian.h */
 	{"fsname", "NAME", options_set_text},
 	{"subtype", "NAME", options_set_text},
 	{"port", "N", options_set_count},

@@ -89,6 +89,13 @@ int options_set_allow(struct options_parser *p, const struct options_rule *rule,
 	return 0;
 }
 
+int options_set_permissions(
+	struct options_parser *p, const struct options_rule *rule, const char *value)
+{
+	p->permissions = true;
+	return 0;
+}
+
 /* Of the ways to a password the one that the command line names takes the place of the account's.
  */
 static void supersede_secret(struct options_parser *p)

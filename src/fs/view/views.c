@@ -244,6 +244,14 @@ bool views_have(const struct fs *fs, fuse_ino_t ino)
 	return map_get(&fs->views->by_id, ino >> 32) != NULL;
 }
 
+bool views_may_be_written(const struct fs *fs, fuse_ino_t ino)
+{
+	const struct view_node *node = map_get(&fs->views->by_id, ino >> 32);
+	bool is_directory = (uint32_t)ino == 0;
+
+	return node && (node->view->writing || (node->view->changing && is_directory));
+}
+
 bool views_resolve(const struct fs *fs, fuse_ino_t ino, struct view_at *at, struct mailbox **mb)
 {
 	*at = (struct view_at){map_get(&fs->views->by_id, ino >> 32), (uint32_t)ino};

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 """A name server on loopback that knows a few records, and nothing else."""
+import os
 import socket
 import struct
 import threading
 
 A, SRV = 1, 33
-ADDRESS = "127.0.0.77"
+# One for each process, on loopback.
+ADDRESS = f"127.77.{os.getpid() // 250 % 250}.{os.getpid() % 250 + 1}"
 
 
 def encode_name(name):

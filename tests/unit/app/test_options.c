@@ -76,8 +76,8 @@ static void test_defaults(void **state)
 	assert_string_equal(o.account, "anna@example.org@imap.example.org");
 	assert_string_equal(o.mountpoint, "/mnt");
 	assert_string_equal(o.cache, "/home/anna/.cache/imapfs/anna@example.org@imap.example.org");
-	assert_string_equal(o.mount_options,
-		"default_permissions,fsname=anna@example.org@imap.example.org,subtype=imapfs");
+	assert_string_equal(
+		o.mount_options, "fsname=anna@example.org@imap.example.org,subtype=imapfs");
 	assert_string_equal(o.suffix, "");
 	assert_null(o.passfile);
 	assert_null(o.passcmd);
@@ -299,8 +299,7 @@ static void test_commas(void **state)
 	parse_o(&o, "passcmd=pass a\\,b \\\\c,,timeout=5,fsname=x\\,y\\\\z,");
 	assert_string_equal(o.passcmd, "pass a,b \\c");
 	assert_int_equal(o.timeout, 5);
-	assert_string_equal(
-		o.mount_options, "default_permissions,fsname=x\\,y\\\\z,subtype=imapfs");
+	assert_string_equal(o.mount_options, "fsname=x\\,y\\\\z,subtype=imapfs");
 	options_finish(&o);
 }
 
@@ -322,6 +321,17 @@ static void test_mount_options(void **state)
 	parse_o(&o, "default_permissions");
 	assert_string_equal(o.mount_options, "default_permissions,fsname=anna@h,subtype=imapfs");
 	options_finish(&o);
+	/* Where a file may be another's, or less is allowed than usual. */
+	static const char *const words[] = {"uid=1", "fmask=0400", "dmask=700", "umask=0777"};
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		parse_o(&o, words[i]);
+		assert_string_equal(
+			o.mount_options, "default_permissions,fsname=anna@h,subtype=imapfs");
+		options_finish(&o);
+	}
+	parse_o(&o, "umask=077,gid=5");
+	assert_string_equal(o.mount_options, "fsname=anna@h,subtype=imapfs");
+	options_finish(&o);
 	parse_o(&o, "allow_root");
 	assert_string_equal(
 		o.mount_options, "allow_root,default_permissions,fsname=anna@h,subtype=imapfs");
@@ -335,7 +345,7 @@ static void test_fstab_words(void **state)
 	parse_o(&o, "defaults,_netdev,nofail,noauto,auto,user,users,nouser,owner,group,suid,dev,"
 		    "relatime,comment=x=y,x-systemd.automount,X-mount.mkdir=0700,rw,nonempty,"
 		    "reconnect,big_writes,max_read=131072");
-	assert_string_equal(o.mount_options, "default_permissions,fsname=anna@h,subtype=imapfs");
+	assert_string_equal(o.mount_options, "fsname=anna@h,subtype=imapfs");
 	options_finish(&o);
 }
 
