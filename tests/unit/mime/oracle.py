@@ -12,6 +12,7 @@ import email.header
 import email.utils
 import quopri
 import random
+import os
 import subprocess
 import sys
 
@@ -257,7 +258,9 @@ def main():
     messages = [maker.make() for maker in makers]
     records = b"".join(b"%d %d\n%s%s" % (len(structure), len(message), structure, message)
                        for structure, message in messages)
-    output = subprocess.run([sys.argv[1]], input=records, stdout=subprocess.PIPE, check=True).stdout
+    # A program for another processor is run by what meson names.
+    command = [*os.environ.get("MESON_EXE_WRAPPER", "").split(), sys.argv[1]]
+    output = subprocess.run(command, input=records, stdout=subprocess.PIPE, check=True).stdout
     dumps = read_dump(output)
     if len(dumps) != MESSAGES:
         return f"{len(dumps)} of {MESSAGES} messages came back"
