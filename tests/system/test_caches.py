@@ -83,6 +83,7 @@ def test_caches():
         assert fetched() == 0
         promises = sorted(os.listdir(os.path.join(place, "state")))
         assert ask(m, "clear", source)[0] == 0 and not os.path.exists(os.path.join(own, "cache.db"))
+        assert re.search(r"kB +- +-$", ask(m)[1], re.M)
         assert sorted(os.listdir(os.path.join(place, "state"))) == promises
         assert fetched() > 0 and fetched() == 0
         assert ask(m, "trim", "0", source)[0] == 0 and re.search(line % 0, ask(m)[1], re.M)

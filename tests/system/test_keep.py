@@ -432,7 +432,7 @@ def test_large_and_odd():
         with mount(server, place, says=None, offline=True) as m:
             assert [m.read("INBOX", uid) for uid in range(1, 6)] == bodies
     with FakeImap({"INBOX": [b"", text(2, 10)]}) as server, mount(server, layout="maildir") as m:
-        assert keep(m, "INBOX")[1].endswith(": all 2 messages (0.0 MB) are kept\n")
+        assert keep(m, "INBOX")[1].endswith(": all 2 messages (0.0 kB) are kept\n")
 
 
 def test_full_disk():

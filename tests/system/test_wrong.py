@@ -21,6 +21,7 @@ TABLE = [
     # The arguments
     ("", USAGE, "SOURCE and MOUNTPOINT are missing; usage: imapfs"),
     ("u@h", USAGE, "MOUNTPOINT is missing; usage: imapfs"),
+    ("wrok", USAGE, r"there is no account 'wrok' in /.*/config, and MOUNTPOINT is missing; usage: imapfs"),
     ("u@h {m} more", USAGE, "too many arguments at 'more'"),
     ("u@h {m} -o", USAGE, "-o needs options behind it"),
     ("-z u@h {m}", USAGE, "unknown option '-z'"),

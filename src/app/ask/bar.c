@@ -16,7 +16,11 @@
 
 const char *bar_megabytes(uint64_t octets, char *text, size_t size)
 {
-	snprintf(text, size, "%.1f MB", (double)octets / 1e6);
+	/* Not 0.0 MB. */
+	if (octets < 50000)
+		snprintf(text, size, "%.1f kB", (double)octets / 1e3);
+	else
+		snprintf(text, size, "%.1f MB", (double)octets / 1e6);
 	return text;
 }
 

@@ -36,7 +36,7 @@ void bar_show(struct bar *b, const struct bar_state *s, int64_t now);
 /* Wipes the line. */
 void bar_wipe(struct bar *b);
 
-/* "12.3 MB" */
+/* "12.3 MB", or of little "4.5 kB" */
 const char *bar_megabytes(uint64_t octets, char *text, size_t size);
 
 #endif

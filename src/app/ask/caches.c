@@ -46,13 +46,13 @@ static void print_heading(void)
 
 static void print_look(const char *name, const struct cache_look *look)
 {
-	char printable[512], size[32], count[32] = "-", used[32] = "";
+	char printable[512], size[32], count[32] = "-", used[32] = "-";
 	time_t t = (time_t)look->used;
 	struct tm tm;
 
 	if (look->account)
 		snprintf(count, sizeof(count), "%llu", (unsigned long long)look->messages);
-	if (localtime_r(&t, &tm))
+	if (t > 0 && localtime_r(&t, &tm))
 		strftime(used, sizeof(used), "%Y-%m-%d %H:%M", &tm);
 	printf("%-*s %9s %9s  %s", NAME_WIDTH,
 		text_printable(span_of(name), printable, sizeof(printable)),

@@ -116,6 +116,18 @@ static int need_source(struct options_parser *p, const struct account_reader *a)
 		p, "%s: the account [%s] has no line source = USER@HOST", a->path, p->o->name);
 }
 
+/* A single word is meant as an account's name. */
+static int fail_without_mountpoint(struct options_parser *p, const struct account_reader *a)
+{
+	if (!a->found && a->path && !strpbrk(p->source, "@.:/"))
+		return options_fail(p,
+			"there is no account '%s' in %s, and MOUNTPOINT is missing; usage: imapfs "
+			"[options] SOURCE MOUNTPOINT (imapfs -h says more)",
+			p->source, a->path);
+	return options_fail(p, "MOUNTPOINT is missing; usage: imapfs [options] SOURCE MOUNTPOINT "
+			       "(imapfs -h says more)");
+}
+
 int options_apply_account(struct options_parser *p)
 {
 	struct account_reader a = {.p = p, .wanted = account_of(p->source), .path = config_path()};
@@ -134,9 +146,7 @@ int options_apply_account(struct options_parser *p)
 	else if (err == 0)
 		err = options_refuse_mistaken(p);
 	if (err == 0 && !p->mountpoint && !p->o->check)
-		err = options_fail(p,
-			"MOUNTPOINT is missing; usage: imapfs [options] SOURCE MOUNTPOINT (imapfs "
-			"-h says more)");
+		err = fail_without_mountpoint(p, &a);
 	free((char *)a.path);
 	free(a.source);
 	return err;

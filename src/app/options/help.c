@@ -30,6 +30,7 @@ static const char usage[] =
 	"\n"
 	"SOURCE\n"
 	"    ACCOUNT                           of ~/.config/imapfs/config\n"
+	"    anna@example.org                  an address: its server is found\n"
 	"    [user@]host[:mailbox]             TLS, port 993\n"
 	"    imaps://user@host:port/mailbox    TLS, port 993\n"
 	"    imap://user@host:port/mailbox     STARTTLS, port 143\n"
