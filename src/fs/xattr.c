@@ -321,10 +321,13 @@ static void set_flagged(struct fs_op *op, int err)
 
 	if (op->mb->dead || !m)
 		op_fail(op, err < 0 && !op->mb->dead ? err : ERR_STALE);
-	else if (!flags_get(op->mb, m, &value))
-		op_fail(op, err < 0 ? err : ERR_IO);
-	else
+	else if (flags_get(op->mb, m, &value))
 		set_flags(op, m);
+	else if (err == 0 && op->asked++ == 0)
+		/* The question was under way already, where the server has not told of this message yet. */
+		op_wait_flags(op, set_flagged);
+	else
+		op_fail(op, err < 0 ? err : ERR_IO);
 }
 
 static void set_message(struct fs_op *op, int err)

@@ -167,6 +167,18 @@ def test_refused():
         assert flags(m, "INBOX", 1) == "\\Seen \\Flagged $Work"
 
 
+@pytest.mark.parametrize("sets", [False, True], ids=["get", "set"])
+def test_answered_without_it(sets):
+    """By a connection that has not been told of the message yet: it is asked once more."""
+    with fake() as server, fake_mount(server) as m:
+        os.listdir(m.path("INBOX"))
+        rule = server.rule("UID FETCH", match=b"FLAGS", reply=b"OK done", times=1)
+        if sets:
+            set_flags(m, "\\Answered", "INBOX", 1)
+        assert flags(m, "INBOX", 1) == ("\\Answered" if sets else "\\Seen \\Flagged $Work")
+        assert rule.hits
+
+
 def test_emailid():
     with fake(capabilities=CAPABILITIES + ("OBJECTID",)) as server, fake_mount(server) as m:
         os.listdir(m.path("INBOX"))
