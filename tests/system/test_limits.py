@@ -40,15 +40,17 @@ def test_a_rate():
 def test_a_day():
     """Once as much has come as is allowed what is not cached is refused; all else goes on, and the next mount
     knows."""
-    large, small = text(1, 1_200_000), text(2, 2000)
+    large, small = text(1, 1_000_000), text(2, 2000)
     says = r"bytes have come today, as many as daylimit= allows; mail that is not in the cache can be read " \
         r"from \d{4}-\d\d-\d\d 00:00 on"
-    boxes = {"INBOX": [Message(large), Message(small), Message(small)], "Other": [Message(small)]}
+    boxes = {"INBOX": [Message(large), Message(small), Message(small)], "Other": [Message(small)], "Last": [Message(text(3, 200_000))]}
     boxes["Unsized"] = [Message(small), Message(small)]
     with FakeImap(boxes) as server, tempfile.TemporaryDirectory() as place:
         refused = r"Other/new was not stored: the daylimit is reached"
         with mount(server, place, says=[says, refused], daylimit="1M") as m:
             assert read(m.path("INBOX", 1)) == large
+            # Asked for before as much has come, and at once.
+            assert read(m.path("Last", 1)) == text(3, 200_000)
             for path in (m.path("INBOX", 2), m.path("Other", 1), m.path("INBOX", ".text", 3)):
                 assert errno_of(read, path) == "EDQUOT"
             assert len(re.findall(says, m.said())) == 1
