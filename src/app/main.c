@@ -70,6 +70,7 @@ static void main_on_account_stopped(void *ctx)
 	struct fs *fs = ctx;
 	struct program *p = uv_loop_get_data(fs_loop(fs));
 
+	cache_wind_down(p->cache);
 	token_command_stop(p->tokens);
 	uv_close((uv_handle_t *)&p->status_timer, NULL);
 	for (unsigned i = 0; i < SIGNALS; i++)

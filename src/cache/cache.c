@@ -263,6 +263,11 @@ uint32_t cache_new_id(struct cache *c)
 	return cache_dir_new_id(&c->dir);
 }
 
+void cache_wind_down(struct cache *c)
+{
+	c->ending = true;
+}
+
 void cache_counts(struct cache *c, struct cache_counts *counts)
 {
 	*counts = (struct cache_counts){

@@ -61,6 +61,8 @@ struct cache *cache_open(
  * the cache. The loop may still hold a request of libuv's, so run it once more before
  * uv_loop_close. NULL is fine. */
 void cache_close(struct cache *c);
+/* The program is about to end: house-keeping is left for the next time, as the loop would go on for it. */
+void cache_wind_down(struct cache *c);
 /* It came to nothing: cache_close is to remove the directory if it was not there before. */
 void cache_discard_new(struct cache *c);
 

@@ -341,7 +341,7 @@ static void jobs_on_worked(uv_work_t *req, int status)
 		return;
 	}
 	uv_sem_wait(&run->done);
-	bool more = c->writer.more && !c->ceased;
+	bool more = c->writer.more && !c->ceased && !c->ending;
 	deliver_run(c, run);
 	if (more)
 		cache_jobs_start(c);

@@ -303,6 +303,7 @@ struct cache {
 	bool no_room;
 	bool running; /* run is in libuv's hands */
 	bool closing;
+	bool ending; /* no house-keeping begins any more */
 	uv_timer_t *
 		gather; /* when what is queued is begun, unless somebody waits for it; NULL: at once */
 	uint64_t gather_time; /* milliseconds */

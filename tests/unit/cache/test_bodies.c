@@ -376,6 +376,26 @@ static void test_close_drains(void **state)
 	assert_int_equal(f->n, 100);
 }
 
+/* What mailboxes that are no more have left takes a run each. */
+static void test_house_keeping_waits_for_the_next_time(void **state)
+{
+	struct fixture *f = *state;
+
+	fixture_open(f, 100 * MIB);
+	for (uint32_t mailbox = 1; mailbox <= 50; mailbox++)
+		put_chunk(f, mailbox, 1, 0, 1000);
+	fixture_idle(f);
+	for (uint32_t mailbox = 1; mailbox <= 50; mailbox++)
+		cache_drop_mailbox(f->c, mailbox);
+	cache_wind_down(f->c);
+	fixture_idle(f);
+	assert_int_equal(counts_of(f).bytes, 50 * 1000);
+	fixture_reopen(f);
+	put_messages(f, 99, 1, 1);
+	fixture_idle(f);
+	assert_int_equal(counts_of(f).bytes, 0);
+}
+
 /* Closing while libuv's threads are all busy with something else. */
 static uv_sem_t gate;
 
@@ -541,6 +561,7 @@ int main(void)
 		TEST(test_queue_is_bounded),
 		TEST(test_callbacks_in_order),
 		TEST(test_close_drains),
+		TEST(test_house_keeping_waits_for_the_next_time),
 		TEST(test_close_without_a_thread),
 		TEST(test_load_chunks),
 		TEST(test_load_protects),
