@@ -268,6 +268,11 @@ void cache_wind_down(struct cache *c)
 	c->ending = true;
 }
 
+bool cache_is_idle(const struct cache *c)
+{
+	return list_empty(&c->queue) && !c->running;
+}
+
 void cache_counts(struct cache *c, struct cache_counts *counts)
 {
 	*counts = (struct cache_counts){

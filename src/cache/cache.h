@@ -305,5 +305,7 @@ struct cache_counts {
 	bool on_disk;
 };
 void cache_counts(struct cache *c, struct cache_counts *counts);
+/* Nothing waits to be written, or is being written. */
+bool cache_is_idle(const struct cache *c);
 
 #endif

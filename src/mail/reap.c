@@ -75,7 +75,9 @@ static void reaper_on_timer(uv_timer_t *timer)
 	r->freed += freed;
 	if (freed == 0 && r->freed >= MANY) {
 		mem_give_back();
-		r->freed = 0;
+		/* What waits to be written of them is all over the memory: again behind that. */
+		if (cache_is_idle(r->account->cache))
+			r->freed = 0;
 	}
 	if (!list_empty(&r->dead) || r->freed >= MANY)
 		uv_timer_start(timer, reaper_on_timer, AGAIN, 0);
