@@ -477,7 +477,7 @@ def test_name_of_what_was_copied_is_not_anothers(directory):
                 for call in os.stat, os.unlink:
                     assert errno_of(call, empty / NAMES[1]) == "ENOENT"
                 sync(m)
-        assert bodies(server, "Empty") == [PLAIN, MIXED]
+        assert bodies(server, "Empty") == [MIXED, PLAIN]
 
 
 @pytest.mark.parametrize("layout", ["named", None])
