@@ -24,7 +24,6 @@
 #include "fs/push.h"
 #include "mail/report.h"
 
-#define DIRECTORY 2
 #define FIRST_SNAPSHOT 16
 #define SNAPSHOTS 8
 #define STATUS_MAX (1u << 20)
@@ -113,7 +112,7 @@ bool control_find(struct fs *fs, fuse_req_t req, fuse_ino_t parent, const char *
 {
 	if (parent != FUSE_ROOT_ID || strcmp(name, ".imapfs") != 0)
 		return false;
-	control_reply_entry(fs, req, DIRECTORY, NULL);
+	control_reply_entry(fs, req, CONTROL_DIRECTORY, NULL);
 	return true;
 }
 
@@ -184,7 +183,7 @@ static void control_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_inf
 	struct snapshot *s = find_snapshot(fs, ino);
 	struct stat st;
 
-	if (!s && ino != DIRECTORY) {
+	if (!s && ino != CONTROL_DIRECTORY) {
 		fuse_reply_err(req, ESTALE);
 		return;
 	}
@@ -209,7 +208,7 @@ static void control_read(
 	const struct snapshot *s = find_snapshot(fuse_req_userdata(req), ino);
 
 	if (!s) {
-		fuse_reply_err(req, ino == DIRECTORY ? EISDIR : ESTALE);
+		fuse_reply_err(req, ino == CONTROL_DIRECTORY ? EISDIR : ESTALE);
 		return;
 	}
 	size_t from = (uint64_t)off < s->text.len ? (size_t)off : s->text.len;
@@ -229,8 +228,8 @@ static void put_names(fuse_req_t req, size_t size, off_t off, bool plus)
 	size_t used = 0;
 
 	for (off_t i = off; i < 3; i++) {
-		struct fuse_entry_param e = {
-			.attr = {.st_mode = i < 2 ? S_IFDIR : S_IFREG, .st_ino = DIRECTORY}};
+		struct fuse_entry_param e = {.attr = {.st_mode = i < 2 ? S_IFDIR : S_IFREG,
+						     .st_ino = CONTROL_DIRECTORY}};
 		size_t room = sizeof(data) - used;
 		size_t n =
 			plus ? fuse_add_direntry_plus(req, data + used, room, names[i], &e, i + 1)

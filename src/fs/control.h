@@ -21,6 +21,7 @@ struct buf *control_new_text(struct fs *fs, fuse_ino_t *ino);
 /* Answers a lookup with it. */
 void control_reply_text(struct fs *fs, fuse_req_t req, fuse_ino_t ino);
 
+#define CONTROL_DIRECTORY 2 /* inode */
 extern const struct fuse_lowlevel_ops control_operations;
 
 #endif

@@ -2,6 +2,7 @@
 #include "fs/node.h"
 
 #include <stdint.h>
+#include <unistd.h>
 
 #include "fs/control.h"
 #include "fs/dir.h"
@@ -20,11 +21,15 @@ const struct fuse_lowlevel_ops *node_operations(const struct fs *fs, fuse_ino_t 
 	return (uint32_t)ino == 0 ? &dir_operations : &file_operations;
 }
 
-bool node_may_be_written(const struct fs *fs, fuse_ino_t ino)
+unsigned node_permissions(const struct fs *fs, fuse_ino_t ino)
 {
 	const struct fuse_lowlevel_ops *of = node_operations(fs, ino);
 
 	if (of == &view_operations)
-		return views_may_be_written(fs, ino);
-	return of == &dir_operations || of == &draft_operations;
+		return views_permissions(fs, ino);
+	if (of == &control_operations)
+		return ino == CONTROL_DIRECTORY ? X_OK : 0;
+	if (of == &dir_operations)
+		return W_OK | X_OK;
+	return of == &draft_operations ? W_OK : 0;
 }

@@ -15,15 +15,13 @@
 #ifndef FS_NODE_H
 #define FS_NODE_H
 
-#include <stdbool.h>
-
 #include "fs/fuse.h"
 
 struct fs;
 
 const struct fuse_lowlevel_ops *node_operations(const struct fs *fs, fuse_ino_t ino);
 
-/* Whether its owner may write it, by its mode. */
-bool node_may_be_written(const struct fs *fs, fuse_ino_t ino);
+/* What its owner may do by its mode, beside reading: a set of W_OK and X_OK. */
+unsigned node_permissions(const struct fs *fs, fuse_ino_t ino);
 
 #endif

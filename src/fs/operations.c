@@ -309,10 +309,11 @@ static void node_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 /* Where the kernel looks at no permissions itself nobody is let in but who mounts, to whom all belongs. */
 static void answer_access(fuse_req_t req, fuse_ino_t ino, int mask)
 {
-	bool may_write = fuse_req_ctx(req)->uid == 0 ||
-			 node_may_be_written(fuse_req_userdata(req), ino);
+	unsigned may = R_OK | node_permissions(fuse_req_userdata(req), ino);
 
-	fuse_reply_err(req, (mask & W_OK) && !may_write ? EACCES : 0);
+	if (fuse_req_ctx(req)->uid == 0)
+		may |= W_OK;
+	fuse_reply_err(req, (unsigned)mask & ~may ? EACCES : 0);
 }
 
 static void answer_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

@@ -83,6 +83,9 @@ struct view {
 
 	/* Each may be NULL. */
 
+	/* What its owner may do by its mode, beside reading: a set of W_OK and X_OK. NULL: directories are what has
+	 * number 0, and what can be changed, or written, may be. */
+	unsigned (*permissions)(const struct view_at *at);
 	/* OPENDIR, with op->fi. NULL: answered when the mailbox is fresh, and the kernel may keep the
 	 * listing until views_on_directory_changed says otherwise. */
 	void (*opendir)(struct fs_op *op);

@@ -18,8 +18,8 @@ void views_destroy(struct views *views);
 /* Operations on their inodes. */
 extern const struct fuse_lowlevel_ops view_operations;
 bool views_have(const struct fs *fs, fuse_ino_t ino);
-/* See node_may_be_written. */
-bool views_may_be_written(const struct fs *fs, fuse_ino_t ino);
+/* See node_permissions. */
+unsigned views_permissions(const struct fs *fs, fuse_ino_t ino);
 
 /* The name, in a directory of mailboxes, is a view's, and the lookup is being answered. */
 bool views_find(struct fs *fs, fuse_req_t req, struct mailbox *mb, const char *name);

@@ -127,6 +127,22 @@ def test_status(server):
         assert {results[way] for way in WAYS} == {"EACCES"}
 
 
+# What access(2) says otherwise than the mode does: [walked, [[path, mode, access]]].
+DIFFERENCES = """
+import json, os, sys
+paths = [sys.argv[1]]
+for at, directories, files in os.walk(sys.argv[1]):
+    paths += [os.path.join(at, name) for name in directories + files]
+found = []
+for path in paths:
+    mode = os.stat(path).st_mode >> 6 & 7
+    access = sum(bit for bit in (os.R_OK, os.W_OK, os.X_OK) if os.access(path, bit))
+    if access != mode:
+        found.append([path, mode, access])
+print(json.dumps([len(paths), found]))
+"""
+
+
 def rm_on_a_terminal(path, answer, prefix=()):
     """What rm says on a terminal, and its status."""
     ours, theirs = pty.openpty()
@@ -169,20 +185,25 @@ def test_by_an_ordinary_user(server, directory):
     user = User(directory, server.password)
     with open(os.path.join(directory, "attempts"), "w", encoding="utf-8") as file:
         file.write(ATTEMPTS)
+    with open(os.path.join(directory, "differences"), "w", encoding="utf-8") as file:
+        file.write(DIFFERENCES)
     process = user.start(f"""
-        ./imapfs -o tls=none,timeout=20,passfile=password,cache={directory}/cache,statedir={directory}/state \
+        ./imapfs -o views=list,tls=none,timeout=20,passfile=password,cache={directory}/cache,statedir={directory}/state \
             imap://user@127.0.0.1:{server.port}/ mail
         cat mail/INBOX/2 >/dev/null
         {sys.executable} attempts mail/INBOX/2
         {sys.executable} -c 'import os; os.setxattr("mail/INBOX/3", "user.imap.flags", b"\\Flagged"); print(
             [os.access("mail/" + name, os.W_OK) for name in ("INBOX", "INBOX/2", ".text", ".text/INBOX/2", "INBOX/.index",
              "INBOX/.mh_sequences", ".maildir/INBOX/cur", ".imapfs/status")])'
+        {sys.executable} differences mail
         (sleep 0.1; echo n) | script -qec 'rm mail/INBOX/1' /dev/null
         fusermount3 -u mail
     """)
-    results, writable, said = user.ended(process).split("\n", 2)
+    results, writable, differences, said = user.ended(process).split("\n", 3)
     assert json.loads(results) == expected("EACCES", False)
     assert json.loads(writable.lower()) == [True, False, False, False, False, True, True, False]
+    walked, differences = json.loads(differences)
+    assert walked > 25 and not differences
     assert "write-protected" in said
     wait_until(lambda: [message.flags for message in server.mailbox("INBOX").messages] == [set(), set(), {b"\\Flagged"}],
                "the flag is set, and nothing is removed")

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/mem.h"
@@ -496,6 +497,12 @@ static bool no_message(struct fs_op *op, const char *name, uint32_t *uid)
 static const struct view_tree maildir_tree = {
 	.name = no_name, .find = no_message, .put_more = maildir_put_sides};
 
+/* Of the directory above cur/, new/ and tmp/ nothing is changed. */
+static unsigned maildir_permissions(const struct view_at *at)
+{
+	return at->node->level == 0 ? X_OK : X_OK | W_OK;
+}
+
 const struct view view_maildir = {
 	.name = ".maildir",
 	.key = "maildir",
@@ -504,6 +511,7 @@ const struct view view_maildir = {
 	.lookup = maildir_lookup,
 	.list = maildir_list,
 	.opendir = maildir_opendir,
+	.permissions = maildir_permissions,
 	.attributes = maildir_attributes,
 	.changing = &maildir_changing,
 	.on_flags_changed = maildir_on_flags_changed,

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/mem.h"
@@ -398,6 +399,11 @@ static void parts_on_message_gone(struct fs *fs, struct view_node *node, uint32_
 	notify_directory(fs->notifier, view_inode(node, 0));
 }
 
+static unsigned parts_permissions(const struct view_at *at)
+{
+	return PARTS_IS_DIRECTORY(at->node->level) ? X_OK : 0;
+}
+
 const struct view view_parts = {
 	.name = ".parts",
 	.key = "parts",
@@ -405,6 +411,7 @@ const struct view view_parts = {
 	.selectable = true,
 	.lookup = parts_lookup,
 	.list = parts_list,
+	.permissions = parts_permissions,
 	.opendir = parts_opendir,
 	.attributes = parts_attributes,
 	.read = parts_read,

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/map.h"
@@ -244,12 +245,18 @@ bool views_have(const struct fs *fs, fuse_ino_t ino)
 	return map_get(&fs->views->by_id, ino >> 32) != NULL;
 }
 
-bool views_may_be_written(const struct fs *fs, fuse_ino_t ino)
+unsigned views_permissions(const struct fs *fs, fuse_ino_t ino)
 {
-	const struct view_node *node = map_get(&fs->views->by_id, ino >> 32);
-	bool is_directory = (uint32_t)ino == 0;
+	const struct view_at at = {map_get(&fs->views->by_id, ino >> 32), (uint32_t)ino};
+	const struct view *view = at.node ? at.node->view : NULL;
 
-	return node && (node->view->writing || (node->view->changing && is_directory));
+	if (!view)
+		return 0;
+	if (view->permissions)
+		return view->permissions(&at);
+	if (at.number == 0)
+		return view->changing ? X_OK | W_OK : X_OK;
+	return view->writing ? W_OK : 0;
 }
 
 bool views_resolve(const struct fs *fs, fuse_ino_t ino, struct view_at *at, struct mailbox **mb)
