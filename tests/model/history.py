@@ -356,11 +356,11 @@ class History:
             self._judge_change(job)
 
     def _judge_getfattr(self, job):
-        """At rest, of what is there."""
+        """At rest, of what is there. Of what hung nothing is known."""
         if job["errno"]:
             self._error(job, job["where"], not self.changed_around(job["stay"].path, self.told_by(
                 job["t0"], self.promise.names), job["t1"]))
-        elif keywords(job["flags"].split()) != job["stay"].keywords:
+        elif "flags" in job and keywords(job["flags"].split()) != job["stay"].keywords:
             self.fail("flags", f"{job['where']}: {job['flags']}, and a job has set {job['stay'].keywords}", job)
 
     def _judge_ls(self, job):
