@@ -56,6 +56,49 @@ static void rename_message(struct fs *fs, fuse_req_t req, const struct rename *r
 	draft_message_gone(fs, r->from, uid);
 }
 
+/* --- what has to be known first --- */
+
+typedef void rename_go(struct fs *fs, fuse_req_t req, const struct rename *r, uint32_t uid);
+
+static struct fs_op *create_op(struct fs *fs, fuse_req_t req, const struct rename *r, uint32_t uid)
+{
+	struct fs_op *op = op_create(fs, req, "rename", r->parent, r->from);
+	size_t n = strlen(r->name) + 1, m = strlen(r->newname) + 1;
+
+	op->uid = uid;
+	op->to = mailbox_hold(r->to);
+	op->octets = mem_alloc(n + m);
+	memcpy(op->octets, r->name, n);
+	memcpy(op->octets + n, r->newname, m);
+	op_lock(op, r->parent);
+	op_lock(op, r->newparent);
+	return op;
+}
+
+/* Ends the op, and goes on with its request. */
+static void go_on(struct fs_op *op, rename_go *go)
+{
+	struct fs *fs = op->fs;
+	fuse_req_t req = op->req;
+	uint32_t uid = op->uid;
+	char *names = op->octets;
+	struct rename r = {.from = mailbox_hold(op->mb),
+		.to = mailbox_hold(op->to),
+		.name = names,
+		.newname = names + strlen(names) + 1};
+
+	op->octets = NULL;
+	fuse_req_interrupt_func(req, NULL, NULL);
+	op_end(op);
+	if (mailbox_shown(r.from, uid))
+		go(fs, req, &r, uid);
+	else
+		fuse_reply_err(req, ENOENT);
+	mailbox_release(r.from);
+	mailbox_release(r.to);
+	free(names);
+}
+
 /* --- names for people --- */
 
 /* What only ends in the message's UID may be the name of another one, elsewhere. */
@@ -78,41 +121,15 @@ static void rename_found(struct fs *fs, fuse_req_t req, const struct rename *r, 
 
 static void rename_named(struct fs_op *op, int err)
 {
-	struct fs *fs = op->fs;
-	fuse_req_t req = op->req;
-	uint32_t uid = op->uid;
-	char *names = op->octets;
-	struct rename r = {.from = mailbox_hold(op->mb),
-		.to = mailbox_hold(op->to),
-		.name = names,
-		.newname = names + strlen(names) + 1};
-
-	op->octets = NULL;
-	fuse_req_interrupt_func(req, NULL, NULL);
-	op_end(op);
-	if (mailbox_shown(r.from, uid))
-		rename_found(fs, req, &r, uid);
-	else
-		fuse_reply_err(req, ENOENT);
-	mailbox_release(r.from);
-	mailbox_release(r.to);
-	free(names);
+	go_on(op, rename_found);
 }
 
 /* What it is called shows when its fields are there; if they cannot be had it is listed without. */
 static void rename_unnamed(struct fs *fs, fuse_req_t req, const struct rename *r, uint32_t uid)
 {
-	struct fs_op *op = op_create(fs, req, "rename", r->parent, r->from);
-	size_t n = strlen(r->name) + 1, m = strlen(r->newname) + 1;
-
-	op->uid = uid;
-	op->to = mailbox_hold(r->to);
-	op->octets = mem_alloc(n + m);
-	memcpy(op->octets, r->name, n);
-	memcpy(op->octets + n, r->newname, m);
-	op_lock(op, r->parent);
-	op_lock(op, r->newparent);
+	struct fs_op *op = create_op(fs, req, r, uid);
 	int err = op_overdue(op);
+
 	if (err < 0)
 		op_fail(op, err);
 	else
@@ -123,40 +140,18 @@ static void rename_unnamed(struct fs *fs, fuse_req_t req, const struct rename *r
 
 static void rename_known(struct fs_op *op, int err)
 {
-	struct fs *fs = op->fs;
-	fuse_req_t req = op->req;
-	uint32_t uid = op->uid;
-
-	if (err < 0) {
+	if (err < 0)
 		op_fail(op, err);
-		return;
-	}
-	char *newname = op->octets;
-	struct rename r = {
-		.from = mailbox_hold(op->mb), .to = mailbox_hold(op->to), .newname = newname};
-	op->octets = NULL;
-	fuse_req_interrupt_func(req, NULL, NULL);
-	op_end(op);
-	if (mailbox_shown(r.from, uid))
-		rename_message(fs, req, &r, uid);
 	else
-		fuse_reply_err(req, ENOENT);
-	mailbox_release(r.from);
-	mailbox_release(r.to);
-	free(newname);
+		go_on(op, rename_message);
 }
 
 /* Its row has not come yet: who wrote it may move it at once. */
 static void rename_unknown(struct fs *fs, fuse_req_t req, const struct rename *r, uint32_t uid)
 {
-	struct fs_op *op = op_create(fs, req, "rename", r->parent, r->from);
+	struct fs_op *op = create_op(fs, req, r, uid);
 
-	op->uid = uid;
-	op->to = mailbox_hold(r->to);
-	op->octets = mem_strdup(r->newname);
 	op->given = true;
-	op_lock(op, r->parent);
-	op_lock(op, r->newparent);
 	fresh_message(op, rename_known);
 }
 
