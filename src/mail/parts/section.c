@@ -336,23 +336,12 @@ static void wait_for_structure(struct section_work *w)
 }
 
 /* Octets may be read another way where they cannot be had so. */
-static void section_on_whole(struct body_read *read, int err, const struct body_parts *parts)
+static void section_on_message(struct body_read *read, int err, const struct body_parts *parts)
 {
 	struct section_work *w = list_entry(read, struct section_work, read);
 
 	w->read_waits = false;
 	if (err < 0 && err != ERR_UNREADABLE)
-		finish(w, err, NULL);
-	else
-		go_on(w);
-}
-
-static void section_on_piece(struct body_read *read, int err, const struct body_parts *parts)
-{
-	struct section_work *w = list_entry(read, struct section_work, read);
-
-	w->read_waits = false;
-	if (err < 0)
 		finish(w, err, NULL);
 	else
 		go_on(w);
@@ -374,7 +363,7 @@ static bool wait_for_cache(struct section_work *w)
 		.size = 1,
 		.aside = true,
 		.quiet = true,
-		.on_done = section_on_piece};
+		.on_done = section_on_message};
 	body_read_start(&w->read);
 	return true;
 }
@@ -430,7 +419,7 @@ static void fetch_whole(struct section_work *w)
 
 	w->whole = w->read_waits = true;
 	w->read = (struct body_read){
-		.mb = s->mb, .uid = s->uid, .size = SECTION_WHOLE, .on_done = section_on_whole};
+		.mb = s->mb, .uid = s->uid, .size = SECTION_WHOLE, .on_done = section_on_message};
 	body_read_start(&w->read);
 }
 
