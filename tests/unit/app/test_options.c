@@ -303,50 +303,42 @@ static void test_commas(void **state)
 	options_finish(&o);
 }
 
-static void test_mount_options(void **state)
+static void assert_mounts_with(const char *words, const char *mount_options)
 {
 	struct options o;
 
-	parse_o(&o,
+	parse_o(&o, words);
+	assert_string_equal(o.mount_options, mount_options);
+	options_finish(&o);
+}
+
+static void test_mount_options(void **state)
+{
+	/* Where others are let in, a file may be another's, or less is allowed than usual. */
+	static const char *const words[] = {
+		"default_permissions", "uid=1", "fmask=0400", "dmask=700", "umask=0777"};
+
+	assert_mounts_with(
 		"allow_other,allow_other,default_permissions,auto_unmount,fsname=f,subtype=s,ro,"
-		"noexec,noatime,nosuid,nodev,sync");
-	assert_string_equal(o.mount_options,
+		"noexec,noatime,nosuid,nodev,sync",
 		"noexec,noatime,nosuid,nodev,ro,sync,allow_other,default_permissions,fsname=f,"
 		"subtype=s");
-	options_finish(&o);
-	parse_o(&o, "allow_other");
-	assert_string_equal(
-		o.mount_options, "allow_other,default_permissions,fsname=anna@h,subtype=imapfs");
-	options_finish(&o);
-	parse_o(&o, "default_permissions");
-	assert_string_equal(o.mount_options, "default_permissions,fsname=anna@h,subtype=imapfs");
-	options_finish(&o);
-	/* Where a file may be another's, or less is allowed than usual. */
-	static const char *const words[] = {"uid=1", "fmask=0400", "dmask=700", "umask=0777"};
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		parse_o(&o, words[i]);
-		assert_string_equal(
-			o.mount_options, "default_permissions,fsname=anna@h,subtype=imapfs");
-		options_finish(&o);
-	}
-	parse_o(&o, "umask=077,gid=5");
-	assert_string_equal(o.mount_options, "fsname=anna@h,subtype=imapfs");
-	options_finish(&o);
-	parse_o(&o, "allow_root");
-	assert_string_equal(
-		o.mount_options, "allow_root,default_permissions,fsname=anna@h,subtype=imapfs");
-	options_finish(&o);
+	assert_mounts_with(
+		"allow_other", "allow_other,default_permissions,fsname=anna@h,subtype=imapfs");
+	assert_mounts_with(
+		"allow_root", "allow_root,default_permissions,fsname=anna@h,subtype=imapfs");
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		assert_mounts_with(words[i], "default_permissions,fsname=anna@h,subtype=imapfs");
+	assert_mounts_with("umask=077,gid=5", "fsname=anna@h,subtype=imapfs");
 }
 
 static void test_fstab_words(void **state)
 {
-	struct options o;
-
-	parse_o(&o, "defaults,_netdev,nofail,noauto,auto,user,users,nouser,owner,group,suid,dev,"
-		    "relatime,comment=x=y,x-systemd.automount,X-mount.mkdir=0700,rw,nonempty,"
-		    "reconnect,big_writes,max_read=131072");
-	assert_string_equal(o.mount_options, "fsname=anna@h,subtype=imapfs");
-	options_finish(&o);
+	assert_mounts_with(
+		"defaults,_netdev,nofail,noauto,auto,user,users,nouser,owner,group,suid,dev,"
+		"relatime,comment=x=y,x-systemd.automount,X-mount.mkdir=0700,rw,nonempty,"
+		"reconnect,big_writes,max_read=131072",
+		"fsname=anna@h,subtype=imapfs");
 }
 
 static void test_tls(void **state)
