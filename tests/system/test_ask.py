@@ -5,11 +5,12 @@ import os
 import re
 import signal
 import subprocess
+import time
 
 import pytest
 
 from dovecot import Mail
-from mounting import is_mounted
+from mounting import is_mounted, wait_until
 from programs import RELEASE
 
 TEXT = b"Subject: x\r\n\r\nbody\r\n"
@@ -24,13 +25,16 @@ def start(*arguments):
     return subprocess.Popen([RELEASE, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def goes_on(process):
-    """Whether it has not ended within a second and a half."""
-    try:
-        process.wait(1.5)
-    except subprocess.TimeoutExpired:
-        return True
-    return False
+def start_waiting(m, box="INBOX"):
+    """imapfs --wait that has taken the names: it sleeps until it looks for others."""
+    waiting = start("--wait", m.path(box))
+
+    def sleeps():
+        assert waiting.poll() is None, waiting.communicate()
+        with open(f"/proc/{waiting.pid}/wchan", encoding="ascii") as source:
+            return "nanosleep" in source.read()
+    wait_until(sleeps, "it waits", 30)
+    return waiting
 
 
 def test_ask(server, mount):
@@ -57,24 +61,34 @@ def test_ask(server, mount):
     assert re.match(r"\d\d:\d\d:\d\d  [\d.]+ MB in, [\d.]+ MB out, \d+ turns so far\n", watch.stdout.readline())
     assert re.match(r"\d\d:\d\d:\d\d  [\d.]+ kB/s in, [\d.]+ kB/s out, [\d.]+ turns/s\n", watch.stdout.readline())
 
-    # What comes, or goes, before it has the names is not told; so again until it is.
-    waiting = start("--wait", m.path("INBOX"))
-    while goes_on(waiting):
-        server.load([Mail("INBOX", TEXT)])
-    assert re.fullmatch(r"(\+ \d+\n)+", waiting.stdout.read()) and waiting.wait(60) == 0
-    waiting = start("--wait", m.path("INBOX"))
-    while goes_on(waiting):
-        os.unlink(m.path("INBOX", min(os.listdir(m.path("INBOX")), key=int)))
-    assert re.fullmatch(r"(- \d+\n)+", waiting.stdout.read()) and waiting.wait(60) == 0
+    waiting = start_waiting(m)
+    server.load([Mail("INBOX", TEXT)])
+    assert waiting.communicate(timeout=60) == ("+ 3\n", "") and waiting.returncode == 0
+    waiting = start_waiting(m)
+    os.unlink(m.path("INBOX", 1))
+    assert waiting.communicate(timeout=60) == ("- 1\n", "") and waiting.returncode == 0
     left = sorted(os.listdir(m.path("INBOX")))
 
     # SIGINT ends what waits, and nothing else.
-    waiting = start("--wait", m.path("INBOX"))
+    waiting = start_waiting(m)
     waiting.send_signal(signal.SIGINT)
     watch.send_signal(signal.SIGINT)
     waiting.communicate(timeout=60)
     watch.communicate(timeout=60)
     assert is_mounted(m.point) and sorted(os.listdir(m.path("INBOX"))) == left
-    waiting = start("--wait", m.path("INBOX"))
+    waiting = start_waiting(m)
     m.stop()
     assert waiting.wait(60) == 5
+
+
+def test_wait_after_a_change_of_the_same_second(server, mount):
+    """A directory's time is in seconds, and the names may be taken between two changes within one."""
+    server.load([Mail("Box", TEXT)] * 2)
+    m = mount(server)
+    assert os.listdir(m.path("Box")) == ["1", "2"]
+    begun = int(time.time())
+    wait_until(lambda: time.time() >= begun + 1, "a second begins")
+    os.unlink(m.path("Box", 1))
+    waiting = start_waiting(m, "Box")
+    os.unlink(m.path("Box", 2))
+    assert waiting.communicate(timeout=60) == ("- 2\n", "") and waiting.returncode == 0

@@ -26,6 +26,13 @@ struct names {
 	size_t count, room;
 };
 
+/* What a look has found. */
+struct known {
+	time_t looked; /* before it asked for anything */
+	struct stat st;
+	struct names names;
+};
+
 static int compare_names(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);
@@ -100,6 +107,19 @@ static bool is_same_time(const struct stat *a, const struct stat *b)
 	       a->st_nlink == b->st_nlink && a->st_size == b->st_size;
 }
 
+/* Its times are in seconds: what changes within the second of the change before does not show in them. */
+static bool may_change_unseen(const struct known *k)
+{
+	return k->st.st_mtim.tv_sec >= k->looked;
+}
+
+/* The time first: what changes while the names are read is found with the next look. 0, or -1 and errno. */
+static int look_at_time(const char *directory, struct known *k)
+{
+	k->looked = time(NULL);
+	return stat(directory, &k->st);
+}
+
 static int fail(const char *directory)
 {
 	log_error("%s: %s", directory,
@@ -107,47 +127,61 @@ static int fail(const char *directory)
 	return EXIT_STATUS_MOUNT;
 }
 
-/* One look. Returns -1: nothing changed; else the exit status. */
-static int look(const char *directory, struct names *old, struct stat *before)
+/* An exit status, or -1: it was only stopped in the middle, and goes on. */
+static int fail_look(const char *directory, struct known *now)
 {
-	struct names now = {NULL, 0, 0};
-	struct stat st;
+	int status = errno == EINTR ? -1 : fail(directory);
 
-	if (stat(directory, &st) < 0)
-		return fail(directory);
-	if (is_same_time(&st, before))
+	forget_names(&now->names);
+	return status;
+}
+
+/* One look. Returns -1: nothing changed; else the exit status. */
+static int look(const char *directory, struct known *old)
+{
+	struct known now = {0};
+
+	if (look_at_time(directory, &now) < 0)
+		return fail_look(directory, &now);
+	if (is_same_time(&now.st, &old->st) && !may_change_unseen(old))
 		return -1;
-	if (read_names(directory, &now) < 0) {
-		forget_names(&now);
-		return fail(directory);
-	}
-	*before = st;
-	bool found = print_difference(old, &now);
-	forget_names(old);
+	if (read_names(directory, &now.names) < 0)
+		return fail_look(directory, &now);
+	bool found = print_difference(&old->names, &now.names);
+	forget_names(&old->names);
 	*old = now;
 	return found ? EXIT_STATUS_OK : -1;
+}
+
+/* The first look. */
+static int begin(const char *directory, struct known *k)
+{
+	struct statfs fs;
+
+	if (look_at_time(directory, k) < 0 || statfs(directory, &fs) < 0 ||
+		read_names(directory, &k->names) < 0)
+		return fail_look(directory, k);
+	if (fs.f_type != FUSE_MAGIC) {
+		log_error("%s: no imapfs is mounted there", directory);
+		return EXIT_STATUS_MOUNT;
+	}
+	return EXIT_STATUS_OK;
 }
 
 int wait_for_change(const char *directory)
 {
 	const struct timespec step = {.tv_sec = 1};
-	struct names names = {NULL, 0, 0};
-	struct statfs fs;
-	struct stat before;
-	int status = -1;
+	struct known known = {0};
+	int status;
 
-	/* The time first: what changes while the names are read is found with the next look. */
-	if (stat(directory, &before) < 0 || statfs(directory, &fs) < 0 ||
-		read_names(directory, &names) < 0) {
-		status = fail(directory);
-	} else if (fs.f_type != FUSE_MAGIC) {
-		log_error("%s: no imapfs is mounted there", directory);
-		status = EXIT_STATUS_MOUNT;
+	do
+		status = begin(directory, &known);
+	while (status < 0);
+	if (status == EXIT_STATUS_OK) {
+		do
+			nanosleep(&step, NULL);
+		while ((status = look(directory, &known)) < 0);
 	}
-	while (status < 0) {
-		nanosleep(&step, NULL);
-		status = look(directory, &names, &before);
-	}
-	forget_names(&names);
+	forget_names(&known.names);
 	return status;
 }
