@@ -3,13 +3,14 @@
 import contextlib
 import os
 import re
+import signal
 import subprocess
 import tempfile
 
 import pytest
 
 from fakeimap import Mailbox, Message
-from mounting import run, wait_until
+from mounting import live, process_status, run, wait_until, waits
 from programs import PROGRAM
 import servers
 from servers import FakeImap, errno_of, uids
@@ -167,6 +168,25 @@ def test_sync_without_the_server():
             status, said = sync(m)
             assert status == 8 and re.fullmatch("not done yet: 1 change(, since the server cannot be reached)?\n", said)
         assert b"took longer" not in (m.root / ".imapfs/status").read_bytes() and "took longer" not in m.said()
+
+
+def test_a_sync_that_is_stopped():
+    """By Ctrl-Z: when it goes on it waits on, and its call's EINTR is no error."""
+    with FakeImap(account()) as server, mount(server, timeout=60) as m:
+        assert uids(m.root / "INBOX") == sorted(ALL)
+        rule = server.rule("UID EXPUNGE", stall=True)
+        (m.root / "INBOX/3").unlink()
+        with subprocess.Popen([PROGRAM, "--sync", m.point], stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+            live.add(process)
+            wait_until(lambda: waits(process), "it waits")
+            process.send_signal(signal.SIGSTOP)
+            wait_until(lambda: process_status(process.pid)["State"][0] == "T", "its call has ended")
+            process.send_signal(signal.SIGCONT)
+            wait_until(lambda: waits(process), "it waits again")
+            rule.release()
+            assert process.communicate(timeout=60)[0] == b"" and process.returncode == 0
+            live.discard(process)
+        assert present(server) == ALL - {3}
 
 
 def test_each_sync_tells():

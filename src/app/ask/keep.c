@@ -132,10 +132,14 @@ static int fail_asking(const struct keeping *k, int error)
 static int ask(struct keeping *k, const char *verb)
 {
 	char file[64];
+	int error;
 
 	snprintf(file, sizeof(file), "%s.%llu", verb, k->inode);
-	buf_clear(&k->text);
-	int error = ask_try(k->mount, file, &k->text);
+	/* Who was stopped (Ctrl-Z) while he waited, and goes on, asks again. */
+	do {
+		buf_clear(&k->text);
+		error = ask_try(k->mount, file, &k->text);
+	} while (error == EINTR && !caught);
 	k->answer = buf_cstr(&k->text);
 	k->answers += error == 0;
 	return error ? fail_asking(k, error) : EXIT_STATUS_OK;

@@ -121,8 +121,11 @@ int ask_try(const char *mountpoint, const char *file, struct buf *out)
 int ask_mount(const char *mountpoint, const char *file, struct buf *out)
 {
 	char error[ERROR_MAX];
-	int number = ask_try(mountpoint, file, out);
+	int number;
 
+	/* Who was stopped (Ctrl-Z) while he waited, and goes on, asks again. */
+	while ((number = ask_try(mountpoint, file, out)) == EINTR)
+		buf_clear(out);
 	switch (number) {
 	case 0:
 		return EXIT_STATUS_OK;
