@@ -189,6 +189,8 @@ static void fs_on_readable(uv_poll_t *poll, int status, int events)
 		int n = fuse_session_receive_buf(fs->session, &fs->buffer);
 		if (n == -EAGAIN || n == -EINTR)
 			break;
+		/* Its deadline counts from now, not from when the turn began. */
+		uv_update_time(fs->loop);
 		if (n > 0)
 			fuse_session_process_buf(fs->session, &fs->buffer);
 		if (n <= 0 || fuse_session_exited(fs->session)) {
