@@ -63,11 +63,11 @@ def pytest_runtest_protocol(item):
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    """With a failure, what the scripted servers and their clients said."""
+    """With a failure, what the scripted servers and their clients said, and what the mounts tell."""
     outcome = yield
     report = outcome.get_result()
     if report.failed:
-        report.sections += talk.sections()
+        report.sections += talk.sections() + mounting.sections()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -252,6 +252,14 @@ class Mount:
             return int(re.search(rf"{what}:\s*(\d+) kB", source.read()).group(1)) * 1024
 
 
+def sections():
+    """(title, text) of each mount that still goes on: its status, for a test that failed."""
+    return [(f"the status of {m.point}", subprocess.run(
+        ["timeout", "-k", "1", "2", "cat", m.path(".imapfs", "status")], check=False, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout.decode(errors="replace"))
+            for m in live if isinstance(m, Mount)]
+
+
 def process_status(pid):
     """The lines of /proc/PID/status."""
     with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as source:

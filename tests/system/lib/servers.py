@@ -65,7 +65,11 @@ def mount(server, directory=None, **options):
         m = FakeMount(server, place, **options)
         try:
             with m:
-                yield m
+                try:
+                    yield m
+                except BaseException:
+                    print(*mounting.sections(), sep="\n")
+                    raise
         except BaseException:
             print(m.said())  # pytest shows it with the failure
             raise
