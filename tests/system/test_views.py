@@ -25,11 +25,14 @@ def two_connections(server, m):
     """While the large message is on its way on one, another is made for who reads small ones."""
     inbox = m.root / "INBOX"
     os.listdir(inbox)
-    rule = server.rule("UID FETCH", match=rb"UID FETCH 1 .*BODY", delay=0.5, times=8)
+    rule = server.rule("UID FETCH", match=rb"UID FETCH 1 .*BODY", skip=1, times=1, stall=True)
     reader = threading.Thread(target=(inbox / "1").read_bytes)
     reader.start()
-    server.wait(lambda: rule.hits > 1)
-    wait_until(lambda: (inbox / "20").read_bytes() and selected(server) >= 2, "two connections are used")
+    server.wait(lambda: rule.hits)
+    wait_until(lambda: (m.root / ".imapfs/status").read_text().count("data: ready") >= 2, "the other is made")
+    (inbox / "20").read_bytes()
+    assert selected(server) >= 2
+    rule.release()
     reader.join()
     return inbox
 
