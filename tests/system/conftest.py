@@ -145,3 +145,11 @@ def world(directory):
     """Clocks and addresses for mounts with environment=world.environment."""
     with contextlib.closing(World(os.path.join(TOOLS, "world.so"), directory)) as made:
         yield made
+
+
+@pytest.fixture
+def slow(world):
+    """Keywords for a mount whose time goes slowly: what lasts for a second or less is not over before a busy machine
+    comes to what the test does within it."""
+    world.slow_clock()
+    return {"environment": world.environment}

@@ -55,9 +55,9 @@ def fill(file):
         pass
 
 
-def test_in_sets():
+def test_in_sets(slow, world):
     """Many that are removed one by one share commands."""
-    with FakeImap(account()) as server, mount(server, sizes="trust") as m:
+    with FakeImap(account()) as server, mount(server, sizes="trust", **slow) as m:
         inbox = m.root / "INBOX"
         assert uids(inbox) == sorted(ALL)
         for uid in (1, 2, 3, 5):
@@ -65,6 +65,7 @@ def test_in_sets():
             assert errno_of((inbox / str(uid)).unlink) == "ENOENT"
             assert errno_of((inbox / str(uid)).stat) == "ENOENT"
         assert uids(inbox) == [4, 6, 7, 8]
+        world.slow_clock(1)
         assert sync(m) == (0, "")
         assert present(server) == {4, 6, 7, 8}
         assert len(server.lines("UID EXPUNGE")) == 1
@@ -94,9 +95,9 @@ def test_fsync_waits_and_is_told():
         assert present(server) == ALL - {3, 5}
 
 
-def test_hold_after_a_refused_move():
+def test_hold_after_a_refused_move(slow):
     """A program that replaces files is spared the message also where something else was refused before."""
-    with FakeImap({**account(), "Away": []}) as server, mount(server, says=[r"INBOX/3: not moved"]) as m:
+    with FakeImap({**account(), "Away": []}) as server, mount(server, says=[r"INBOX/3: not moved"], **slow) as m:
         inbox = m.root / "INBOX"
         server.rule("UID MOVE", reply=b"NO [NOPERM] not there")
         os.rename(inbox / "3", m.root / "Away" / "3")
@@ -122,9 +123,9 @@ def fsync_elsewhere(directory, go, done):
     return child
 
 
-def test_hold_while_another_fsyncs():
+def test_hold_while_another_fsyncs(slow):
     """Another process' fsync neither sends what can still be taken back nor waits for it."""
-    with FakeImap(account()) as server, mount(server) as m:
+    with FakeImap(account()) as server, mount(server, **slow) as m:
         inbox = m.root / "INBOX"
         assert uids(inbox) == sorted(ALL)
         rule = server.rule("UID STORE", stall=True)

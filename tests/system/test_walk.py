@@ -48,10 +48,10 @@ def walk(m):
 
 
 @pytest.mark.parametrize("count", [60, 200])
-def test_find(directory, count):
+def test_find(directory, slow, count):
     """Each mailbox costs one EXAMINE and one FETCH, empty ones cost nothing; all names are there."""
     with FakeImap(boxes(count, empty=20), hide=("IDLE",)) as server:
-        m = FakeMount(server, directory)
+        m = FakeMount(server, directory, **slow)
         with m:
             assert walk(m) == names(server)
             spent = cost(server)
@@ -73,10 +73,10 @@ def read_all(m, check=True):
     return {words for _, _, words in said}
 
 
-def test_read(directory):
+def test_read(directory, slow):
     """Who reads all costs one EXAMINE for each mailbox, one FETCH of its rows and one of its messages."""
     with FakeImap({**telling(100), "empty": []}, hide=("IDLE",)) as server:
-        m = FakeMount(server, directory)
+        m = FakeMount(server, directory, **slow)
         with m:
             assert read_all(m) == names(server)
             spent = cost(server)
@@ -108,11 +108,11 @@ def test_read_by_other_means(directory, fault):
             assert along.hits > 0
 
 
-def test_read_no_more(directory):
+def test_read_no_more(directory, slow):
     """Who goes on without reading has had no more than 1 MiB fetched in vain."""
     size, octets = 10, 20 << 10
     with FakeImap(telling(60, size, octets), hide=("IDLE", "COMPRESS=DEFLATE")) as server:
-        m = FakeMount(server, directory)
+        m = FakeMount(server, directory, **slow)
         with m:
             for box in ("d00", "d00/m001"):
                 for uid in range(1, size + 1):
@@ -127,10 +127,10 @@ def test_read_no_more(directory):
             assert int(re.search(r"^wire: (\d+) in", status, re.M)[1]) <= (1 << 20) + 2 * size * octets + (200 << 10)
 
 
-def test_unchanged_after_remount(directory):
+def test_unchanged_after_remount(directory, slow):
     """LIST tells that nothing has changed: it is all that is asked."""
     with FakeImap(boxes(200, empty=20), hide=("IDLE",)) as server:
-        m = FakeMount(server, directory)
+        m = FakeMount(server, directory, **slow)
         with m:
             assert walk(m) == names(server)
         since = len(server.names())
@@ -140,12 +140,13 @@ def test_unchanged_after_remount(directory):
             assert spent["EXAMINE"] == spent["UID FETCH"] == spent["STATUS"] == 0 and spent["LIST"] <= 2, spent
 
 
-def test_again(directory):
+def test_again(directory, slow, world):
     """Where nothing tells of changes and the first checks are too old, the next mailboxes are asked for by STATUS."""
     with FakeImap(boxes(60), hide=("IDLE",)) as server:
-        m = FakeMount(server, directory, refresh=3600)
+        m = FakeMount(server, directory, refresh=3600, **slow)
         with m:
             assert walk(m) == names(server)
+            world.wait(3)
             wait_until(lambda: re.search(rb"mailbox: d05/m059: .* checked [2-9] s ago", m.read(".imapfs", "status")),
                        "the checks are old")
             since = len(server.names())
@@ -154,10 +155,10 @@ def test_again(directory):
             assert spent["EXAMINE"] <= 12 and spent["STATUS"] + spent["EXAMINE"] <= 75 and not spent["UID FETCH"], spent
 
 
-def test_news_after_remount(directory):
+def test_news_after_remount(directory, slow):
     """Each mailbox with something new costs one EXAMINE and one FETCH, as the first time."""
     with FakeImap(boxes(60, empty=20), hide=("IDLE",)) as server:
-        m = FakeMount(server, directory)
+        m = FakeMount(server, directory, **slow)
         with m:
             assert walk(m) == names(server)
         for name, mailbox in server.account.mailboxes.items():
@@ -170,10 +171,10 @@ def test_news_after_remount(directory):
             assert spent["EXAMINE"] <= 66 and spent["UID FETCH"] <= 72 and spent["STATUS"] == 0, spent
 
 
-def test_without_list_status(directory):
+def test_without_list_status(directory, slow):
     """STATUS of the next mailboxes is asked for ahead, and of empty ones nothing else."""
     with FakeImap(boxes(60, empty=20), hide=("IDLE", "LIST-STATUS")) as server:
-        m = FakeMount(server, directory)
+        m = FakeMount(server, directory, **slow)
         with m:
             assert walk(m) == names(server)
             spent = cost(server)
@@ -181,11 +182,11 @@ def test_without_list_status(directory):
             assert spent["EXAMINE"] <= 60 + 30 and spent["UID FETCH"] <= 60 + 60 and spent["STATUS"] <= 90, spent
 
 
-def test_refused(directory):
+def test_refused(directory, slow):
     """NO to one EXAMINE costs that mailbox alone, and nothing of another shows in it."""
     with FakeImap(boxes(60), hide=("IDLE",)) as server:
         server.rule("EXAMINE", match=b"m033", reply=b"NO not today")
-        m = FakeMount(server, directory, says=["cannot select"])
+        m = FakeMount(server, directory, says=["cannot select"], **slow)
         with m:
             found = run("find", m.point, "-type", "f", check=False).stdout.split("\n")
             found = {os.path.relpath(path, m.point) for path in found if path and "/.imapfs" not in path}
@@ -213,10 +214,10 @@ def test_not_borne(directory, fault):
             assert behind.hits == hits
 
 
-def test_two_folders_by_hand(directory):
+def test_two_folders_by_hand(directory, slow):
     """Whoever opens two neighbours has a handful of rows fetched beside."""
     with FakeImap(boxes(60, size=40), hide=("IDLE",)) as server:
-        m = FakeMount(server, directory)
+        m = FakeMount(server, directory, **slow)
         with m:
             for name in ("d01/m011", "d01/m012"):
                 assert len(os.listdir(m.path(name))) == 40
@@ -238,11 +239,11 @@ def test_one_connection(directory):
 
 
 @pytest.mark.parametrize("backwards", [False, True])
-def test_order_of_names(directory, backwards):
+def test_order_of_names(directory, slow, backwards):
     """As rsync walks, and the other way round."""
     flat = {f"x{i}": [Message(b"Subject: x\r\n\r\n", uid=1000 * (i + 1))] for i in range(60)}
     with FakeImap({"INBOX": [], **flat}, hide=("IDLE",)) as server:
-        m = FakeMount(server, directory)
+        m = FakeMount(server, directory, **slow)
         with m:
             os.listdir(m.point)
             for name in sorted(flat, reverse=backwards):

@@ -6,6 +6,7 @@
  *
  *   a machine that slept      boottime (and realtime) ahead of what they were, monotonic as ever
  *   time that passed          monotonic (and realtime) ahead
+ *   time that goes slowly     monotonic (and boottime) from some moment on
  *   a clock that was set      realtime ahead or behind
  *   a server that moved       every host name has this address
  *   a dead resolver           looking up a name lasts until the number is 0 again
@@ -35,6 +36,8 @@ struct world {
 	int64_t monotonic;
 	char address[48];        /* numeric; empty: names have the addresses that they have */
 	_Atomic int64_t reading; /* nanoseconds that a read takes */
+	/* So many times slower, 0: not; since when, by the kernel's monotonic clock. */
+	int64_t slowness, slow_since;
 };
 
 static struct world *world;
@@ -75,26 +78,42 @@ __attribute__((constructor)) static void open_world(void)
 		close(fd);
 }
 
-static int64_t ahead(clockid_t clock)
-{
-	if (!world)
-		return 0;
-	if (clock == CLOCK_BOOTTIME)
-		return world->monotonic + world->boottime;
-	if (clock == CLOCK_MONOTONIC || clock == CLOCK_MONOTONIC_COARSE)
-		return world->monotonic;
-	return clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE ? world->realtime : 0;
-}
-
-static int64_t now(clockid_t clock)
+static int64_t true_now(clockid_t clock)
 {
 	struct timespec t;
 
 	if (!real_gettime)
 		*(void **)&real_gettime = next("clock_gettime");
-	if (real_gettime(clock, &t) != 0)
-		return -1;
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec + ahead(clock);
+	return real_gettime(clock, &t) == 0 ? (int64_t)t.tv_sec * 1000000000 + t.tv_nsec : -1;
+}
+
+/* How far a slow clock has fallen behind. */
+static int64_t lag(void)
+{
+	int64_t slowness = world->slowness;
+
+	if (slowness <= 1)
+		return 0;
+	return (true_now(CLOCK_MONOTONIC) - world->slow_since) / slowness * (slowness - 1);
+}
+
+static int64_t ahead(clockid_t clock)
+{
+	if (!world)
+		return 0;
+	if (clock == CLOCK_BOOTTIME)
+		return world->monotonic + world->boottime - lag();
+	if (clock == CLOCK_MONOTONIC || clock == CLOCK_MONOTONIC_COARSE)
+		return world->monotonic - lag();
+	return clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE ? world->realtime : 0;
+}
+
+static int64_t now(clockid_t clock)
+{
+	/* The coarse one stands still for milliseconds, in which it would fall behind. */
+	int64_t ns = true_now(clock == CLOCK_MONOTONIC_COARSE ? CLOCK_MONOTONIC : clock);
+
+	return ns < 0 ? ns : ns + ahead(clock);
 }
 
 int clock_gettime(clockid_t clock, struct timespec *t)

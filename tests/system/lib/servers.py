@@ -24,7 +24,7 @@ class FakeMount(mounting.Mount):
     """A mount of a FakeImap in the clear. options are those of -o; says: patterns of the lines that
     stderr may have, None for any."""
 
-    def __init__(self, server, directory, says=(), scheme="imap", program=PROGRAM, **options):
+    def __init__(self, server, directory, says=(), scheme="imap", program=PROGRAM, environment=None, **options):
         self.says = says
         self.password_file = os.path.join(directory, "password")
         self.ca_file = "/dev/null"
@@ -33,7 +33,7 @@ class FakeMount(mounting.Mount):
         given = {"tls": "none", "timeout": 10, **options}
         words = [k if v is True else f"{k}={v}" for k, v in given.items() if v is not None]
         super().__init__(program, self, directory, *words,
-                         source=f"{scheme}://{server.user}@127.0.0.1:{server.port}/")
+                         source=f"{scheme}://{server.user}@127.0.0.1:{server.port}/", environment=environment)
 
     @property
     def root(self):

@@ -4,8 +4,9 @@ see tests/tools/world.c."""
 import mmap
 import os
 import struct
+import time
 
-LAYOUT = struct.Struct("qqqqq48sq")
+LAYOUT = struct.Struct("qqqqq48sqqq")
 NANOSECONDS = 1_000_000_000
 
 
@@ -15,12 +16,13 @@ class World:
     def __init__(self, library, directory):
         self.path = os.path.join(directory, "world")
         with open(self.path, "wb") as out:
-            out.write(LAYOUT.pack(0, 0, -1, 0, 0, b"", 0))
+            out.write(LAYOUT.pack(0, 0, -1, 0, 0, b"", 0, 0, 0))
         with open(self.path, "r+b") as file:
             self.memory = mmap.mmap(file.fileno(), LAYOUT.size)
         self.boottime = self.realtime = self.monotonic = 0
         self.room = -1
         self.reading = 0
+        self.slowness = self.slow_since = 0
         self.resolver_is_dead = False
         self.address = ""
         # The sanitizer's library wants to be the first, which only matters for memory.
@@ -31,7 +33,8 @@ class World:
     def _write(self):
         self.memory[:] = LAYOUT.pack(int(self.boottime * NANOSECONDS), int(self.realtime * NANOSECONDS),
                                      self.room, self.resolver_is_dead, int(self.monotonic * NANOSECONDS),
-                                     self.address.encode(), int(self.reading * NANOSECONDS))
+                                     self.address.encode(), int(self.reading * NANOSECONDS),
+                                     self.slowness, self.slow_since)
 
     def suspend(self, seconds):
         """The machine was suspended for so long, and has just come back."""
@@ -43,6 +46,12 @@ class World:
         """So much time passes in no time."""
         self.monotonic += seconds
         self.realtime += seconds
+        self._write()
+
+    def slow_clock(self, times=20):
+        """From now on time goes so many times slower: what is to happen within a time can take longer. By 1 all that did
+        not pass since has passed."""
+        self.slowness, self.slow_since = times, time.monotonic_ns()
         self._write()
 
     def set_clock(self, seconds):
