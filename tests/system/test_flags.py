@@ -138,13 +138,13 @@ def test_told(more):
             assert len(asked(server)) == 1
 
 
-def test_remount_asks_for_changes(directory):
+def test_remount_asks_for_changes(directory, slow):
     with fake(capabilities=CAPABILITIES + ("CONDSTORE",), hide=("IDLE",)) as server:
-        with fake_mount(server, directory) as m:
+        with fake_mount(server, directory, **slow) as m:
             os.listdir(m.path("INBOX"))
             assert flags(m, "INBOX", 1) == "\\Seen \\Flagged $Work"
         server.set_flags("INBOX", 3, "beta", "zeta")
-        with fake_mount(server, directory) as m:
+        with fake_mount(server, directory, **slow) as m:
             assert flags(m, "INBOX", 3) == "beta zeta"
             assert flags(m, "INBOX", 1) == "\\Seen \\Flagged $Work"
         assert [line for line in asked(server) if "CHANGEDSINCE" in line] and len(asked(server)) == 2

@@ -313,7 +313,7 @@ def test_found_while_it_is_unlinked():
 
 
 @pytest.mark.parametrize("layout", ["named", None])
-def test_replaced_under_the_name_of_what_is_on_its_way(layout, tmp_path):
+def test_replaced_under_the_name_of_what_is_on_its_way(layout, tmp_path, slow):
     """A message is on its way under the name of another one, which was listed since: who replaces that one by a file
     has replaced nothing, and all three are there."""
     new, old, moved = (b"From: a@b\r\nSubject: x\r\n\r\n%d\r\n" % n for n in range(3))
@@ -321,7 +321,7 @@ def test_replaced_under_the_name_of_what_is_on_its_way(layout, tmp_path):
     with FakeImap({"INBOX": [Message(moved, date=DATE)], "Other": [Message(old, date=DATE)]}) as server:
         server.behaviour.capabilities += ("MOVE",)
         held = server.rule("UID MOVE", stall=True, times=1)
-        with mount(server, layout=layout, **{"async": True}) as m:
+        with mount(server, layout=layout, **{"async": True}, **slow) as m:
             inbox, other = m.root / "INBOX", m.root / "Other"
             name, = os.listdir(inbox)
             assert os.listdir(other) == [name]
@@ -329,8 +329,6 @@ def test_replaced_under_the_name_of_what_is_on_its_way(layout, tmp_path):
             # Not listed since: nobody can know which one is meant, and nothing happens to either.
             assert run("cp", "--remove-destination", tmp_path / "new", other / name, check=False).returncode == 1
             assert os.listdir(other) == [name] and (other / name).read_bytes() == old
-            # On a busy machine the move may have begun: then the file waits behind it.
-            threading.Timer(4, held.release).start()
             run("cp", "--remove-destination", tmp_path / "new", other / name)
             held.release()
             run(PROGRAM, "--sync", m.point)
@@ -338,12 +336,12 @@ def test_replaced_under_the_name_of_what_is_on_its_way(layout, tmp_path):
 
 
 @pytest.mark.parametrize("refused", [False, True])
-def test_replaced_while_another_is_put_in(refused, tmp_path):
+def test_replaced_while_another_is_put_in(refused, tmp_path, slow):
     """Under the same name: it is being stored, or could not be. The message that both replace stays, whatever comes."""
     files = [tmp_path / str(n) for n in range(2)]
     for n, file in enumerate(files):
         file.write_bytes(LETTER + b"%d\r\n" % n)
-    with FakeImap({"INBOX": Mailbox([LETTER])}) as server, mount(server, says=[NOT_STORED], **{"async": True}) as m:
+    with FakeImap({"INBOX": Mailbox([LETTER])}) as server, mount(server, says=[NOT_STORED], **{"async": True}, **slow) as m:
         inbox = m.root / "INBOX"
         assert os.listdir(inbox) == ["1"]
         if refused:
@@ -368,10 +366,10 @@ def test_replaced_while_another_is_put_in(refused, tmp_path):
         assert sorted(os.listdir(inbox)) == [str(n) for n in range(1, len(texts(server)) + 1)]
 
 
-def test_replaced_without_room(tmp_path):
+def test_replaced_without_room(tmp_path, slow):
     """What cannot be begun has replaced nothing."""
     (tmp_path / "new").write_bytes(LETTER)
-    with FakeImap({"INBOX": Mailbox([LETTER + b"old\r\n"])}) as server, mount(server, str(tmp_path), **{"async": True}) as m:
+    with FakeImap({"INBOX": Mailbox([LETTER + b"old\r\n"])}) as server, mount(server, str(tmp_path), **{"async": True}, **slow) as m:
         inbox = m.root / "INBOX"
         assert os.listdir(inbox) == ["1"]
         spool, = (path for path in (tmp_path / "state").rglob("drafts-1") if path.is_dir())
@@ -454,12 +452,12 @@ def test_removed_while_another_writes_it():
 @pytest.mark.parametrize("refused", [False, True])
 @pytest.mark.parametrize("how", ["made", "renamed"])
 @pytest.mark.parametrize("begun", [False, True])
-def test_outrun_while_another_writes_it(how, begun, refused, tmp_path):
+def test_outrun_while_another_writes_it(how, begun, refused, tmp_path, slow):
     """Who closes it hears that it is stored, also if another's file of the same name was quicker: both are."""
     other = LETTER + b"other\r\n"
     (tmp_path / "1").write_bytes(other)
     with FakeImap({"INBOX": Mailbox([LETTER + b"old\r\n"])}) as server, \
-            mount(server, says=[NOT_STORED], **{"async": True}) as m:
+            mount(server, says=[NOT_STORED], **{"async": True}, **slow) as m:
         inbox = m.root / "INBOX"
         assert os.listdir(inbox) == ["1"]
         name = inbox / ("1" if how == "made" else "letter")

@@ -28,8 +28,9 @@ def fixture_box(server, own_name):
 
 
 @pytest.fixture(name="m")
-def fixture_m(server, box, mount):
-    return mount(server, "async")
+def fixture_m(server, box, mount, slow):
+    """A tool that replaces a file removes it a moment before."""
+    return mount(server, "async", **slow)
 
 
 @pytest.fixture(name="source")
@@ -135,9 +136,9 @@ for name, remove in (("other", False), (sys.argv[1], True)):
 }
 
 
-def test_replacers_with_dirsync(server, box, mount, directory):
+def test_replacers_with_dirsync(server, box, mount, directory, slow):
     """Where rm waits for the server, who is about to replace a file does not, and the message stays."""
-    m = mount(server, "dirsync")
+    m = mount(server, "dirsync", **slow)
     m.expect("1: messages cannot be edited")
     new = os.path.join(directory, "new")
     os.mkdir(new)
