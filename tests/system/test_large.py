@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import time
 
 import pytest
 
@@ -39,8 +40,8 @@ def test_listing(server, mount, proxy):
     assert m.resident() <= 32 * MIB + 64 * COUNT
     assert sum(1 for _ in os.scandir(m.path("Large"))) == COUNT
     assert m.read("Large", 77_777) == body(77_777)
-    fetches = sent(server, b"RFC822.SIZE")
     m.stop()
+    since = time.time()
     line.ask("reset")
     m.start()
     # Only what is listed is loaded.
@@ -51,7 +52,7 @@ def test_listing(server, mount, proxy):
     assert int(run("find", m.path("Large"), "-size", "+100c", "-printf", "x").stdout.count("x")) == \
         sum(len(body(number)) > 100 for number in range(1, COUNT + 1))
     assert m.resident() <= 32 * MIB + 64 * COUNT
-    assert sent(server, b"RFC822.SIZE") == fetches
+    assert not sent(server, b"RFC822.SIZE", since)
     m.stop()
 
 
@@ -81,10 +82,10 @@ def test_changes(server, mount):
     m.stop()
     server.expunge("Large", [1, 500, 99_999])
     new = server.deliver("Large", b"Subject: new\r\n\r\n")
-    before = len(sent(server, b"RFC822.SIZE"))
+    since = time.time()
     m.start()
     gone = {1, 500, 99_999}
     assert os.listdir(m.path("Large")) == [str(uid) for uid in range(1, new + 1) if uid not in gone]
-    asked = sent(server, b"RFC822.SIZE")[before:]
+    asked = sent(server, b"RFC822.SIZE", since)
     # NOTIFY may tell while the answer is on its way: then once more, from the new one on.
     assert len(asked) <= 2 and all(re.search(rb"UID FETCH (%d|%d):" % (new - 1, new), line) for line in asked)
