@@ -317,7 +317,8 @@ def test_expunged_as_soon_as_marked():
         begin = time.monotonic()
         for uid in (3, 4, 5):
             assert remove(m, uid) is None
-        assert time.monotonic() - begin < 20
+        # Whoever waits for an answer does so for 30 s, each time.
+        assert time.monotonic() - begin < 30
         assert present(server) == ALL - {3, 4, 5}
         assert "EXPUNGE" not in server.names()
 
