@@ -278,9 +278,12 @@ def test_uidvalidity(server, kind, box, how, mount):
     wanted = server.fetch_all(box)
 
     def is_new():
+        """It may have been seen before all were in it."""
         with contextlib.suppress(OSError):
-            return os.stat(place(server, m, box, "1")).st_ino != before["1"][0]
-    wait_until(is_new, "the first message is another file", SECONDS)
+            return os.stat(place(server, m, box, "1")).st_ino != before["1"][0] and \
+                len(os.listdir(place(server, m, box))) == len(wanted)
+    wait_until(is_new, "the messages are other files", SECONDS)
+
     def shown():
         return {int(name): m.read(tree.path_of(box, server.delimiter), name)
                 for name in os.listdir(place(server, m, box))}
