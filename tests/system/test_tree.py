@@ -97,6 +97,8 @@ def test_mailboxes_come_and_go(server, mount):
     server.create("Late/Child")
     server.deliver("Late/Child", TEXT)
     wait_until(server.names(lambda: "Late" in os.listdir(m.point)), "the new mailbox is listed")
+    # It may have been seen before its message came.
+    wait_until(lambda: os.path.exists(m.path("Late/Child/1")), "its message is there")
     assert m.read("Late/Child/1") == TEXT
     server.rename("Late/Child", "Late/Renamed")
     wait_until(server.names(lambda: os.listdir(m.path("Late")) == ["Renamed"]), "the new name is listed")
