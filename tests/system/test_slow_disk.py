@@ -9,6 +9,7 @@ import time
 import pytest
 
 from dovecot import Mail
+from mounting import wait_until, waits
 from patience import late
 from servers import errno_of
 
@@ -25,9 +26,9 @@ def fixture_server(start_server):
 
 
 class Reader(threading.Thread):
-    def __init__(self, m, *names):
+    def __init__(self, call, *arguments):
         super().__init__(daemon=True)
-        self.call = lambda: m.read(*names)
+        self.call = lambda: call(*arguments)
         self.result = None
         self.begin = self.end = time.monotonic()
         self.start()
@@ -38,6 +39,10 @@ class Reader(threading.Thread):
         except OSError as error:
             self.result = error
         self.end = time.monotonic()
+
+    @property
+    def pid(self):
+        return self.native_id
 
     def wait(self):
         self.join(30)
@@ -67,10 +72,9 @@ def all_cached(server, mount, world):
 def test_others_go_on(server, cached, world, threads):
     """Whatever needs no disk, also what needs the server, is answered at once."""
     m = cached(30, UV_THREADPOOL_SIZE=threads)
-    world.slow_disk(5)
-    readers = [Reader(m, "INBOX", 30), Reader(m, "Large", 1), Reader(m, "INBOX", 12)]
-    time.sleep(0.5)
-    assert all(reader.is_alive() for reader in readers)
+    world.slow_disk(3600)
+    readers = [Reader(m.read, "INBOX", 30), Reader(m.read, "Large", 1), Reader(m.read, "INBOX", 12)]
+    wait_until(lambda: all(map(waits, readers)), "they wait for the disk")
     begin = time.monotonic()
     for _ in range(5):
         os.statvfs(m.point)
@@ -80,6 +84,7 @@ def test_others_go_on(server, cached, world, threads):
         assert b"state: online" in m.read(".imapfs", "status")
         assert m.read("Other", 1) == TEXT % 1
     assert time.monotonic() - begin < 2 + late()
+    assert all(map(waits, readers))
     world.slow_disk(0)
     assert readers[0].wait() == TEXT % 30
     assert readers[1].wait() == LARGE
@@ -92,7 +97,7 @@ def test_in_time(cached, world):
     """The disk is never ready: an error in time, nothing false, and all is well afterwards."""
     m = cached(TIMEOUT)
     world.slow_disk(60)
-    readers = [Reader(m, "INBOX", uid) for uid in range(20, 30)] + [Reader(m, "Large", 1)]
+    readers = [Reader(m.read, "INBOX", uid) for uid in range(20, 30)] + [Reader(m.read, "Large", 1)]
     for reader in readers:
         assert isinstance(reader.wait(), (OSError, bytes))
         assert reader.end - reader.begin < TIMEOUT + 1 + 1 + late()
@@ -125,10 +130,8 @@ def test_a_write_that_is_late(server, mount, world):
     os.pwritev(first, [mmap.mmap(-1, 4096)], 0)
     fd = os.open(m.path("Other", ".new"), os.O_WRONLY | os.O_CREAT, 0o600)
     world.slow_disk(60)
-    readers = [threading.Thread(target=lambda: errno_of(os.preadv, first, [mmap.mmap(-1, 4096)], 0)) for _ in range(THREADS)]
-    for reader in readers:
-        reader.start()
-    time.sleep(0.5)
+    readers = [Reader(errno_of, os.preadv, first, [mmap.mmap(-1, 4096)], 0) for _ in range(THREADS)]
+    wait_until(lambda: all(map(waits, readers)), "all threads wait for the disk")
     with pytest.raises(TimeoutError):
         os.write(fd, TEXT % 77)
     mended = threading.Timer(0.2, world.slow_disk, [0])
