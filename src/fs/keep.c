@@ -87,7 +87,7 @@ bool keep_find(struct fs *fs, fuse_req_t req, fuse_ino_t parent, const char *nam
 		return true;
 	}
 	if (!mb || !mailbox_selectable(mb)) {
-		refuse(fs, req, "mailbox");
+		refuse(fs, req, mb ? "mailbox" : "gone");
 		return true;
 	}
 	if (!counts.on_disk) {

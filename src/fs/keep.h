@@ -8,7 +8,8 @@
  *   pause.INODE    what is under way is left, until somebody else asks for it again
  *   unkeep.INODE   the mailbox is not kept any more
  *
- * Where it is not possible the text is "kept: no" and "reason: memory | mailbox | view".
+ * Where it is not possible the text is "kept: no" and "reason: memory | mailbox | view | gone". Gone
+ * is a directory of which the kernel was not told yet that another one may have its name.
  */
 #ifndef FS_KEEP_H
 #define FS_KEEP_H

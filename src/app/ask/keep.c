@@ -3,6 +3,7 @@
 #include "app/ask/keep.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/text.h"
@@ -162,6 +164,22 @@ static bool says(const struct keeping *k, const char *key, const char *value)
 	return span_equal(value_of(k, key), span_of(value));
 }
 
+/* The first question. The kernel may not know yet that another mailbox has this name now, as where the
+ * messages were numbered anew: who opens the directory has it look again. */
+static int ask_first(struct keeping *k, const char *verb)
+{
+	int status = ask(k, verb), fd;
+
+	if (status != EXIT_STATUS_OK || !says(k, "reason", "gone"))
+		return status;
+	fd = open(k->real, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0)
+		close(fd);
+	k->answers = 0;
+	status = find_mailbox(k);
+	return status == EXIT_STATUS_OK ? ask(k, verb) : status;
+}
+
 /* "HERE of ALL" */
 static void take_pair(struct span value, uint64_t *here, uint64_t *all)
 {
@@ -200,7 +218,7 @@ static int watch(struct keeping *k, const char *verb)
 {
 	long wait = LOOK_FIRST;
 	struct timespec now;
-	int status = ask(k, verb);
+	int status = ask_first(k, verb);
 
 	while (status == EXIT_STATUS_OK && says(k, "state", "busy") && !caught) {
 		take_numbers(k);
@@ -221,12 +239,17 @@ static int watch(struct keeping *k, const char *verb)
 
 /* --- what came of it --- */
 
+static const char gone[] =
+	"it is gone, or its messages were numbered anew; where it is still there "
+	"the next --keep fetches them";
+
 static const struct {
 	const char *reason, *text;
 	int status;
 } reasons[] = {
 	{"mailbox", "no messages are in this directory itself; name a mailbox below it",
 		EXIT_STATUS_USAGE},
+	{"gone", gone, EXIT_STATUS_NOT_DONE},
 	{"view", "this is no mailbox's own directory; name the mailbox itself", EXIT_STATUS_USAGE},
 	{"memory", "the cache of this mount is not on the disk: there is nothing to keep it in",
 		EXIT_STATUS_CACHE},
@@ -290,7 +313,7 @@ static int tell_kept(const struct keeping *k)
 	return fflush(stdout) == 0 ? EXIT_STATUS_OK : EXIT_STATUS_INTERNAL;
 }
 
-/* What there was when it was asked first is no mailbox of the mount any more. */
+/* What there was when it was asked first is no mailbox any more. */
 static bool is_gone(const struct keeping *k)
 {
 	return k->answers > 1 && says(k, "reason", "mailbox");
@@ -303,9 +326,7 @@ static int keep_one(struct keeping *k)
 	if (status != EXIT_STATUS_OK)
 		return status;
 	if (is_gone(k))
-		return fail(k, EXIT_STATUS_NOT_DONE,
-			"it is gone, or its messages were numbered anew; where it is still there "
-			"the next --keep fetches them");
+		return fail(k, EXIT_STATUS_NOT_DONE, gone);
 	if (value_of(k, "reason").n > 0)
 		return fail_for_reason(k);
 	if (!says(k, "kept", "yes"))
@@ -316,7 +337,7 @@ static int keep_one(struct keeping *k)
 static int unkeep_one(struct keeping *k)
 {
 	char name[512];
-	int status = ask(k, "kept");
+	int status = ask_first(k, "kept");
 	bool was = says(k, "kept", "yes");
 
 	if (status == EXIT_STATUS_OK && (was || says(k, "state", "busy")))
