@@ -16,7 +16,7 @@ import pytest
 
 from dovecot import Mail
 from fakeimap import FakeImap
-from held import hold
+from held import hold, is_blocked
 from mounting import Mount, live, wait_until, waits
 from patience import late
 from programs import PROGRAM
@@ -148,19 +148,27 @@ def start(call, *arguments):
     return process
 
 
+def waits_for_directory(process):
+    """Whether an unlink waits for the directory's lock."""
+    with open(f"/proc/{process.pid}/wchan", encoding="ascii") as source:
+        where = source.read()
+    return is_blocked(process.pid) and ("unlink" in where or "rwsem" in where)
+
+
 def test_behind_one_that_is_killed():
     with FakeImap(account()) as server, mounted(server) as m:
         os.listdir(m.path("INBOX"))
         rule = quiet(server, "UID STORE")
         first = start("unlink(sys.argv[1])", m.path("INBOX", 1))
         wait_until(lambda: rule.hits, "the first waits for the server")
-        begin = time.monotonic()
         second = start("unlink(sys.argv[1])", m.path("INBOX", 2))
+        wait_until(lambda: waits_for_directory(second), "the second waits for the directory")
+        begin = time.monotonic()
         time.sleep(TIMEOUT / 2)
         first.kill()
         assert second.wait(30) in IN_VAIN
         assert time.monotonic() - begin < LIMIT + late()
-        first.wait(5)
+        first.wait(20)
 
 
 @pytest.mark.parametrize("lost", [{}, {"raw": b"", "drop": "rst"}], ids=["late", "lost"])
