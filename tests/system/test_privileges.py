@@ -160,9 +160,9 @@ def test_killed_in_the_kernel(server, user):
     finally:
         os.kill(daemon, signal.SIGKILL)
     wait_until(lambda: not is_alive(guardian), "the guardian ends", 5)
+    server.rules.remove(stalled)  # or the next mount is told that messages are gone, too
     stalled.release()
-    output = User.ended(process, "go\n")
-    assert re.fullmatch(r"lookup failed\n[78]\n", output), output
+    assert User.ended(process, "go\n") == "lookup failed\n8\n"
 
 
 def test_allow_other(server, directory):
