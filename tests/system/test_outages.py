@@ -58,7 +58,11 @@ def wakes(pid):
 def nobody(port, manner):
     """In the place of a server: refuses, takes connections and says nothing, or closes them at once."""
     if manner == "refused":
-        yield
+        # Nobody listens, and nobody else may: the kernel would give the port to another test's server.
+        with socket.socket() as taken:
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            taken.bind(("127.0.0.1", port))
+            yield
         return
     with socket.create_server(("127.0.0.1", port)) as listener:
         def close():

@@ -27,8 +27,8 @@ struct proxy {
 	struct line *line;
 	struct in_addr address;
 	uint16_t port;
-	int listen_fd; /* -1 while refusing */
-	uv_poll_t *listener;
+	int bound_fd;
+	uv_poll_t *listener; /* NULL while refusing */
 	const char *control_path;
 	uv_pipe_t control;
 	struct list clients;
@@ -69,45 +69,54 @@ static void on_incoming(uv_poll_t *handle, int status, int events)
 	struct proxy *p = handle->data;
 	int fd;
 
-	while ((fd = accept4(p->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
+	while ((fd = accept4(p->bound_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
 		line_adopt(p->line, fd);
+}
+
+/* A port that nobody listens on would be given to whoever asks the kernel for one. */
+static int proxy_bind(struct proxy *p)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(p->port)};
+	socklen_t size = sizeof(a);
+	int on = 1;
+
+	a.sin_addr = p->address;
+	p->bound_fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (p->bound_fd < 0 ||
+		setsockopt(p->bound_fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
+		bind(p->bound_fd, (struct sockaddr *)&a, sizeof(a)) != 0 ||
+		getsockname(p->bound_fd, (struct sockaddr *)&a, &size) != 0)
+		return -errno;
+	p->port = ntohs(a.sin_port);
+	return 0;
 }
 
 static int proxy_listen(struct proxy *p)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(p->port)};
-	socklen_t size = sizeof(a);
-	int on = 1, fd;
-
-	if (p->listen_fd >= 0)
+	if (p->listener)
 		return 0;
-	a.sin_addr = p->address;
-	fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
+	if (listen(p->bound_fd, 128) != 0)
 		return -errno;
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
-		bind(fd, (struct sockaddr *)&a, sizeof(a)) != 0 || listen(fd, 128) != 0 ||
-		getsockname(fd, (struct sockaddr *)&a, &size) != 0) {
-		int err = -errno;
-
-		close(fd);
-		return err;
-	}
-	p->port = ntohs(a.sin_port);
-	p->listen_fd = fd;
 	p->listener = mem_zalloc(sizeof(*p->listener));
-	uv_poll_init(&p->loop, p->listener, fd);
+	uv_poll_init(&p->loop, p->listener, p->bound_fd);
 	p->listener->data = p;
 	return uv_poll_start(p->listener, UV_READABLE, on_incoming);
 }
 
-static void proxy_refuse(struct proxy *p)
+static void proxy_close(struct proxy *p)
 {
-	if (p->listen_fd < 0)
-		return;
-	uv_close((uv_handle_t *)p->listener, on_listener_closed);
-	close(p->listen_fd);
-	p->listen_fd = -1;
+	if (p->listener)
+		uv_close((uv_handle_t *)p->listener, on_listener_closed);
+	p->listener = NULL;
+	close(p->bound_fd);
+}
+
+static int proxy_refuse(struct proxy *p)
+{
+	if (!p->listener)
+		return 0;
+	proxy_close(p);
+	return proxy_bind(p);
 }
 
 static void do_stats(struct line *l, char *out, size_t size)
@@ -209,10 +218,8 @@ static void run_command(struct proxy *p, char *text, char *out, size_t size)
 		snprintf(out, size, "error empty command");
 	} else if (strcmp(name, "stats") == 0) {
 		do_stats(p->line, out, size);
-	} else if (strcmp(name, "refuse") == 0) {
-		proxy_refuse(p);
-	} else if (strcmp(name, "listen") == 0) {
-		int err = proxy_listen(p);
+	} else if (strcmp(name, "refuse") == 0 || strcmp(name, "listen") == 0) {
+		int err = *name == 'r' ? proxy_refuse(p) : proxy_listen(p);
 
 		if (err != 0)
 			snprintf(out, size, "error %s", strerror(-err));
@@ -320,7 +327,7 @@ static void on_signal(uv_signal_t *handle, int number)
 
 	if (uv_is_closing((uv_handle_t *)handle))
 		return;
-	proxy_refuse(p);
+	proxy_close(p);
 	line_shutdown(p->line);
 	uv_close((uv_handle_t *)&p->control, NULL);
 	LIST_FOREACH_SAFE (pos, &p->clients)
@@ -403,7 +410,7 @@ static struct addrinfo *resolve(const char *to)
 int main(int argc, char **argv)
 {
 	struct options o = {.address.s_addr = htonl(INADDR_LOOPBACK)};
-	struct proxy p = {.listen_fd = -1};
+	struct proxy p = {.bound_fd = -1};
 	struct addrinfo *server;
 	int err;
 
@@ -424,7 +431,9 @@ int main(int argc, char **argv)
 	set_rtt(p.line, o.rtt);
 	set_rate(p.line, o.rate);
 	signals_start(&p);
-	err = proxy_listen(&p);
+	err = proxy_bind(&p);
+	if (err == 0)
+		err = proxy_listen(&p);
 	if (err == 0)
 		err = control_start(&p);
 	if (err != 0) {
