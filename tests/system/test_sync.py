@@ -99,10 +99,17 @@ def test_costs_nothing_while_mounted(server, mount, proxy):
     wait_until(lambda: b"watching: NOTIFY" in m.read(".imapfs", "status"), "watching")
 
     def cost(looks):
-        line.ask("reset")
-        for _ in range(looks):
-            assert os.listdir(m.path("Large")) == before
-        return line.received()
+        """Each at the directory that is open: by its name the names of all would be asked for once in a second."""
+        place = os.open(m.path("Large"), os.O_RDONLY)
+        try:
+            line.ask("reset")
+            for _ in range(looks):
+                directory = os.open(".", os.O_RDONLY, dir_fd=place)
+                assert os.listdir(directory) == before
+                os.close(directory)
+            return line.received()
+        finally:
+            os.close(place)
     # What the first one began, and the connection that watches, may still have something to say.
     wait_until(lambda: cost(1) == 0, "all is said")
     assert cost(20) < 1000
