@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from mounting import wait_until
-from servers import FakeImap, errno_of, mount, noise
+from servers import FakeImap, FakeMount, errno_of, mount, noise
 
 CHUNK = 256 << 10
 BODIES = {
@@ -461,20 +461,50 @@ def test_spread_over_connections():
         assert len(fetches) == 2, fetches
 
 
+def await_all_of(octets):
+    """A rule's action: what is behind those that are asked for now is asked for before they come."""
+    def wait(session):
+        asked = [session.server.commands[-1].line]
+        session.sock.settimeout(20)
+        while sum(map(int, re.findall(rb"<\d+\.(\d+)>", b"".join([*asked, session.input])))) < octets:
+            session.input += session.sock.recv(65536)
+        session.sock.settimeout(None)
+    return wait
+
+
 def test_large_message_in_one_go():
     """Who reads from the start with large reads has all of it asked for before the first octet comes."""
     body = noise(6 << 20)
-    with serve({1: body}) as server, mount(server, says=None, refresh=3600) as m:
+    with serve({1: body}, hide=("IDLE",)) as server, mount(server, says=None, refresh=3600) as m:
         def turns():
             status = m.read(".imapfs", "status").decode()
             return int(re.search(r"data: ready, INBOX, .* (\d+) turns", status)[1])
         os.listdir(m.root / "INBOX")
         (m.root / "INBOX" / "1").stat()
+        first = server.rule("UID FETCH", match=rb"<0\.", action=await_all_of(len(body)))
         before = turns()
         assert cat(m.root / "INBOX" / "1") == body
-        assert turns() == before + 1
+        assert turns() == before + 1 and first.hits == 1
         asked = sum(int(line.rpartition(".")[2].partition(">")[0]) for line in body_fetches(server))
         assert asked < len(body) + 2 * CHUNK
+
+
+def test_large_message_and_a_slow_disk(directory, world):
+    """To find that the cache does not have it takes longer than is waited for: all the same what is read first is
+    asked for first."""
+    body = noise(6 << 20)
+    with serve({1: body}, hide=("IDLE",)) as server:
+        m = FakeMount(server, directory, says=None, refresh=3600)
+        m.environment.update(world.environment)
+        with m:
+            (m.root / "INBOX" / "1").stat()  # which brings the first octets, so that the cache is written to
+            before = len(body_fetches(server))
+            world.slow_disk(0.02)
+            assert cat(m.root / "INBOX" / "1") == body
+            world.slow_disk(0)
+        offsets = [int(line.partition("<")[2].partition(".")[0]) for line in body_fetches(server)[before:]]
+        # Some requests of the kernel pass each other.
+        assert len(offsets) > 1 and all(max(offsets[:i + 1]) - at < 2 * CHUNK for i, at in enumerate(offsets)), offsets
 
 
 @pytest.mark.parametrize("size", [40_000, CHUNK - 77])

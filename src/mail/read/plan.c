@@ -140,6 +140,10 @@ void plan_fetch(struct body *b, uint64_t offset, size_t size)
 	uint64_t more = lead(b);
 	if (more == 0 || needed >= end)
 		return;
+	/* A slow disk may have what comes before; else that is to be asked for first. Who waits for it asks
+	 * again then. */
+	if (b->loads > 0)
+		return;
 	uint64_t wanted = (offset + size + more) / CACHE_CHUNK;
 	chunks = (uint32_t)(more / CACHE_CHUNK / WINDOWS_AHEAD);
 	if (chunks > WINDOW_CHUNKS_AHEAD)
