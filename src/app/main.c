@@ -298,13 +298,15 @@ static int open_state(struct program *p, char *error)
 static int prepare_start(struct program *p, char *error)
 {
 	const struct options *o = &p->options;
+	const char *source;
 
 	if (o->keyfile && credentials_check_key(o->keyfile, error, ERROR_MAX) < 0)
 		return EXIT_STATUS_LOGIN;
 	if (account_options_tls(o, &p->tls, error, ERROR_MAX) < 0)
 		return EXIT_STATUS_TLS;
-	if (credentials_get(o, &p->password, error, ERROR_MAX) < 0)
+	if (credentials_get(o, &p->password, &source, error, ERROR_MAX) < 0)
 		return EXIT_STATUS_LOGIN;
+	log_debug("password: %s", source);
 	int status = open_cache(p, error);
 	return status == EXIT_STATUS_OK ? open_state(p, error) : status;
 }

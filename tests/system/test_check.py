@@ -81,3 +81,17 @@ def test_poor_server(directory):
     assert re.search(r"^note +TLS +none: everyone", said, re.M)
     assert re.search(r"^note +server +no UIDPLUS: rm is refused", said, re.M)
     assert server.password not in said
+
+
+@pytest.mark.parametrize("source", ["passfile=", "passcmd=", "netrc=", "the netrc of the user", "the credential imapfs"])
+def test_source_of_the_password(directory, monkeypatch, source):
+    with FakeImap({"INBOX": [TEXT]}) as server:
+        secret = write_secret(directory + "/imapfs", server.password + "\n")
+        netrc = write_secret(directory + "/.netrc", f"machine 127.0.0.1 login user password {server.password}\n")
+        words = {"passfile=": f",passfile={secret}", "passcmd=": f",passcmd=cat {secret}", "netrc=": f",netrc={netrc}"}
+        if "credential" in source:
+            monkeypatch.setenv("CREDENTIALS_DIRECTORY", directory)
+        status, lines, said = check(directory, "-o", "tls=none" + words.get(source, ""),
+                                    f"imap://user@127.0.0.1:{server.port}/")
+    assert status == 0 and lines["password"].startswith("from " + source), said
+    assert server.password not in said

@@ -181,28 +181,19 @@ static void ask_account(struct asking *s)
 
 /* --- before it --- */
 
-static const char *secret_source(const struct options *o)
-{
-	return o->tokencmd           ? "OAuth, by tokencmd="
-	       : o->without_password ? "none: by the certificate of certfile="
-	       : o->passfile         ? "from passfile="
-	       : o->passcmd          ? "from passcmd="
-	       : o->netrc_given      ? "from netrc="
-				     : "from a credential of systemd, ~/.netrc or the prompt";
-}
-
 static bool get_secret(struct asking *s)
 {
 	struct check *c = s->check;
+	const char *source = "";
 	char error[ERROR_MAX];
 	int err = c->o->keyfile ? credentials_check_key(c->o->keyfile, error, sizeof(error)) : 0;
 
 	if (err == 0)
-		err = credentials_get(c->o, &s->password, error, sizeof(error));
+		err = credentials_get(c->o, &s->password, &source, error, sizeof(error));
 	if (err < 0)
 		check_fail(c, EXIT_STATUS_LOGIN, "password", "%s", error);
 	else
-		check_ok(c, "password", "%s", secret_source(c->o));
+		check_ok(c, "password", "%s", source);
 	return err == 0;
 }
 

@@ -346,8 +346,31 @@ static int prompt_at_last(const struct options *o, struct buf *password, char *e
 	return err;
 }
 
-int credentials_get(const struct options *o, struct buf *password, char *error, size_t size)
+/* Where nothing says how: what there is. */
+static int find_password(const struct options *o, struct buf *password, const char **source,
+	char *error, size_t size)
 {
+	int err = read_credential(password, error, size);
+
+	*source = "from the credential imapfs, of systemd";
+	if (err == 0 && password->len == 0 && o->netrc) {
+		err = read_netrc(o, password, error, size);
+		*source = "from the netrc of the user";
+	}
+	if (err < 0 || password->len > 0)
+		return err;
+	*source = "from the prompt";
+	return prompt_at_last(o, password, error, size);
+}
+
+int credentials_get(const struct options *o, struct buf *password, const char **source, char *error,
+	size_t size)
+{
+	*source = o->tokencmd           ? "OAuth, by tokencmd="
+		  : o->without_password ? "none: by the certificate of certfile="
+		  : o->passfile         ? "from passfile="
+		  : o->passcmd          ? "from passcmd="
+					: "from netrc=";
 	if (o->without_password)
 		return 0;
 	if (o->passfile)
@@ -357,8 +380,5 @@ int credentials_get(const struct options *o, struct buf *password, char *error, 
 		return run_command(o->passcmd, password, error, size);
 	if (o->netrc_given)
 		return read_netrc(o, password, error, size);
-	int err = read_credential(password, error, size);
-	if (err == 0 && password->len == 0 && o->netrc)
-		err = read_netrc(o, password, error, size);
-	return err < 0 || password->len > 0 ? err : prompt_at_last(o, password, error, size);
+	return find_password(o, password, source, error, size);
 }

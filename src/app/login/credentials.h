@@ -22,9 +22,10 @@
  * credential "imapfs" of a service of systemd, the user's netrc, or the prompt; nothing when the
  * login does without one. Blocks, so only before the event loop runs and before the
  * process has signal handlers: a signal at the prompt restores the terminal and then does what it
- * always does. Returns 0 or an error (ERR_IO, ERR_INVALID, ERR_TIMEOUT, ERR_CANCELED, buf's) and
- * one line in error. */
-int credentials_get(const struct options *o, struct buf *password, char *error, size_t size);
+ * always does. *source: a few words for people on which of these it was. Returns 0 or an error (ERR_IO,
+ * ERR_INVALID, ERR_TIMEOUT, ERR_CANCELED, buf's) and one line in error. */
+int credentials_get(const struct options *o, struct buf *password, const char **source, char *error,
+	size_t size);
 
 /* Whether a private key is one that nobody else can read. 0, or ERR_IO or ERR_INVALID. */
 int credentials_check_key(const char *path, char *error, size_t size);

@@ -27,6 +27,8 @@
 #include "app/login/credentials.h"
 #include "app/login/command.h"
 
+static const char *source; /* of the last password */
+
 static char directory[] = "/tmp/imapfs-test-XXXXXX";
 static char *path;
 static char error[400];
@@ -205,7 +207,7 @@ static void test_anonymous_pipe(void **state)
 	close(fds[1]);
 	o.passfile = mem_printf("/dev/fd/%d", fds[0]);
 	buf_init_secret(&password, CREDENTIALS_MAX);
-	assert_int_equal(credentials_get(&o, &password, error, sizeof(error)), 0);
+	assert_int_equal(credentials_get(&o, &password, &source, error, sizeof(error)), 0);
 	assert_string_equal(buf_cstr(&password), "tiger");
 	buf_finish(&password);
 	close(fds[0]);
@@ -357,12 +359,12 @@ static void test_get_by_command(void **state)
 	struct buf password;
 
 	buf_init_secret(&password, CREDENTIALS_MAX);
-	assert_int_equal(credentials_get(&o, &password, error, sizeof(error)), 0);
+	assert_int_equal(credentials_get(&o, &password, &source, error, sizeof(error)), 0);
 	assert_string_equal(buf_cstr(&password), "tiger");
 	buf_clear(&password);
 	free(o.passcmd);
 	o.passcmd = mem_strdup("false");
-	assert_int_equal(credentials_get(&o, &password, error, sizeof(error)), ERR_IO);
+	assert_int_equal(credentials_get(&o, &password, &source, error, sizeof(error)), ERR_IO);
 	assert_non_null(strstr(error, "(false) failed with exit status 1"));
 	assert_int_equal(password.len, 0);
 	buf_finish(&password);
@@ -384,7 +386,7 @@ static void ask_in_child(int report)
 	struct buf password;
 
 	buf_init_secret(&password, CREDENTIALS_MAX);
-	int err = credentials_get(&o, &password, error, sizeof(error));
+	int err = credentials_get(&o, &password, &source, error, sizeof(error));
 	dprintf(report, "%d %s", err, err < 0 ? error : buf_cstr(&password));
 	buf_finish(&password);
 	_exit(0);
@@ -457,7 +459,7 @@ static int get(struct options *o, struct buf *password)
 	o->source.user = (char *)(uintptr_t) "anna";
 	buf_init_secret(password, CREDENTIALS_MAX);
 	error[0] = '\0';
-	return credentials_get(o, password, error, sizeof(error));
+	return credentials_get(o, password, &source, error, sizeof(error));
 }
 
 static void assert_gets(struct options *o, const char *expected)
