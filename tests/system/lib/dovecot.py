@@ -48,7 +48,7 @@ CAPABILITIES = (
     "LIST-STATUS BINARY MOVE SNIPPET=FUZZY PREVIEW=FUZZY PREVIEW STATUS=SIZE SAVEDATE LITERAL+ NOTIFY "
     "SPECIAL-USE").split()
 
-START_SECONDS = 20
+START_SECONDS = 60
 STOP_SECONDS = 10
 # Nothing of a test server is worth a disk's time: making and removing 100,000 mails takes a minute there.
 PLACE = "/dev/shm" if os.access("/dev/shm", os.W_OK) else "/tmp"

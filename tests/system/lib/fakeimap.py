@@ -217,17 +217,17 @@ class FakeImap:
         """The lines received, as text, of one kind of command or all."""
         return [c.line.decode("latin-1") for c in list(self.commands) if name in (None, c.name)]
 
-    def wait(self, condition, seconds=10):
+    def wait(self, condition, seconds=30):
         """Waits until condition() is true: it is asked after each command and each connection's end."""
         with self.changed:
             if not self.changed.wait_for(condition, seconds):
                 raise TimeoutError(f"not within {seconds} s; received: {self.names()}")
 
-    def wait_for(self, name, count=1, seconds=10):
+    def wait_for(self, name, count=1, seconds=30):
         """Waits until so many commands of that name have come."""
         self.wait(lambda: self.names().count(name) >= count, seconds)
 
-    def wait_idle(self, count=1, seconds=10):
+    def wait_idle(self, count=1, seconds=30):
         """Waits until so many connections are in IDLE."""
         self.wait(lambda: sum(s.idling for s in self.sessions) >= count, seconds)
 

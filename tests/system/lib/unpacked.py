@@ -25,7 +25,7 @@ from dovecot import ServerError, free_ports, make_authority, make_certificate, s
 from imapserver import ImapServer, Mail
 from programs import TOP
 
-START_SECONDS = 20
+START_SECONDS = 60
 STOP_SECONDS = 10
 
 
