@@ -398,14 +398,27 @@ static void lookup_sized(struct fs_op *op, int err)
 	op_end(op);
 }
 
+/* The row has come only now, and tells whether the name can be its: one that is only found by its end, or
+ * one for which the server said a wrong UID. */
+static bool is_misnamed(const struct fs_op *op)
+{
+	struct mailbox *at, *mb = inode_resolve(op->fs, op->ino, &(uint32_t){0});
+	uint32_t uid;
+
+	if (op->passing)
+		return mb && moves_is_passing(op->fs, mb, op->octets) &&
+		       !moves_find(op->fs, mb, op->octets, &at, &uid);
+	if (op->given)
+		return given_last(op->mb, op->octets) != op->uid;
+	return op->loose && !entry_parse_name(op->fs, op->mb, op->octets, &uid);
+}
+
 static void lookup_known(struct fs_op *op, int err)
 {
 	const struct cache_message *m = op->passing ? mailbox_find(op->mb, op->uid)
 						    : mailbox_shown(op->mb, op->uid);
-	uint32_t uid;
 
-	/* The row has come only now, and tells whether the name can be its. */
-	if (op->loose && !op->passing && !entry_parse_name(op->fs, op->mb, op->octets, &uid))
+	if (is_misnamed(op))
 		op_fail(op, ERR_GONE);
 	else if (m && !sizes_can_show(op->mb, m))
 		find_size_start(op, lookup_sized);
@@ -450,7 +463,7 @@ static void dir_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	op->passing = passing;
 	op->given = given;
 	op->loose = loose;
-	op->octets = loose ? mem_strdup(name) : NULL;
+	op->octets = loose || given || passing ? mem_strdup(name) : NULL;
 	fresh_message(op, lookup_known);
 }
 

@@ -125,9 +125,8 @@ bool moves_find(const struct fs *fs, const struct mailbox *mb, const char *name,
 	struct mailbox **at, uint32_t *uid)
 {
 	const struct move *m = find_name(fs, mb, name);
-	const struct cache_message *there = m && m->done ? mailbox_find(m->to, m->new_uid) : NULL;
 
-	if (!m || m->listed || (there && message_is_other(&m->is, there)))
+	if (!m || m->listed || (m->done && mailbox_is_other(m->to, m->new_uid, &m->is)))
 		return false;
 	*at = m->done ? m->to : m->from;
 	*uid = m->done ? m->new_uid : m->uid;
@@ -140,7 +139,7 @@ void moves_follow(const struct fs *fs, struct mailbox **mb, uint32_t *uid)
 				    : NULL;
 	const struct cache_message *there = m && m->done ? mailbox_find(m->to, m->new_uid) : NULL;
 
-	if (!there || m->to->dead || message_is_other(&m->is, there))
+	if (!there || m->to->dead || mailbox_is_other(m->to, m->new_uid, &m->is))
 		return;
 	*mb = m->to;
 	*uid = m->new_uid;

@@ -55,7 +55,7 @@ class Account:
             except FileNotFoundError:
                 return
             except OSError as error:
-                if error.errno != errno.EIO:
+                if error.errno not in (errno.EIO, errno.ESTALE):
                     raise
         raise AssertionError(f"{names}: it cannot be read")
 
@@ -132,6 +132,26 @@ def test_lacking(lacking):
 @pytest.mark.parametrize("manner", ["missing", "empty", "nil", "star", "fewer", "older", "ahead", "some"])
 def test_copyuid(manner, hide):
     play(copy_uid=manner, hide=hide)
+
+
+@pytest.mark.parametrize("how", ["moved", "put in"])
+def test_another_one_comes_to_the_number_that_was_told(how):
+    """Whoever has looked the name up before its row came does not get the other message."""
+    def letter(number):
+        return Message(ledger.text(number), date=date(number))
+    boxes = {"INBOX": [], "A": Mailbox([letter(1)]), "B": Mailbox([letter(21)])}
+    with FakeImap(boxes, copy_uid="ahead", append_uid="ahead", hide=("MOVE", "IDLE")) as server, \
+            mount(server, says=None, refresh=3600, **{"async": True}) as m:
+        account = Account(server, m)
+        assert os.listdir(m.path("A")) == os.listdir(m.path("B")) == ["1"]
+        if how == "moved":
+            os.rename(m.path("A", 1), m.path("B", "one"))
+            server.wait_for("UID EXPUNGE")
+        else:
+            ledger.write(m.path("B", "one"), ledger.text(1), ledger.WHEN + 1)
+        server.append("B", letter(8))
+        for _ in range(3):
+            account.leads_to(1, "B", "one")
 
 
 @pytest.mark.parametrize("manner", ["missing", "nil", "other", "older", "ahead"])

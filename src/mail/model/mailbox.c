@@ -182,6 +182,17 @@ bool mailbox_is_assumed(const struct mailbox *mb, uint32_t uid)
 	return mb->messages.assumed != 0 && uid >= mb->messages.assumed;
 }
 
+bool mailbox_is_other(struct mailbox *mb, uint32_t uid, const struct cache_message *is)
+{
+	const struct cache_message *m = mailbox_find(mb, uid);
+
+	if (!m)
+		return false;
+	if (mailbox_is_assumed(mb, uid) && (m->flags & CACHE_SIZE_PROVED))
+		return !(is->flags & CACHE_SIZE_UNKNOWN) && is->size != m->size;
+	return message_is_other(is, m);
+}
+
 bool mailbox_was_removed(const struct mailbox *mb, uint32_t uid)
 {
 	const struct cache_message *m = rows_find(&mb->messages.rows, uid);

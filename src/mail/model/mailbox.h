@@ -147,6 +147,9 @@ struct mailbox {
 
 /* No row has come of the message, and it may be another one. */
 bool mailbox_is_assumed(const struct mailbox *mb, uint32_t uid);
+/* It is known that the message of that UID is another one than that which was moved here, whose size and date
+ * are those of `is`. The date of a row that is assumed says nothing, and its size does when it is proved. */
+bool mailbox_is_other(struct mailbox *mb, uint32_t uid, const struct cache_message *is);
 
 struct mailbox_wait;
 

@@ -196,7 +196,8 @@ void sizes_pin(struct mailbox *mb, struct cache_message *m, uint64_t octets)
 	bool keep = wrong || full || a->sizes->mode == SIZES_VERIFY || a->sizes->belief == LIAR;
 	if (keep && mb->uidvalidity != 0)
 		cache_put_messages(a->cache, mb->id, m, 1);
-	if (wrong && !unsaid)
+	/* What was assumed the server has not said of this message. */
+	if (wrong && !unsaid && !mailbox_is_assumed(mb, m->uid))
 		caught(mb, m, said);
 }
 
