@@ -151,12 +151,13 @@ def test_expired(fake, mount, command):
     assert command.count() == 2
 
 
-def test_expired_and_no_other(fake, mount, command):
+def test_expired_and_no_other(fake, mount, command, world):
     """It says so, keeps trying, and is back when there is a token."""
     fake.tokens = {"first"}
     command.set("first")
-    m = mounted(mount, fake, command)
+    m = mounted(mount, fake, command, environment=world.environment)
     look(m)
+    fake.wait_idle(2)
     m.tolerate("login refused: of the token it says: status 400")
     m.tolerate("connected again")
     fake.tokens = set()
@@ -170,6 +171,7 @@ def test_expired_and_no_other(fake, mount, command):
     wait_until(refused_again, "a line about the login")
     fake.tokens = {"second"}
     command.set("second")
+    world.wait(80)  # if both connections were refused the next attempt is due in a minute or so
     fake.append("INBOX", b"Subject: new\r\n\r\n")
     wait_until(lambda: os.path.exists(m.path("INBOX", 2)), "the new message")
 
