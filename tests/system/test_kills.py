@@ -17,7 +17,7 @@ import time
 import pytest
 
 import mounting
-from dovecot import Dovecot, Mail
+from dovecot import Dovecot, Mail, process_name, session_members
 from fakeimap import FakeImap, Mailbox, Message
 from mounting import live, wait_until
 from programs import PROGRAM
@@ -130,7 +130,11 @@ class Real:
             return client.flags()
 
     def settle(self):
-        self.server.kick()
+        """A session may be about to do what the dead one had sent: until all of them have ended."""
+        def ended():
+            self.server.kick()
+            return "imap" not in map(process_name, session_members(self.server.pid))
+        wait_until(ended, "Dovecot's sessions have ended")
 
     def seen(self):
         return {uid for uid, flags in self.flags().items() if "\\Seen" in flags}
