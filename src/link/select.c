@@ -107,23 +107,23 @@ static bool is_looked_into(const struct conn *c, struct span text)
 {
 	const struct pool_events *events = &c->pool->events;
 
-	return c->view.mailbox && events->on_refused &&
-	       events->on_refused(c->pool->ctx, c->view.mailbox, text);
+	return events->on_refused && events->on_refused(c->pool->ctx, c->view.mailbox, text);
 }
 
 static const char *path_of(const struct conn *c)
 {
 	const struct pool_events *events = &c->pool->events;
 
-	return c->view.mailbox && events->path ? events->path(c->view.mailbox) : "a mailbox";
+	return events->path ? events->path(c->view.mailbox) : "a mailbox";
 }
 
-/* A mailbox that is no more is no trouble: the next LIST will say so. */
+/* A mailbox that is no more is no trouble: the next LIST will say so, or it has died meanwhile. */
 static void tell_refused(const struct conn *c, const struct imap_result *result)
 {
 	const struct span text = result->response->text;
 
-	if (result->err == 0 || result->err == ERR_NO_MAILBOX || is_looked_into(c, text))
+	if (result->err == 0 || result->err == ERR_NO_MAILBOX || !c->view.mailbox ||
+		is_looked_into(c, text))
 		return;
 	if (!c->pool->options.quiet)
 		log_warning("cannot select %s: %.*s", path_of(c), (int)text.n, text.p);
