@@ -2,11 +2,14 @@
 """mv of messages from mailbox to mailbox: each is in one place, nothing is lost, and its name goes on working."""
 import errno
 import os
+import signal
+import subprocess
+import sys
 
 import pytest
 
 from dovecot import Mail
-from mounting import run, wait_until
+from mounting import live, process_status, run, wait_until, waits
 from programs import PROGRAM
 
 TEXT = b"Subject: x\r\n\r\nbody\r\n"
@@ -249,6 +252,32 @@ def test_tools_that_replace(server, boxes, mount, tmp_path):
     sync(m)
     after = server.fetch_all(a)
     assert {uid: after.get(uid) for uid in before} == before
+
+
+REPLACE = """
+import os, signal, sys
+path, daemon = sys.argv[1], int(sys.argv[2])
+os.unlink(path)
+os.kill(daemon, signal.SIGSTOP)
+open(path, "xb")
+"""
+
+
+def test_heard_late(server, boxes, mount, world):
+    """What a tool makes in the place of what it removed comes in time, but the mount stands still meanwhile."""
+    a, _ = boxes
+    before = server.fetch_all(a)
+    m = mount(server, "async", environment=world.environment)
+    assert len(os.listdir(m.path(a))) == 12
+    with subprocess.Popen([sys.executable, "-c", REPLACE, m.path(a, 5), str(m.pid)], stdin=subprocess.DEVNULL) as tool:
+        live.add(tool)
+        wait_until(lambda: process_status(m.pid)["State"][0] == "T" and waits(tool), "the file is asked for")
+        world.wait(5)
+        os.kill(m.pid, signal.SIGCONT)
+        assert tool.wait(30) == 0
+        live.discard(tool)
+    sync(m)
+    assert server.fetch_all(a) == before
 
 
 SEPARATE = ("unshare", "--pid", "--fork", "--kill-child")

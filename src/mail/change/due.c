@@ -213,7 +213,7 @@ static bool must_follow(const struct intent *i)
 
 static bool is_young(const struct intent *i)
 {
-	return i->asked + INTENTS_HOLD > uv_now(i->promised->mb->account->loop);
+	return i->asked + INTENTS_HOLD > intents_now(intents_of(i->promised->mb));
 }
 
 bool due_is_held(const struct intent *i)

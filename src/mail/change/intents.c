@@ -10,14 +10,50 @@
 #include "mail/model/flagdiff.h"
 #include "mail/model/flags.h"
 
+static bool timer_runs(const struct intents *all)
+{
+	return uv_is_active((const uv_handle_t *)&all->timer);
+}
+
+/* Milliseconds since the timer was started, where it is overdue. */
+static uint64_t stood_still(const struct intents *all)
+{
+	uint64_t now = uv_now(all->account->loop);
+
+	return now > all->due + INTENTS_LATE ? now - all->set : 0;
+}
+
+uint64_t intents_now(const struct intents *all)
+{
+	uint64_t now = uv_now(all->account->loop);
+
+	return timer_runs(all) ? now - stood_still(all) : now;
+}
+
+/* The time in which we stood still does not count. */
+static void give_time(struct intents *all)
+{
+	uint64_t lost = stood_still(all);
+
+	if (lost == 0)
+		return;
+	all->due = uv_now(all->account->loop);
+	LIST_FOREACH (pos, &all->mailboxes)
+		LIST_FOREACH (node, &list_entry(pos, struct promised, link)->waiting)
+			list_entry(node, struct intent, link)->asked += lost;
+}
+
 static void intents_on_timer(uv_timer_t *timer);
 
 void intents_wake(struct intents *all, uint64_t delay)
 {
-	uv_timer_t *timer = &all->timer;
-
-	if (!all->stopped && (!uv_is_active((uv_handle_t *)timer) || delay == 0))
-		uv_timer_start(timer, intents_on_timer, delay, 0);
+	if (all->stopped || (timer_runs(all) && delay > 0))
+		return;
+	if (timer_runs(all))
+		give_time(all);
+	all->set = uv_now(all->account->loop);
+	all->due = all->set + delay;
+	uv_timer_start(&all->timer, intents_on_timer, delay, 0);
 }
 
 /* --- the mailbox's --- */
@@ -159,6 +195,7 @@ static void intents_on_timer(uv_timer_t *timer)
 
 	if (all->stopped)
 		return;
+	give_time(all);
 	LIST_FOREACH_SAFE (pos, &all->mailboxes) {
 		struct promised *p = list_entry(pos, struct promised, link);
 		if (!pool_is_down(all->account->pool))

@@ -18,6 +18,8 @@
 
 /* Refusals that are kept for people. */
 #define REFUSALS_KEPT 16
+/* Milliseconds by which the timer may be late without being overdue. */
+#define INTENTS_LATE 50
 
 struct refusal {
 	int64_t at; /* seconds since 1970 */
@@ -57,7 +59,8 @@ struct intents {
 	struct account *account;
 	struct list mailboxes; /* struct promised */
 	struct list drains;
-	uv_timer_t timer; /* runs while anything waits */
+	uv_timer_t timer;  /* runs while anything waits */
+	uint64_t set, due; /* uv_now: when it was started, and when it is to fire */
 	bool stopped;
 	size_t count;
 	struct refusal refusals[REFUSALS_KEPT]; /* a ring */
@@ -75,6 +78,10 @@ struct promised *intents_promised(struct mailbox *mb);
 bool intents_are_done(const struct promised *p);
 /* Looks what is to be done, in so many milliseconds. */
 void intents_wake(struct intents *all, uint64_t delay);
+/* uv_now, but while the timer is overdue the time at which it was started: since then we stood still (on a
+ * machine that is busy, by SIGSTOP), and something may have been asked for in time that we have not heard of
+ * yet. */
+uint64_t intents_now(const struct intents *all);
 /* What the journal has of it. */
 struct state_intent intents_row(const struct mailbox *mb, uint32_t uid, enum intent_verb verb,
 	const struct mailbox *to, const struct cache_message *shown, const char *diff);
