@@ -73,6 +73,17 @@ bool line_ready(struct line *l, uint64_t now)
 	return news;
 }
 
+bool line_answered(struct line *l, uint64_t now)
+{
+	if (l->down_at == 0 || l->heard_at <= l->silent_at)
+		return false;
+	if (!l->beside)
+		return line_ready(l, now);
+	l->down_at = 0;
+	l->up_at = now;
+	return true;
+}
+
 void line_bore(struct line *l, unsigned behind)
 {
 	l->borne |= behind;

@@ -49,6 +49,9 @@ bool line_fell_silent(
 	struct line *l, uint64_t made, uint64_t now, uint64_t timeout, uint32_t noise);
 /* A connection is ready; true: that is news. */
 bool line_ready(struct line *l, uint64_t now);
+/* Something was done on a connection that was ready before: where that is news the line is not down, and is up
+ * again (line_ready) but for what refuses new ones beside it. */
+bool line_answered(struct line *l, uint64_t now);
 /* Commands that were sent behind others (a set of enum imap_behind) were answered. */
 void line_bore(struct line *l, unsigned behind);
 /* A connection fell silent over what was sent behind others. */

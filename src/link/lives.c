@@ -59,6 +59,18 @@ static void forget_troubles(struct line *line)
 		list_entry(pos, struct pool, in_line)->trouble = (struct trouble){0};
 }
 
+/* Others fell silent, but this one, which had something to do meanwhile and so was not asked to confirm
+ * that it is alive, has done it. */
+static void note_answer(struct pool *p)
+{
+	bool was_told = p->line->told;
+
+	if (!line_answered(p->line, uv_now(p->loop)))
+		return;
+	note_line(p, was_told && !p->line->told);
+	tell_up(p, true);
+}
+
 /* The only connection: the line may be another than before, or the server was restarted. Beside
  * others the line may be busy, so that this one's round trip was longer. */
 static void note_speed(struct pool *p, const struct conn *c)
@@ -133,6 +145,7 @@ void lives_on_end(struct conn *c, const struct pool_task *t)
 		 * was of use. */
 		if (!p->options.quiet)
 			p->lives = (struct backoff){0};
+		note_answer(p);
 		line_was_useful(p->line, uv_now(p->loop), p->options.timeout);
 	} else if (uv_now(p->loop) < t->granted_at + SHORT_LIFE) {
 		conn_blame(c, &of);

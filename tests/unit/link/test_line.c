@@ -110,6 +110,41 @@ static void one_silence(void **state)
 }
 
 /* The login works, then it is silent, again and again. */
+/* It was there before the silence and has answered since. */
+static void answered(void **state)
+{
+	struct line l = up();
+
+	assert_false(line_answered(&l, NOW));
+	line_fell_silent(&l, NOW - 50000, NOW, TIMEOUT, 0);
+	l.shaken = false;
+	line_fell_silent(&l, NOW + 1000, NOW + 40000, TIMEOUT, 0);
+	assert_true(line_is_down(&l, NOW + 40000));
+	assert_false(line_answered(&l, NOW + 40000));
+	l.heard_at = NOW + 40001;
+	assert_true(line_answered(&l, NOW + 40001));
+	assert_false(line_is_down(&l, NOW + 90000) || line_is_failing(&l));
+	assert_true(line_may_try(&l, false, false, NOW + 40001));
+	assert_false(line_answered(&l, NOW + 40002));
+	/* It has been up for a moment only. */
+	assert_true(line_is_doubted(&l));
+}
+
+/* The server has not noticed yet that the silent one is gone, and would not have one more. */
+static void answered_while_others_are_refused(void **state)
+{
+	struct line l = up();
+
+	line_fell_silent(&l, NOW - 50000, NOW, TIMEOUT, 0);
+	line_failed(&l, ERR_THROTTLED, "too many", true, NOW + 100, TIMEOUT, 0);
+	assert_true(line_is_down(&l, NOW + 5000));
+	l.heard_at = NOW + 5000;
+	assert_true(line_answered(&l, NOW + 5000));
+	assert_false(line_is_down(&l, NOW + 90000));
+	assert_false(line_may_try(&l, false, false, NOW + 101));
+	assert_string_equal(l.text, "too many");
+}
+
 static void silence_after_each_login(void **state)
 {
 	static const uint64_t seconds[] = {0, 1, 2, 4, 8, 16, 30, 30};
@@ -196,6 +231,8 @@ int main(void)
 		cmocka_unit_test(login_refused),
 		cmocka_unit_test(refused_beside_others),
 		cmocka_unit_test(one_silence),
+		cmocka_unit_test(answered),
+		cmocka_unit_test(answered_while_others_are_refused),
 		cmocka_unit_test(silence_after_each_login),
 		cmocka_unit_test(one_at_a_time),
 		cmocka_unit_test(borne_before),

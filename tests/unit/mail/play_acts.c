@@ -340,6 +340,12 @@ static bool act_use_names(struct span args)
 	return true;
 }
 
+static bool act_state(struct span args)
+{
+	acts_tell("state %s", pool_is_down(acts.account->pool) ? "offline" : "online");
+	return true;
+}
+
 static bool act_mode(struct span args)
 {
 	acts_tell("mode %s", watch_mode(acts.account->watch));
@@ -395,6 +401,7 @@ static bool act_remount(struct span args)
 static const struct act others[] = {
 	{"take", act_take},
 	{"use-names", act_use_names},
+	{"state", act_state},
 	{"mode", act_mode},
 	{"close", act_close},
 	{"refuse", act_refuse},
