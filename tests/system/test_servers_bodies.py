@@ -452,8 +452,8 @@ def test_cat_beside_a_copy():
 
 def test_spread_over_connections():
     """A server that holds each connection back: read-ahead takes one more, and leaves one for others."""
-    bodies = {uid: b"Subject: %d\r\n\r\n" % uid + bytes(100000) for uid in range(1, 401)}
-    with serve(bodies, rate=5e6) as server, mount(server, says=None, refresh=3600) as m:
+    bodies = {uid: b"Subject: %d\r\n\r\n" % uid + bytes(100000) for uid in range(1, 151)}
+    with serve(bodies, rate=1e6) as server, mount(server, says=None, refresh=3600) as m:
         for uid in sorted(os.listdir(m.root / "INBOX"), key=int):
             assert (m.root / "INBOX" / uid).read_bytes() == bodies[int(uid)]
         fetches = collections.Counter(c.connection for c in list(server.commands)

@@ -243,12 +243,12 @@ def test_other_message_behind_one_that_was_given_up(kind):
         assert not {"UID STORE", "EXPUNGE", "UID EXPUNGE"} & set(server.names())
 
 
-def test_one_turn_each():
+def test_one_turn_each(slow):
     """STORE and UID EXPUNGE of a message go out together, and nothing else has to be waited for."""
     count = 20
     boxes = {"INBOX": [b"Subject: %d\r\n\r\n" % n for n in range(1, count + 2)]}
     with FakeImap(boxes, hide=("IDLE",)) as server, \
-            mount(server, refresh=3600, sizes="trust") as m:
+            mount(server, refresh=3600, sizes="trust", **slow) as m:
         def turns():
             return sum(int(n) for n in re.findall(rb"connection: .* data: .* (\d+) turns", m.read(".imapfs", "status")))
 
