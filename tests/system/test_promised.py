@@ -228,6 +228,20 @@ def test_refused_comes_back():
         assert present(server) == ALL
 
 
+def test_late_again_and_again(world):
+    """Time in which the mount stands still does not count, but where it is late all the time the removal is done all
+    the same."""
+    with FakeImap(account()) as server, mount(server, environment=world.environment) as m:
+        assert uids(m.root / "INBOX") == sorted(ALL)
+        (m.root / "INBOX" / "3").unlink()
+
+        def is_done():
+            world.wait(1)
+            m.read(".imapfs", "status")
+            return server.lines("UID EXPUNGE")
+        wait_until(is_done, "it is removed")
+
+
 def test_unmount_drains():
     with FakeImap(account()) as server, mount(server) as m:
         for uid in (2, 4):

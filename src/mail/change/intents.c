@@ -30,6 +30,14 @@ uint64_t intents_now(const struct intents *all)
 	return timer_runs(all) ? now - stood_still(all) : now;
 }
 
+static void give_time_to(struct intent *i, uint64_t lost)
+{
+	if (i->given == INTENTS_GIVEN_MAX)
+		return;
+	i->given++;
+	i->asked += lost;
+}
+
 /* The time in which we stood still does not count. */
 static void give_time(struct intents *all)
 {
@@ -40,7 +48,7 @@ static void give_time(struct intents *all)
 	all->due = uv_now(all->account->loop);
 	LIST_FOREACH (pos, &all->mailboxes)
 		LIST_FOREACH (node, &list_entry(pos, struct promised, link)->waiting)
-			list_entry(node, struct intent, link)->asked += lost;
+			give_time_to(list_entry(node, struct intent, link), lost);
 }
 
 static void intents_on_timer(uv_timer_t *timer);

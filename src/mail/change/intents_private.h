@@ -20,6 +20,8 @@
 #define REFUSALS_KEPT 16
 /* Milliseconds by which the timer may be late without being overdue. */
 #define INTENTS_LATE 50
+/* How often the time in which we stood still is given to an intent: who is late all the time must get on. */
+#define INTENTS_GIVEN_MAX 8
 
 struct refusal {
 	int64_t at; /* seconds since 1970 */
@@ -39,6 +41,7 @@ struct intent {
 	bool strict;    /* it must be just as it was shown: nothing else says that it is the same */
 	bool replayed;  /* an earlier mount promised it, and may have begun it */
 	uint64_t asked; /* uv_now */
+	unsigned given; /* how often time was given to it since */
 	pid_t by;
 };
 
