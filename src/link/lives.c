@@ -31,14 +31,18 @@ static char *printable_words(const char *words)
 	return out;
 }
 
+static void tell_pool_up(const struct pool *p)
+{
+	if (p->first_told && p->events.on_up)
+		p->events.on_up(p->ctx);
+}
+
 /* news: the server was away. */
 static void tell_up(struct pool *p, bool news)
 {
-	LIST_FOREACH (pos, &p->line->pools) {
-		struct pool *q = list_entry(pos, struct pool, in_line);
-		if (news && q->first_told && q->events.on_up)
-			q->events.on_up(q->ctx);
-	}
+	LIST_FOREACH (pos, &p->line->pools)
+		if (news)
+			tell_pool_up(list_entry(pos, struct pool, in_line));
 	pool_run_all_soon(p);
 }
 
@@ -60,7 +64,7 @@ static void forget_troubles(struct line *line)
 }
 
 /* Others fell silent, but this one, which had something to do meanwhile and so was not asked to confirm
- * that it is alive, has done it. */
+ * that it is alive, has done it. Who is told of it may end the very task: so that comes in a turn of its own. */
 static void note_answer(struct pool *p)
 {
 	bool was_told = p->line->told;
@@ -68,7 +72,18 @@ static void note_answer(struct pool *p)
 	if (!line_answered(p->line, uv_now(p->loop)))
 		return;
 	note_line(p, was_told && !p->line->told);
-	tell_up(p, true);
+	LIST_FOREACH (pos, &p->line->pools)
+		list_entry(pos, struct pool, in_line)->owes_up = true;
+	pool_run_all_soon(p);
+}
+
+void lives_tell_owed(struct pool *p)
+{
+	bool owed = p->owes_up;
+
+	p->owes_up = false;
+	if (owed)
+		tell_pool_up(p);
 }
 
 /* The only connection: the line may be another than before, or the server was restarted. Beside

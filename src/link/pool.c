@@ -265,6 +265,7 @@ static void pool_run(struct pool *p)
 	} else {
 		if (p->options.offline && !p->first_told)
 			tell_offline(p);
+		lives_tell_owed(p);
 		lives_fail_hopeless(p);
 		resume_drained(p);
 		if (!bears_trains_now(p))

@@ -78,6 +78,7 @@ struct pool {
 	struct list cars;  /* of trains, that have no connection yet; see train.c */
 	unsigned made;     /* connections so far */
 	bool first_told;   /* how the first connection came out */
+	bool owes_up;      /* on_up, in its next turn */
 	struct pool_limit limit;
 	struct pool_server server;
 	struct pool_speed speed;
@@ -130,6 +131,8 @@ void lives_on_ready(struct conn *c);
 void lives_on_dead(struct conn *c, int err, const char *text);
 /* How a task ends says whether the connection, the line and what the task did are good. */
 void lives_on_end(struct conn *c, const struct pool_task *t);
+/* In the pool's turn: what on_up is to be told of. */
+void lives_tell_owed(struct pool *p);
 /* The first attempt failed: nothing is waited for. */
 void lives_go_down(struct pool *p, int err, const char *text);
 /* Fails who waits for a connection that there will be none for in time. */
