@@ -204,7 +204,9 @@ void sizes_pin(struct mailbox *mb, struct cache_message *m, uint64_t octets)
 void sizes_contradict(struct mailbox *mb, struct cache_message *m, uint64_t provisional)
 {
 	uint64_t said = m->size;
+	bool assumed = mailbox_is_assumed(mb, m->uid) && !(m->flags & CACHE_SIZE_PROVED);
 
 	set_wrong(mb, m, provisional);
-	caught(mb, m, said);
+	if (!assumed)
+		caught(mb, m, said);
 }

@@ -37,7 +37,7 @@ bool sizes_misled(struct mailbox *mb, uint32_t uid);
 /* The message was found to have so many octets. The cache and, where it was told otherwise, the
  * observer learn of it. */
 void sizes_pin(struct mailbox *mb, struct cache_message *m, uint64_t octets);
-/* What the server said of the message is wrong for certain; `provisional` is a better guess. */
+/* What the server said of the message, or was assumed of it, is wrong for certain; `provisional` is a better guess. */
 void sizes_contradict(struct mailbox *mb, struct cache_message *m, uint64_t provisional);
 
 /* Whether the mailbox, which is about to be listed for the first time, should have some messages
