@@ -35,13 +35,14 @@ void line_failed(struct line *l, int err, const char *text, bool beside, uint64_
 		down_from(l, now + patience);
 }
 
-bool line_fell_silent(struct line *l, uint64_t made, uint64_t now, uint64_t timeout, uint32_t noise)
+bool line_fell_silent(
+	struct line *l, uint64_t heard, uint64_t now, uint64_t timeout, uint32_t noise)
 {
 	l->shaken = true;
 	if (now < l->heard_at + timeout * 3 / 4)
 		return false;
-	/* Those that were up at once fall silent at once: that is one silence. */
-	if (l->silences > 0 && made <= l->silent_at)
+	/* What was not heard since then either is a part of the same silence. */
+	if (l->silences > 0 && heard <= l->silent_at)
 		return true;
 	l->silent_at = now;
 	l->error = ERR_TIMEOUT;

@@ -43,10 +43,10 @@ void line_init(struct line *l);
  * down. */
 void line_failed(struct line *l, int err, const char *text, bool beside, uint64_t now,
 	uint64_t patience, uint32_t noise);
-/* A connection that was ready at `made` owed an answer for `timeout`; true: nothing was heard on
+/* A connection that was heard last at `heard` owed an answer for `timeout`; true: nothing was heard on
  * any other either. */
 bool line_fell_silent(
-	struct line *l, uint64_t made, uint64_t now, uint64_t timeout, uint32_t noise);
+	struct line *l, uint64_t heard, uint64_t now, uint64_t timeout, uint32_t noise);
 /* A connection is ready; true: that is news. */
 bool line_ready(struct line *l, uint64_t now);
 /* Something was done on a connection that was ready before: where that is news the line is not down, and is up

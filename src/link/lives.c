@@ -254,8 +254,8 @@ static void note_loss(struct pool *p, const struct conn *c, int err, const char 
 	if (err == ERR_CANCELED)
 		return;
 	line_stalled(p->line, imap_session_stalled(c->session));
-	if (err == ERR_TIMEOUT && line_fell_silent(p->line, c->ready_at, now, p->options.timeout,
-					  (uint32_t)random())) {
+	if (err == ERR_TIMEOUT && line_fell_silent(p->line, c->wire.heard_at, now,
+					  p->options.timeout, (uint32_t)random())) {
 		doubt_resting(p->line);
 		return;
 	}

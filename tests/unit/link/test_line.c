@@ -109,7 +109,6 @@ static void one_silence(void **state)
 	assert_false(line_is_doubted(&l));
 }
 
-/* The login works, then it is silent, again and again. */
 /* It was there before the silence and has answered since. */
 static void answered(void **state)
 {
@@ -145,6 +144,7 @@ static void answered_while_others_are_refused(void **state)
 	assert_string_equal(l.text, "too many");
 }
 
+/* The login works, then it is silent, again and again. */
 static void silence_after_each_login(void **state)
 {
 	static const uint64_t seconds[] = {0, 1, 2, 4, 8, 16, 30, 30};
