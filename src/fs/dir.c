@@ -378,28 +378,8 @@ static bool find_uid(
 	return real || *given;
 }
 
-static void lookup_sized(struct fs_op *op, int err)
-{
-	/* One that is on its way to another mailbox is hidden where it is. */
-	struct cache_message *m = op->passing ? mailbox_find(op->mb, op->uid)
-					      : mailbox_shown(op->mb, op->uid);
-	struct stat st;
-
-	if (err < 0 || !m) {
-		op_fail(op, err < 0 && err != ERR_STALE ? err : ERR_GONE);
-		return;
-	}
-	entry_stat_message(op->fs, op->mb, m, &st);
-	sizes_note_shown(op->mb, m);
-	/* A given name may stand for another message later. */
-	bool once = op->passing || op->given || op->loose;
-	lookup_reply(
-		op->req, &st, once ? 0 : message_timeout(op->fs), entry_size_timeout(op->mb, m));
-	op_end(op);
-}
-
-/* The row has come only now, and tells whether the name can be its: one that is only found by its end, or
- * one for which the server said a wrong UID. */
+/* What has come only now, the row or its proved size, tells whether the name can be its: one that is only found
+ * by its end, or one for which the server said a wrong UID. */
 static bool is_misnamed(const struct fs_op *op)
 {
 	struct mailbox *at, *mb = inode_resolve(op->fs, op->ino, &(uint32_t){0});
@@ -411,6 +391,26 @@ static bool is_misnamed(const struct fs_op *op)
 	if (op->given)
 		return given_last(op->mb, op->octets) != op->uid;
 	return op->loose && !entry_parse_name(op->fs, op->mb, op->octets, &uid);
+}
+
+static void lookup_sized(struct fs_op *op, int err)
+{
+	/* One that is on its way to another mailbox is hidden where it is. */
+	struct cache_message *m = op->passing ? mailbox_find(op->mb, op->uid)
+					      : mailbox_shown(op->mb, op->uid);
+	struct stat st;
+
+	if (err < 0 || !m || is_misnamed(op)) {
+		op_fail(op, err < 0 && err != ERR_STALE ? err : ERR_GONE);
+		return;
+	}
+	entry_stat_message(op->fs, op->mb, m, &st);
+	sizes_note_shown(op->mb, m);
+	/* A given name may stand for another message later. */
+	bool once = op->passing || op->given || op->loose;
+	lookup_reply(
+		op->req, &st, once ? 0 : message_timeout(op->fs), entry_size_timeout(op->mb, m));
+	op_end(op);
 }
 
 static void lookup_known(struct fs_op *op, int err)
