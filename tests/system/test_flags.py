@@ -96,8 +96,8 @@ def test_lists_ask_for_none():
         assert not asked(server)
 
 
-def test_order():
-    with fake() as server, fake_mount(server) as m:
+def test_order(slow):
+    with fake() as server, fake_mount(server, **slow) as m:
         os.listdir(m.path("INBOX"))
         assert [flags(m, "INBOX", uid) for uid in (1, 2, 3)] == ["\\Seen \\Flagged $Work", "", "Alpha zeta"]
         assert asked(server).count("UID FETCH 1:* (UID FLAGS)") == 1
@@ -179,8 +179,9 @@ def test_answered_without_it(sets):
         assert rule.hits
 
 
-def test_emailid():
-    with fake(capabilities=CAPABILITIES + ("OBJECTID",)) as server, fake_mount(server) as m:
+def test_emailid(slow):
+    # What a check asks after a second is no question about flags.
+    with fake(capabilities=CAPABILITIES + ("OBJECTID",)) as server, fake_mount(server, **slow) as m:
         os.listdir(m.path("INBOX"))
         ids = {os.getxattr(m.path("INBOX", uid), "user.imap.emailid") for uid in (1, 2, 3)}
         assert len(ids) == 3 and len(asked(server)) == 1
