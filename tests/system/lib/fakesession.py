@@ -6,6 +6,8 @@ the session waits for its client.
 """
 import collections
 import dataclasses
+import os
+import random
 import re
 import select
 import socket
@@ -33,6 +35,14 @@ class Gone(Exception):
     """The connection is over."""
 
 
+def stumble():
+    """With IMAPFS_STUMBLE=SECONDS a session stands still here now and then, for up to so long: that finds tests
+    which depend on who of two connections is served first."""
+    longest = float(os.environ.get("IMAPFS_STUMBLE", "0"))
+    if longest and random.random() < 0.2:
+        time.sleep(random.uniform(0, longest))
+
+
 class Session:
     """One connection."""
 
@@ -50,6 +60,7 @@ class Session:
         self.names = dict(server.account.mailboxes)  # at the beginning
         self.flags_seen = 0     # of mailbox.flag_changes
         self.tag, self.rule = b"", None
+        self.line = b""         # the command that runs, without its tag
         self.notifies_flags, self.modseqs = False, {}
         self.notified = None    # with NOTIFY: the state of each mailbox that it was told
         self.responses = 0      # FETCH responses of the command that runs
@@ -74,6 +85,7 @@ class Session:
             self.server.ended(self)
 
     def _serve(self):
+        stumble()
         limit = self.behaviour.connection_limit
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self.server.tls:
@@ -130,6 +142,7 @@ class Session:
 
     def run_posted(self):
         while self.posted:
+            stumble()
             self.posted.popleft()(self)
 
     def drop(self, reset=False):
@@ -245,13 +258,16 @@ class Session:
             name += b" " + words[1].upper()
         pieces[0] = rest[len(name):]
         name = name.decode("latin-1")
-        line = whole[len(self.tag) + 1:]
+        self.line = whole[len(self.tag) + 1:]
         tag = self.tag.decode("latin-1")
         if self.authenticated and self.behaviour.pipelining in ("stall", "drop"):
             self.meet_more(self.behaviour.pipelining)
-        rule = self.server.record(Command(self.number, time.monotonic(), tag, name, line))
+        stumble()
+        rule = self.server.record(Command(self.number, time.monotonic(), tag, name, self.line))
         self.rule, self.responses = rule, 0
+        stumble()
         self.treat(rule, name, pieces)
+        stumble()
         self.flush()
 
     def meet_more(self, manner):
