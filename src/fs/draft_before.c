@@ -73,24 +73,6 @@ static void before_on_checked(struct mailbox_wait *w, int err)
 		before_end(b, err < 0 ? err : ERR_GONE);
 }
 
-static void start_check(struct before *b, mailbox_on_wake *on_checked)
-{
-	b->wait = (struct mailbox_wait){.on_wake = on_checked};
-	sync_start(b->mb);
-	mailbox_wait(b->mb, &b->wait);
-}
-
-/* The check that has ended may have begun before the message came in. */
-static void check_again(struct mailbox_wait *w, int err)
-{
-	struct before *b = list_entry(w, struct before, wait);
-
-	if (err < 0 || mailbox_find(b->mb, b->uid))
-		before_on_checked(w, err);
-	else
-		start_check(b, before_on_checked);
-}
-
 void draft_remove_before(struct draft *d, uint32_t uid)
 {
 	struct mailbox *trash = NULL;
@@ -110,5 +92,7 @@ void draft_remove_before(struct draft *d, uint32_t uid)
 		remove_known(b);
 		return;
 	}
-	start_check(b, sync_is_under_way(b->mb) ? check_again : before_on_checked);
+	b->wait = (struct mailbox_wait){.on_wake = before_on_checked};
+	sync_start(b->mb);
+	mailbox_wait(b->mb, &b->wait);
 }

@@ -250,17 +250,6 @@ static void store_on_row(struct mailbox_wait *w, int err)
 		draft_same_start(d, d->same.read.uid, store_on_compared);
 }
 
-/* The check that has ended may have begun before the message came in. */
-static void row_again(struct mailbox_wait *w, int err)
-{
-	struct draft *d = list_entry(w, struct draft, check);
-
-	if (err < 0 || mailbox_find(d->to, d->same.read.uid))
-		store_on_row(w, err);
-	else
-		start_check(d, store_on_row);
-}
-
 /* With the message that its name stands for. Of one that came in a moment ago the row may not have come
  * yet, without which it cannot be read. */
 static void compare_with(struct draft *d, uint32_t uid)
@@ -270,7 +259,7 @@ static void compare_with(struct draft *d, uint32_t uid)
 		return;
 	}
 	d->same.read.uid = uid;
-	start_check(d, sync_is_under_way(d->to) ? row_again : store_on_row);
+	start_check(d, store_on_row);
 }
 
 void draft_store(struct draft *d, struct mailbox *mb, const char *name, uint32_t namesake)

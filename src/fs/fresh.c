@@ -54,7 +54,8 @@ static void listing_sync(struct fs_op *op)
 {
 	struct mailbox *mb = op->mb;
 
-	if (sync_is_fresh(mb)) {
+	/* Who comes while a first listing is under way is not to wait for more than is there. */
+	if (sync_is_fresh(mb) || sync_shows_rows(mb)) {
 		op->known(op, 0);
 		return;
 	}

@@ -259,6 +259,11 @@ static void account_on_rows(struct mailbox *mb)
 	keep_note_rows(mb);
 }
 
+static void account_on_numbered(struct mailbox *mb)
+{
+	intents_on_numbered(mb);
+}
+
 static void account_on_killed(struct mailbox *mb)
 {
 	intents_forget(mb);
@@ -304,6 +309,7 @@ static const struct tree_notices notices = {
 	.on_flags_changed = account_on_flags_changed,
 	.on_renamed = account_on_renamed,
 	.on_rows = account_on_rows,
+	.on_numbered = account_on_numbered,
 	.on_killed = account_on_killed,
 	.on_buried = account_on_buried,
 	.on_dead = account_on_dead,

@@ -3,9 +3,12 @@
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
+import sys
 import tempfile
+import threading
 
 import pytest
 
@@ -277,6 +280,39 @@ def test_killed(moment, tmp_path):
             assert sync(m) == (0, "")
             assert present(server) == ALL - {3}
             assert not deleted(server)
+
+
+def test_killed_and_the_cache_lost(tmp_path):
+    """A name that was removed does not show either where the mailbox has to be learnt anew, while its rows arrive."""
+    come, end = threading.Event(), threading.Event()
+
+    def end_late(session):
+        session.flush()
+        end.wait(60)
+        return b"OK done"
+    script = "import os, sys\nfor entry in os.scandir(sys.argv[1]): print(entry.name, flush=True)"
+    with FakeImap(account()) as server:
+        with mount(server, directory=tmp_path, says=None) as m:
+            assert uids(m.root / "INBOX") == sorted(ALL)
+            (m.root / "INBOX" / "3").unlink()
+            m.process.kill()
+            m.process.wait()
+            m.kill()
+            shutil.rmtree(m.cache)
+            server.rule("UID FETCH", match=rb"1:\* .*INTERNALDATE", times=1, action=lambda _: come.wait(60),
+                        status=end_late)
+            m.start()
+            with subprocess.Popen([sys.executable, "-c", script, m.root / "INBOX"], stdout=subprocess.PIPE) as lister:
+                live.add(lister)
+                wait_until(lambda: waits(lister), "it waits for the rows")
+                come.set()
+                names = [int(lister.stdout.readline()) for _ in range(len(ALL) - 1)]
+                end.set()
+                names += map(int, lister.stdout)
+                live.discard(lister)
+            assert names == sorted(ALL - {3})
+            assert sync(m) == (0, "")
+            assert present(server) == ALL - {3}
 
 
 def test_killed_and_not_subscribed(tmp_path):

@@ -397,13 +397,6 @@ static void maildir_opendir_reply(struct fs_op *op, int err)
 	op_end(op);
 }
 
-/* Programs that know Maildirs list nothing else of a mailbox. */
-static void maildir_opendir_known(struct fs_op *op, int err)
-{
-	op->mb->removal.barred = false;
-	maildir_opendir_reply(op, err);
-}
-
 static void maildir_opendir(struct fs_op *op)
 {
 	if (op->at.node->level == 0)
@@ -411,7 +404,7 @@ static void maildir_opendir(struct fs_op *op)
 	else if (op->at.node->level == MAILDIR_TMP)
 		maildir_opendir_reply(op, 0);
 	else
-		maildir_know(op, maildir_opendir_known);
+		maildir_know(op, maildir_opendir_reply);
 }
 
 /* --- what the kernel is told --- */

@@ -64,6 +64,8 @@ bool intents_are_doubtful(const struct mailbox *mb, const struct verb *verb);
 /* Mailboxes are known: takes up what the journal has. Call when the account has started, and when
  * the server is back. */
 void intents_go_on(struct account *a);
+/* Its UIDVALIDITY is known now: what the journal has of it, so that no name shows which is to go. */
+void intents_on_numbered(struct mailbox *mb);
 /* The mailbox is no more, or its UIDVALIDITY changed. */
 void intents_forget(struct mailbox *mb);
 

@@ -110,12 +110,10 @@ static void take_up(struct account *a, const struct state_intent *row)
 }
 
 /* What could not be taken up since its mailbox is not known yet stays in the journal. */
-void intents_go_on(struct account *a)
+static void take_up_all(struct account *a)
 {
 	struct list rows = LIST_INIT(rows);
 
-	if (!a->state || a->intents->stopped)
-		return;
 	state_each(a->state, copy_row, &rows);
 	while (!list_empty(&rows)) {
 		struct row_copy *copy = list_entry(rows.next, struct row_copy, link);
@@ -123,7 +121,24 @@ void intents_go_on(struct account *a)
 		take_up(a, &copy->row);
 		free(copy);
 	}
+}
+
+void intents_go_on(struct account *a)
+{
+	if (!a->state || a->intents->stopped)
+		return;
+	take_up_all(a);
 	LIST_FOREACH (pos, &a->intents->mailboxes)
 		list_entry(pos, struct promised, link)->not_before = 0;
 	intents_wake(a->intents, 0);
+}
+
+void intents_on_numbered(struct mailbox *mb)
+{
+	struct promised *p = mb->removal.promised;
+
+	if (!p || !p->unheard || intents_of(mb)->stopped)
+		return;
+	p->unheard = false;
+	take_up_all(mb->account);
 }

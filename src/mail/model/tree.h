@@ -31,6 +31,8 @@ struct tree_notices {
 	void (*on_flags_changed)(struct mailbox *mb, uint32_t uid);
 	/* Optional: rows came to the mailbox, of which all are known; or one that is kept was looked at first. */
 	void (*on_rows)(struct mailbox *mb);
+	/* Optional: its UIDVALIDITY is known now, which it was not; none of its rows was shown yet. */
+	void (*on_numbered)(struct mailbox *mb);
 	/* The mailbox is dead and loses its messages now. */
 	void (*on_killed)(struct mailbox *mb);
 	/* The dead mailbox has left the tree: tree_free frees it when nobody points at it. */

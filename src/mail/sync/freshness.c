@@ -45,6 +45,14 @@ bool sync_is_under_way(const struct mailbox *mb)
 	return mb->freshness.sync;
 }
 
+bool sync_shows_rows(const struct mailbox *mb)
+{
+	const struct sync *s = mb->freshness.sync;
+
+	return s && (s->step == SYNC_FETCH || s->step == SYNC_FILL) && !mb->messages.complete &&
+	       mb->messages.settled > 0;
+}
+
 bool sync_is_awaited(const struct mailbox *mb)
 {
 	return mb->freshness.sync && !mb->freshness.verifying;

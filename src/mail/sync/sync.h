@@ -48,6 +48,8 @@ bool sync_knows(const struct mailbox *mb, uint32_t uid);
 /* A check is under way; and one that somebody may wait for. */
 bool sync_is_under_way(const struct mailbox *mb);
 bool sync_is_awaited(const struct mailbox *mb);
+/* A first listing is under way, and some of its rows can be handed out already (mailbox_listable). */
+bool sync_shows_rows(const struct mailbox *mb);
 /* uv_now at the end of the last check that succeeded; 0: never. */
 uint64_t sync_checked_at(const struct mailbox *mb);
 

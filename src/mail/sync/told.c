@@ -43,6 +43,8 @@ int sync_on_selected(struct mailbox *mb, struct conn *conn)
 	if (mb->uidvalidity == 0 && selected->uidvalidity != 0) {
 		mb->uidvalidity = selected->uidvalidity;
 		mailbox_save(mb);
+		if (mb->tree->notices->on_numbered)
+			mb->tree->notices->on_numbered(mb);
 	}
 	if (mailbox_count(mb) != conn_exists(conn) || selected->uidnext == 0 ||
 		selected->uidnext != mb->messages.uidnext)
