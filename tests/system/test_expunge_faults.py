@@ -550,7 +550,7 @@ def test_restore_of_what_is_gone(left, refuse, tmp_path):
         server.expunge("INBOX", *(MARKED - left))
         if refuse:
             def status(session):
-                return b"OK done" if left and session.server.lines()[-1].startswith("UID STORE 5 ") else \
+                return b"OK done" if left and session.line.startswith(b"UID STORE 5 ") else \
                     b"NO some of the messages no longer exist"
             server.rule("UID STORE", match=rb"\+FLAGS", reply=None, status=status)
         with mount(server, says=[REMARKED], directory=tmp_path) as m:

@@ -346,9 +346,11 @@ def test_control_characters(command, match):
     """What the server says to people is shown, without what a terminal would act on: in the log, the
     status, and there also in the names of capabilities."""
     with FakeImap(ACCOUNT, capabilities=("IMAP4rev1", "UIDPLUS", "SASL-IR", "X" + CONTROL[-9:])) as server:
-        with mount(server, says=ANYTHING, refresh=1) as m:
+        # On one connection, so that a round has a mailbox to ask for that is not selected and just checked.
+        with mount(server, says=ANYTHING, refresh=1, connections=1) as m:
             server.rule(command, match=match, reply=b"NO sorry " + CONTROL.encode())
             server.rule("NOOP", reply=b"NO why " + CONTROL.encode())
+            errno_of(os.listdir, m.root / "Work")
             errno_of(os.listdir, m.root / "INBOX")
             errno_of((m.root / "INBOX" / "1").read_bytes)
             errno_of(os.unlink, m.root / "INBOX" / "2")

@@ -129,24 +129,6 @@ def test_moved():
         wait_until(lambda: len(os.listdir(box(m, "Empty/cur"))) == 1, "it is listed there")
 
 
-def test_made_by_others(directory):
-    """Nothing is removed from a mailbox that came while mounted before it is listed: in cur/ or new/ is enough."""
-    with fake() as server, mount(server, directory, **ASYNC) as m:
-        os.listdir(m.root)
-        with server.account.lock:
-            server.account.create(b"Late")
-        for number in (1, 2):
-            server.append("Late", Message(TEXT % number))
-        wait_until(lambda: "Late" in os.listdir(box(m)), "it is listed")
-        new, cur = box(m, "Late/new"), box(m, "Late/cur")
-        first, second = os.listdir(new)
-        os.rename(new / first, cur / f"{first}:2,S")
-        assert os.listdir(cur) == [f"{first}:2,S"]
-        os.unlink(new / second)
-        run(PROGRAM, "--sync", m.point)
-        assert flags(server, "Late") == [["\\Seen"]]
-
-
 @pytest.mark.parametrize("side, letters, wanted", [("new", None, []), ("cur", "S", ["\\Seen"])])
 def test_delivered(side, letters, wanted):
     with fake() as server, mount(server, **ASYNC) as m:

@@ -349,7 +349,7 @@ def test_more_without_rows_than_are_believed():
 def spoilt(server, bad, answer, with_rows):
     """Answers questions for rows as ordinarily, until a bad one is among them."""
     def rows(session):
-        line = server.commands[-1].line
+        line = session.line
         chosen = [(n, x) for n, x in session.chosen(re.search(rb"FETCH (\S+)", line)[1], line.startswith(b"UID"))]
         lines = b""
         for n, x in chosen:

@@ -392,7 +392,7 @@ def test_expunged_while_read():
 def test_expunged_while_read_and_told_late(answer):
     """The rest is answered as if it were past the end; only NOOP tells that the message has gone."""
     def raw(session):
-        line = server.commands[-1].line
+        line = session.line
         offset = int(line.split(b"<")[1].split(b".")[0])
         return (answer % offset if b"%d" in answer else answer) + b"{tag} OK done\r\n"
 
@@ -464,7 +464,7 @@ def test_spread_over_connections():
 def await_all_of(octets):
     """A rule's action: what is behind those that are asked for now is asked for before they come."""
     def wait(session):
-        asked = [session.server.commands[-1].line]
+        asked = [session.line]
         session.sock.settimeout(20)
         while sum(map(int, re.findall(rb"<\d+\.(\d+)>", b"".join([*asked, session.input])))) < octets:
             session.input += session.sock.recv(65536)

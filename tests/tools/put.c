@@ -30,6 +30,7 @@ static struct {
 	struct mailbox *to, *copy_to;
 	struct append appends[TIMES_MAX];
 	struct copy copies[TIMES_MAX];
+	struct mailbox_wait rows[TIMES_MAX]; /* for that of the message to copy */
 	const char *mailbox, *file, *copy_name;
 	unsigned times, left, unlisted;
 	int failed;
@@ -56,6 +57,26 @@ static void put_on_copied(struct copy *c, int err)
 	one_less();
 }
 
+/* Of a message whose row has not come the copy cannot be told from others. */
+static bool has_row(const struct copy *c)
+{
+	const struct cache_message *m = mailbox_find(c->from, c->uid);
+
+	return !m || !(m->flags & (CACHE_SIZE_UNKNOWN | CACHE_DATE_UNKNOWN));
+}
+
+static void put_on_row(struct mailbox_wait *w, int err)
+{
+	struct copy *c = &at.copies[w - at.rows];
+
+	if (err < 0 || has_row(c)) {
+		copy_start(c);
+		return;
+	}
+	sync_start(c->from);
+	mailbox_wait(c->from, w);
+}
+
 static void put_on_appended(struct append *a, int err)
 {
 	size_t i = (size_t)(a - at.appends);
@@ -72,7 +93,8 @@ static void put_on_appended(struct append *a, int err)
 	}
 	at.copies[i] = (struct copy){
 		.from = at.to, .uid = a->uid, .to = at.copy_to, .on_done = put_on_copied};
-	copy_start(&at.copies[i]);
+	at.rows[i].on_wake = put_on_row;
+	put_on_row(&at.rows[i], 0);
 }
 
 static struct mailbox *find(const char *path)
