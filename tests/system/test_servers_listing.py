@@ -6,7 +6,8 @@ import pathlib
 
 import pytest
 
-from mounting import wait_until
+from mounting import run, wait_until
+from programs import PROGRAM
 from servers import FakeImap, errno_of, mount, uids
 from fakeimap import CAPABILITIES, Mailbox, Message
 
@@ -116,6 +117,7 @@ def holds(path, body):
     (b"/", b".", b"%2E"),
     (b"/", b"..", b"%2E%2E"),
     (b"/", b"a/..", b"a/%2E%2E"),
+    (b"/", b".imapfs", b"%2Eimapfs"),
     (b"/", b"100%25", b"100%2525"),
     (b"/", b"&ZeVnLIqe-", "日本語".encode()),
     (b"/", b"&2D3eAA-", "😀".encode()),
@@ -126,6 +128,16 @@ def test_name(delimiter, name, path):
     with FakeImap({name: [b"the body"]}, delimiter=delimiter) as server, mount(server) as m:
         assert path in listing(m.root)
         assert holds(os.path.join(os.fsencode(m.root), path), b"the body")
+
+
+def test_name_of_the_status():
+    """A mailbox that is called as the directory by which a mount is asked does not stand before it."""
+    with FakeImap({".imapfs": [b"the body"], "INBOX": []}) as server, mount(server, **{"async": True}) as m:
+        assert sorted(os.listdir(m.root)) == ["%2Eimapfs", "INBOX"]
+        assert "state: online\n" in run(PROGRAM, "--status", m.point).stdout
+        os.unlink(m.root / "%2Eimapfs/1")
+        run(PROGRAM, "--sync", m.point)
+        assert not server.mailbox(".imapfs").messages
 
 
 @pytest.mark.parametrize("style", ["quoted", "literal", "raw"])

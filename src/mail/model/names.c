@@ -93,10 +93,21 @@ static bool is_dots(struct span s)
 	return span_equal(s, SPAN(".")) || span_equal(s, SPAN(".."));
 }
 
+/* By this name the mount itself is asked: a mailbox must not stand before it. */
+static bool is_control(struct span s)
+{
+	return span_equal(s, SPAN(".imapfs"));
+}
+
 static void put_text(struct component *c, struct span text)
 {
 	bool dots = is_dots(text);
 
+	if (is_control(text)) {
+		put_escaped(c, (struct span){text.p, 1});
+		text.p++;
+		text.n--;
+	}
 	while (text.n > 0 && !c->longer) {
 		size_t n = text_utf8_sequence(text);
 		if (dots || is_special(text, n))

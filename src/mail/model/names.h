@@ -5,9 +5,9 @@
  * One level of a mailbox name (the octets between two hierarchy delimiters) is one component:
  *
  *   ordinary   A level that decodes (modified UTF-7, or UTF-8 after ENABLE UTF8=ACCEPT) is its
- *              text. In it `/`, control characters (C0, DEL, C1), the dots of `.` and `..`, and a
- *              `%` that two hex digits or a `~` follow, become %XX for each of their octets (upper
- *              case).
+ *              text. In it `/`, control characters (C0, DEL, C1), the dots of `.` and `..`, the
+ *              one of `.imapfs`, by which the mount itself is asked, and a `%` that two hex digits
+ *              or a `~` follow, become %XX for each of their octets (upper case).
  *   raw        A level that does not decode is `%~` and its octets, where those above 7F also
  *              become %XX. So `&AOQ` (a shift without an end) is `%~&AOQ`, while `&-AOQ`, which
  *              decodes to the text `&AOQ`, is `&AOQ`. The empty level is `%~`.

@@ -44,6 +44,7 @@ static const struct pair utf7_pairs[] = {
 	PAIR("&AIUAnwCg-", "%C2%85%C2%9F\xc2\xa0"),
 	PAIR(".", "%2E"),
 	PAIR("..", "%2E%2E"),
+	PAIR(".imapfs", "%2Eimapfs"),
 	PAIR("...", "..."),
 	PAIR(".hidden", ".hidden"),
 	/* A percent sign. */
@@ -109,9 +110,9 @@ static void test_pairs(void **state)
 
 static void test_no_level(void **state)
 {
-	static const char *const components[] = {"", ".", "..", "a/b", "%41", "%2f", "%2E.", "x%2E",
-		"%25", "%25x", "a\nb", "\x7f", "\xc2\x85", "%C2%A0", "%C3%BC", "%~a", "%~%7E",
-		"%~&APw-", "a%~", "a%~0123456789abcdef", "%~%~", "\xff", "%FF"};
+	static const char *const components[] = {"", ".", "..", ".imapfs", "a/b", "%41", "%2f",
+		"%2E.", "x%2E", "%25", "%25x", "a\nb", "\x7f", "\xc2\x85", "%C2%A0", "%C3%BC",
+		"%~a", "%~%7E", "%~&APw-", "a%~", "a%~0123456789abcdef", "%~%~", "\xff", "%FF"};
 	struct buf out;
 
 	buf_init(&out, 4096);
