@@ -246,17 +246,6 @@ static struct span trim_segment(struct span line, size_t segment)
 	return line;
 }
 
-/* In a FETCH response the octet would pass for a literal that was streamed. */
-static bool holds_mark(const struct imap_framer *f, struct span line)
-{
-	struct span rest;
-
-	if (line.n == f->segment ||
-		!memchr(line.p + f->segment, IMAP_STREAMED, line.n - f->segment))
-		return false;
-	return f->nature == FETCH || (f->nature == NOT_KNOWN && classify(line, &rest) == FETCH);
-}
-
 /* A line, or the part of one behind a literal, has ended. raw is all of the response, without the
  * LF; it lies in text or still in the input. */
 static int end_line(struct imap_framer *f, struct span raw, struct imap_frame *frame)
@@ -265,8 +254,6 @@ static int end_line(struct imap_framer *f, struct span raw, struct imap_frame *f
 	struct literal literal;
 	bool body;
 
-	if (holds_mark(f, line))
-		return ERR_PROTOCOL;
 	if (line.n > f->segment && line.p[line.n - 1] == '}') {
 		int found = find_literal(line, f->segment, &literal);
 		if (found != 0 && read_segment(f, line, literal.at, &body)) {

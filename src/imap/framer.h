@@ -20,9 +20,9 @@
 
 /* SEARCH answers of hundreds of kilobytes on one line are real. */
 #define IMAP_LINE_MAX (8u << 20)
-/* The octet that stands for a streamed literal in a line; in a FETCH response a server cannot send
- * it itself (the framer refuses). Elsewhere, as in the name of a mailbox, it is an octet. */
-#define IMAP_STREAMED '\x01'
+/* The octet that stands for a streamed literal in a line. A server cannot send it there itself, as
+ * it ends lines; the one behind the head of a literal that is not streamed belongs to that. */
+#define IMAP_STREAMED '\n'
 
 enum imap_frame_kind {
 	IMAP_FRAME_MORE,       /* everything was consumed, feed more */
@@ -49,9 +49,8 @@ void imap_framer_destroy(struct imap_framer *f);
  * frame's kind is IMAP_FRAME_MORE. Every call consumes something or hands out a frame. A lone LF is
  * taken as the end of a line (broken servers send it), a lone CR is an octet of the line. Empty
  * lines are skipped. Trailing spaces of a line are dropped. Returns 0, ERR_NOMEM, or ERR_PROTOCOL
- * when a line passes IMAP_LINE_MAX, a literal's length has no meaning or passes 2^63-1, a response
- * holds over 100 streamed literals, or IMAP_STREAMED occurs outside of a literal in a FETCH
- * response; the framer is of no use afterwards.
+ * when a line passes IMAP_LINE_MAX, a literal's length has no meaning or passes 2^63-1, or a response
+ * holds over 100 streamed literals; the framer is of no use afterwards.
  */
 int imap_framer_feed(
 	struct imap_framer *f, const char *p, size_t n, size_t *used, struct imap_frame *frame);

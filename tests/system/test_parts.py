@@ -71,6 +71,24 @@ def test_names(directory):
         assert (m.root / "INBOX/.parts/2/x.exe").stat().st_ino == status.st_ino
 
 
+def test_control_characters_in_names(directory):
+    """A server may quote them as they are (Dovecot). That costs no connection, and neither the mailbox nor the part."""
+    encoded = lines(SMALL)
+    odd = HEADER + part(b"a\x01b.pdf", encoded)
+
+    def structure(uid):
+        return None if uid == 2 else (
+            b'("application" "pdf" NIL NIL NIL "base64" %d NIL ("attachment" ("filename" "a\x01b.pdf")) NIL NIL)' % len(encoded))
+
+    with FakeImap({"INBOX": [odd, MESSAGES[1], odd]}, structure=structure) as server, mount(server, directory) as m:
+        parts = m.root / "INBOX/.parts"
+        assert os.listdir(parts) == ["1", "2", "3"]
+        for uid in "1", "3":
+            assert os.listdir(parts / uid) == ["ab.pdf"]
+            assert (parts / uid / "ab.pdf").read_bytes() == SMALL
+        assert "error" not in (m.root / "INBOX/.index.jsonl").read_text("utf-8")
+
+
 def test_gone():
     """Of a message that is gone nothing is listed, also by who looked at it before."""
     with fake() as server, mount(server) as m:
