@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "fs/filesystem.h"
+#include "fs/fresh.h"
 #include "fs/inode.h"
 #include "fs/op.h"
 #include "imap/date.h"
@@ -338,6 +339,28 @@ static void set_message(struct fs_op *op, int err)
 		set_flagged(op, err);
 	else
 		op_wait_flags(op, set_flagged);
+}
+
+static void set_loaded(struct fs_op *op, int err)
+{
+	fresh_message(op, set_message);
+}
+
+void xattr_set_flags(
+	fuse_req_t req, fuse_ino_t ino, struct mailbox *mb, uint32_t uid, struct span value)
+{
+	struct fs_op *op = op_create(fuse_req_userdata(req), req, "setxattr", ino, mb);
+
+	op->uid = uid;
+	op->given = true;
+	op->octets = mem_copy(value.p, value.n);
+	op->n_octets = value.n;
+	if (mb->messages.loaded) {
+		set_loaded(op, 0);
+		return;
+	}
+	sync_start(mb);
+	op_wait_mailbox(op, false, set_loaded);
 }
 
 /* value: NULL: none are left. */

@@ -548,6 +548,31 @@ def test_flags_come_along(server, box, m, files):
     assert set(server.flags(box).values()) == {frozenset(("\\Seen", "$Work"))}
 
 
+FLAGGED = """
+import os, shutil, sys
+shutil.copyfile(*sys.argv[1:3])
+os.setxattr(sys.argv[2], "user.imap.flags", b"\\\\Flagged $Work")
+os.utime(sys.argv[2], (1, 1))
+"""
+
+
+@pytest.mark.parametrize("source", ["INBOX", "files"])
+def test_flags_after_the_close(server, box, m, files, source):
+    """As Python's shutil sets them, and before the date."""
+    text = letter(octets=5000)
+    uid = server.deliver("INBOX", text, date=WHEN)
+    server.store("INBOX", [uid], "+", ["\\Seen"])
+    wait_until(lambda: os.path.exists(m.path("INBOX", uid)), "the new message has its name")
+    path = m.path("INBOX", uid) if source == "INBOX" else files("letter", text)
+    run(sys.executable, "-c", "import shutil, sys; shutil.copy2(*sys.argv[1:])", path, m.path(box, "copy"))
+    flags = frozenset(("\\Seen",) if source == "INBOX" else ())
+    wait_until(lambda: list(server.flags(box).values()) == [flags], "the source's flags")
+    assert server.letters(box) == [(text, WHEN)]
+    run(sys.executable, "-c", FLAGGED, path, m.path(box, "flagged"))
+    wait_until(lambda: server.letters(box) == [(text, WHEN), (text, 1)], "the date that was set")
+    wait_until(lambda: list(server.flags(box).values()) == [flags, frozenset(("\\Flagged", "$Work"))], "the flags that were set")
+
+
 # --- copies within the account ---
 
 @pytest.mark.parametrize("script", ['cp "$1" .', 'cp -a "$1" .', 'cat "$1" > letter'])
