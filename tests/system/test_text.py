@@ -221,3 +221,15 @@ def test_hostile():
         said = {uid: errno_of((m.root / ".text/INBOX" / str(uid)).read_bytes) for uid in range(1, 6)}
         assert said[5] is None and said[3] is None and said[4] is None and said[1] in (None, "EIO"), said
         assert (m.root / ".text/INBOX/5").read_text().endswith("\n\nplain\ninvoice\n")
+
+
+def test_structure_of_another_message():
+    """Where what the server says does not fit the message, which is here by then, its parts are asked for, and nobody
+    waits for all of it again."""
+    def structure(_):
+        return b'(("text" "plain" NIL NIL NIL "7bit" 5 1)("text" "plain" NIL NIL NIL "7bit" 5 1) "mixed")'
+    with fake((PLAIN, PLAIN), structure=structure) as server, mount(server, says=None) as m:
+        # There is no second one.
+        assert errno_of((m.root / ".text/INBOX/1").read_bytes) == "EIO"
+        assert errno_of((m.root / "INBOX/.parts/2/1.txt").read_bytes) is None
+        assert octets_of(server, "BODY.PEEK[1]")

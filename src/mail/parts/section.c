@@ -403,14 +403,15 @@ static void section_on_header(struct body_read *read, int err, const struct body
 		go_on(w);
 }
 
-/* Whether all of the message is fetched for a part of it. */
+/* Whether all of the message is fetched for a part of it. It may be here, and not be made as the server says. */
 static bool wants_whole(const struct section_work *w)
 {
 	const struct section *s = &w->r->of;
 	const struct cache_message *m = mailbox_find(s->mb, s->uid);
 
 	return !w->whole && !is_header(s) && s->what != SECTION_MIME && m &&
-	       !(m->flags & CACHE_SIZE_UNKNOWN) && m->size < SECTION_WHOLE;
+	       !(m->flags & CACHE_SIZE_UNKNOWN) && m->size < SECTION_WHOLE &&
+	       !body_is_here(s->mb, s->uid);
 }
 
 static void fetch_whole(struct section_work *w)
