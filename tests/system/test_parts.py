@@ -71,6 +71,23 @@ def test_names(directory):
         assert (m.root / "INBOX/.parts/2/x.exe").stat().st_ino == status.st_ino
 
 
+@pytest.mark.parametrize("octets", [300_000, 1 << 18, 1 << 19, 1_500_001])
+@pytest.mark.parametrize("said", [0, 1000, 1 << 18])
+def test_larger_than_said(said, octets):
+    """The server says fewer octets of a part than there are: it is read to its end."""
+    text = base64.b85encode(LARGE)[:octets]
+    message = mixed(TEXT, part(b"large.bin", text, b"7bit"))
+
+    def structure(_):
+        return (b'(("text" "plain" NIL NIL NIL "7bit" 11 1)("application" "pdf" NIL NIL NIL "7bit" %d NIL ("attachment"'
+                b' ("filename" "large.bin")) NIL NIL) "mixed")' % said)
+
+    with FakeImap({"INBOX": [message]}, structure=structure) as server, mount(server, says=None, timeout=5) as m:
+        path = m.root / "INBOX/.parts/1/large.bin"
+        wait_until(lambda: errno_of(path.read_bytes) in (None, "ETIMEDOUT"), "a second read is right")
+        assert path.read_bytes() == text and path.stat().st_size == octets
+
+
 def test_control_characters_in_names(directory):
     """A server may quote them as they are (Dovecot). That costs no connection, and neither the mailbox nor the part."""
     encoded = lines(SMALL)

@@ -168,8 +168,11 @@ static void outgrow(struct body *b, uint64_t reached)
 	if (body_promised(b) >= reached)
 		return;
 	b->outgrown = true;
+	/* What is asked for reaches as far as is promised. */
 	if (b->number == 0)
 		sizes_contradict(b->mb, mailbox_find(b->mb, b->uid), reached + CACHE_CHUNK);
+	else
+		b->promised = reached + CACHE_CHUNK;
 }
 
 void body_note_whole(struct body *b, const struct chunk *c)
