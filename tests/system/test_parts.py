@@ -88,6 +88,23 @@ def test_larger_than_said(said, octets):
         assert path.read_bytes() == text and path.stat().st_size == octets
 
 
+@pytest.mark.parametrize("delta", [-300_000, -1, 1, 300_000])
+def test_plain_of_another_size(delta):
+    """Of what is not encoded, too, the first read fails and the next one is right."""
+    text = base64.b85encode(LARGE)[:700_000]
+    message = mixed(TEXT, part(b"large.bin", text, b"7bit"))
+
+    def structure(_):
+        return (b'(("text" "plain" NIL NIL NIL "7bit" 11 1)("application" "pdf" NIL NIL NIL "7bit" %d NIL ("attachment"'
+                b' ("filename" "large.bin")) NIL NIL) "mixed")' % (len(text) + delta))
+
+    with FakeImap({"INBOX": [message]}, structure=structure) as server, mount(server, says=None) as m:
+        path = m.root / "INBOX/.parts/1/large.bin"
+        assert path.stat().st_size == len(text) + delta
+        assert errno_of(path.read_bytes) == "EIO"
+        assert path.read_bytes() == text and path.stat().st_size == len(text)
+
+
 def test_control_characters_in_names(directory):
     """A server may quote them as they are (Dovecot). That costs no connection, and neither the mailbox nor the part."""
     encoded = lines(SMALL)

@@ -447,7 +447,7 @@ static void plain_came(struct fs_op *op, int err)
 	bool wrong = section_size(&s, &proved) == 0 && proved != described(op)->octets;
 	bool longer = end == described(op)->octets && w->out.len > w->want;
 	if (wrong || longer || w->out.len < w->want) {
-		op_reply_errno(op, EIO);
+		answer_wrong(op);
 		return;
 	}
 	w->skip = 0;
@@ -456,12 +456,14 @@ static void plain_came(struct fs_op *op, int err)
 
 /* --- --- */
 
-static bool is_plain(const struct fs_op *op)
+/* One that was found to be of another size is gone through as others are. */
+static bool is_plain(struct fs_op *op)
 {
 	struct mime_transfer transfer;
 
 	mime_transfer_init(&transfer, described(op));
-	return transfer.encoding == MIME_IDENTITY;
+	return transfer.encoding == MIME_IDENTITY &&
+	       !map_get(&known_of(op)->irregular, key_of_part(op));
 }
 
 static void small_attributes(struct fs_op *op, int err)
