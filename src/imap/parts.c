@@ -54,17 +54,17 @@ static struct imap_part *find_part(struct imap_parts *p, uint32_t uid)
 	return bsearch(&uid, p->at, p->count, sizeof(p->at[0]), compare_uid);
 }
 
-static bool begins_as_asked(const struct imap_parts *p, const struct imap_fetch *row)
+static bool begins_as_asked(const struct imap_parts *p, const struct imap_fetch *row, bool is_next)
 {
-	return row->has_origin ? row->origin == p->from : p->from == 0;
+	return row->has_origin ? row->origin == p->from : p->from == 0 && is_next;
 }
 
-bool imap_parts_begin(
-	struct imap_parts *p, const struct imap_fetch *prefix, uint32_t uid, uint64_t size)
+bool imap_parts_begin(struct imap_parts *p, const struct imap_fetch *prefix, uint32_t uid,
+	uint64_t size, bool is_next)
 {
 	struct imap_part *part = find_part(p, uid);
 
-	if (!part || part->begun || part->complete || !begins_as_asked(p, prefix))
+	if (!part || part->begun || part->complete || !begins_as_asked(p, prefix, is_next))
 		return false;
 	part->begun = true;
 	part->announced = size;
@@ -92,12 +92,12 @@ struct imap_part *imap_parts_end(
 		return NULL;
 	case IMAP_BODY_NIL:
 		/* Past the end some servers say NIL. */
-		part->complete = begins_as_asked(p, row);
+		part->complete = begins_as_asked(p, row, is_next);
 		part->got = 0;
 		return part;
 	case IMAP_BODY_INLINE:
 		/* Past the end some say "" without saying where. */
-		part->complete = begins_as_asked(p, row) ||
+		part->complete = begins_as_asked(p, row, is_next) ||
 				 (!row->has_origin && row->body.n == 0 && is_next);
 		part->got = row->body.n;
 		return part;

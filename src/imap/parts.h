@@ -43,13 +43,14 @@ struct imap_parts {
 void imap_parts_add(struct imap_parts *p, uint32_t uid, void *owner);
 /* Adds the command's text. What has begun and is not complete is to begin anew. */
 void imap_parts_ask(struct imap_parts *p, struct imap_command *c);
-/* For on_body_begin: true claims the body, which becomes the current one's. */
-bool imap_parts_begin(
-	struct imap_parts *p, const struct imap_fetch *prefix, uint32_t uid, uint64_t size);
+/* For on_body_begin: true claims the body, which becomes the current one's. is_next: no command before
+ * this one is unanswered; one that does not say where it begins answers the first of them. */
+bool imap_parts_begin(struct imap_parts *p, const struct imap_fetch *prefix, uint32_t uid,
+	uint64_t size, bool is_next);
 /* For on_body_data. */
 void imap_parts_count(struct imap_parts *p, struct span octets);
-/* For a FETCH row's end: the part whose answer it is, complete or not, or NULL. is_next: it most
- * likely answers this very command, which counts for a body that does not say where it begins. */
+/* For a FETCH row's end: the part whose answer it is, complete or not, or NULL. is_next: as
+ * above. */
 struct imap_part *imap_parts_end(
 	struct imap_parts *p, const struct imap_fetch *row, uint32_t uid, bool is_next);
 

@@ -45,7 +45,11 @@ static bool look_on_body_begin(
 	struct pool_task *t, const struct imap_fetch *prefix, uint32_t uid, uint64_t size)
 {
 	struct upload *u = upload_of(t);
+	const struct look *l = &u->look;
 
+	/* What comes before answers a question of others, for another part of it. */
+	if (!pool_is_next(t, &l->whole_command) && !pool_is_next(t, &l->head_command))
+		return false;
 	u->look.reading = find_row(&u->look, uid);
 	u->look.letter = (struct letter){.sum = u->seed};
 	return u->look.reading;

@@ -22,11 +22,12 @@ static void interpret(struct answer *a, uint64_t size)
 	a->announced = size > a->skip ? size - a->skip : 0;
 }
 
-bool answer_begin(struct answer *a, const struct imap_fetch *prefix, uint32_t uid, uint64_t size)
+bool answer_begin(struct answer *a, const struct imap_fetch *prefix, uint32_t uid, uint64_t size,
+	bool is_next)
 {
 	if (a->begun || (uid != 0 && uid != a->uid))
 		return false;
-	if (prefix->has_origin && prefix->origin != a->from)
+	if (prefix->has_origin ? prefix->origin != a->from : !is_next)
 		return false;
 	a->begun = true;
 	a->has_origin = prefix->has_origin;

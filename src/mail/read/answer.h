@@ -4,8 +4,8 @@
  * which octets of the message come. Pure. What it tells about the message's end is in ending.h.
  *
  * A server may send what was asked for, or, where it does not know parts, the whole message. It may
- * not say where the octets begin, and then their number tells which it is; where it does not, the
- * answer is nonsense. It may not say whose they are before they come, and then the row's end does.
+ * not say where the octets begin, and then they answer the first question that is not answered, and
+ * their number tells which it is; where it does not, the answer is nonsense. It may not say whose they are before they come, and then the row's end does.
  */
 #ifndef MAIL_READ_ANSWER_H
 #define MAIL_READ_ANSWER_H
@@ -41,12 +41,13 @@ struct answer {
 
 /* Of octets from..from+asked of the message; nothing came. */
 void answer_init(struct answer *a, uint32_t uid, uint64_t from, uint64_t asked, uint64_t start);
-/* A body of so many octets begins: true claims it. */
-bool answer_begin(struct answer *a, const struct imap_fetch *prefix, uint32_t uid, uint64_t size);
+/* A body of so many octets begins: true claims it. is_next: no question before this one is unanswered. */
+bool answer_begin(struct answer *a, const struct imap_fetch *prefix, uint32_t uid, uint64_t size,
+	bool is_next);
 /* Octets of it: those of them that are wanted, or that lie behind. */
 struct span answer_take(struct answer *a, struct span octets);
-/* The end of a row. True when row->body is the body, which answer_take has not seen. is_next: it
- * most likely answers this question. */
+/* The end of a row. True when row->body is the body, which answer_take has not seen. is_next: as
+ * above. */
 bool answer_end(struct answer *a, const struct imap_fetch *row, uint32_t uid, bool is_next);
 /* The row as it would be if that section (NULL: all of it) were the message. */
 struct imap_fetch answer_of_section(const struct imap_fetch *row, const char *section);

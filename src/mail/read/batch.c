@@ -111,7 +111,9 @@ static void batch_on_done(struct imap_command *c, const struct imap_result *resu
 static bool batch_on_body_begin(
 	struct pool_task *t, const struct imap_fetch *prefix, uint32_t uid, uint64_t size)
 {
-	return imap_parts_begin(&list_entry(t, struct batch, task)->parts, prefix, uid, size);
+	struct batch *b = list_entry(t, struct batch, task);
+
+	return imap_parts_begin(&b->parts, prefix, uid, size, pool_is_next(t, &b->command));
 }
 
 static bool batch_on_section_begin(
@@ -218,7 +220,8 @@ static void batch_on_untagged(struct pool_task *t, const struct imap_response *r
 		note_coming(b, &row, uid);
 	if (row.body_kind != IMAP_BODY_STREAMED)
 		return;
-	const struct imap_part *part = imap_parts_end(&b->parts, &row, uid, false);
+	const struct imap_part *part = imap_parts_end(
+		&b->parts, &row, uid, pool_is_next(t, &b->command));
 	struct wish *wish = part ? part->owner : NULL;
 	if (!wish || !wish->body)
 		return;

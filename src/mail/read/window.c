@@ -40,6 +40,7 @@ struct window {
 	unsigned empties;         /* answers without octets */
 	uint64_t short_at;        /* see struct ending_answer */
 	bool grown;               /* see struct ending_answer */
+	bool puzzled;             /* an answer had no origin, and no meaning */
 	bool look_back;           /* ask from an octet before the window's own */
 	struct mailbox_wait wait; /* for the list, which tells whether the message is there */
 	unsigned looks;           /* at the list, for a message that has no data */
@@ -170,7 +171,7 @@ static bool window_on_body_begin(
 	if (!w->command.on_done || !w->body->mb)
 		return false;
 	tell_answer(w);
-	return answer_begin(&w->answer, prefix, uid, size);
+	return answer_begin(&w->answer, prefix, uid, size, pool_is_next(t, &w->command));
 }
 
 static bool window_on_section_begin(
@@ -400,6 +401,12 @@ static void judge_answer(struct window *w)
 	};
 	uint64_t end;
 
+	/* What a part is that does not say where it begins may be known when other questions are answered. */
+	if (a->nonsense && !a->has_origin && !w->puzzled) {
+		w->puzzled = true;
+		window_send_noop(w);
+		return;
+	}
 	if (a->nonsense || (a->begun && !a->uid_said)) {
 		end_unreadable(w, "the server answered with something else");
 		return;

@@ -141,10 +141,11 @@ static void inquiry_on_done(struct imap_command *c, const struct imap_result *re
 static bool inquiry_on_body_begin(
 	struct pool_task *t, const struct imap_fetch *prefix, uint32_t uid, uint64_t size)
 {
-	struct imap_parts *parts = &list_entry(t, struct inquiry, task)->parts;
+	struct inquiry *q = list_entry(t, struct inquiry, task);
 
 	/* The whole message, for example. */
-	return size <= parts->octets && imap_parts_begin(parts, prefix, uid, size);
+	return size <= q->parts.octets &&
+	       imap_parts_begin(&q->parts, prefix, uid, size, pool_is_next(t, &q->command));
 }
 
 static void inquiry_on_body_data(struct pool_task *t, struct span octets)

@@ -84,7 +84,7 @@ static void a_body_counts_when_its_row_has_ended(void **state)
 	struct imap_parts p;
 
 	ask(&p);
-	assert_true(imap_parts_begin(&p, &streamed, 5, 4));
+	assert_true(imap_parts_begin(&p, &streamed, 5, 4, true));
 	assert_ptr_equal(p.current, &p.at[1]);
 	imap_parts_count(&p, SPAN("ab"));
 	imap_parts_count(&p, SPAN("cd"));
@@ -95,7 +95,7 @@ static void a_body_counts_when_its_row_has_ended(void **state)
 	assert_true(part->complete);
 	assert_int_equal(part->got, 4);
 	/* And once only. */
-	assert_false(imap_parts_begin(&p, &streamed, 5, 4));
+	assert_false(imap_parts_begin(&p, &streamed, 5, 4, true));
 	assert_null(imap_parts_end(&p, &streamed, 5, false));
 	assert_false(p.at[0].begun);
 }
@@ -105,7 +105,7 @@ static void a_body_that_is_cut_is_not_complete(void **state)
 	struct imap_parts p;
 
 	ask(&p);
-	assert_true(imap_parts_begin(&p, &streamed, 3, 4));
+	assert_true(imap_parts_begin(&p, &streamed, 3, 4, true));
 	imap_parts_count(&p, SPAN("abc"));
 	const struct imap_part *part = imap_parts_end(&p, &streamed, 3, false);
 	assert_non_null(part);
@@ -120,16 +120,17 @@ static void bodies_of_others_are_not_claimed(void **state)
 	ask(&p);
 	elsewhere.origin = 8;
 	nowhere.has_origin = false;
-	assert_false(imap_parts_begin(&p, &streamed, 4, 4));
-	assert_false(imap_parts_begin(&p, &streamed, 0, 4));
-	assert_false(imap_parts_begin(&p, &elsewhere, 5, 4));
-	assert_false(imap_parts_begin(&p, &nowhere, 5, 4));
+	assert_false(imap_parts_begin(&p, &streamed, 4, 4, true));
+	assert_false(imap_parts_begin(&p, &streamed, 0, 4, true));
+	assert_false(imap_parts_begin(&p, &elsewhere, 5, 4, true));
+	assert_false(imap_parts_begin(&p, &nowhere, 5, 4, true));
 	assert_null(p.current);
 	/* From the message's start it may be what was asked for. */
 	p.from = 0;
-	assert_true(imap_parts_begin(&p, &nowhere, 5, 4));
+	assert_false(imap_parts_begin(&p, &nowhere, 5, 4, false));
+	assert_true(imap_parts_begin(&p, &nowhere, 5, 4, true));
 	/* One at a time. */
-	assert_false(imap_parts_begin(&p, &nowhere, 5, 4));
+	assert_false(imap_parts_begin(&p, &nowhere, 5, 4, true));
 }
 
 static void a_row_of_another_number_ends_nothing(void **state)
@@ -140,7 +141,7 @@ static void a_row_of_another_number_ends_nothing(void **state)
 	ask(&p);
 	other.seq = 3;
 	assert_null(imap_parts_end(&p, &streamed, 5, false));
-	assert_true(imap_parts_begin(&p, &streamed, 5, 0));
+	assert_true(imap_parts_begin(&p, &streamed, 5, 0, true));
 	assert_null(imap_parts_end(&p, &other, 5, false));
 	assert_null(imap_parts_end(&p, &streamed, 4, false));
 	assert_non_null(imap_parts_end(&p, &streamed, 5, false));
@@ -160,10 +161,10 @@ static void all_are_asked_for_and_named_later(void **state)
 	assert_int_equal(c.build_error, 0);
 	assert_string_equal(buf_cstr(&c.text), "UID FETCH 1:1000 (UID BODY.PEEK[]<0.20>)\r\n");
 	imap_command_finish(&c);
-	assert_false(imap_parts_begin(&p, &body, 9, 4));
+	assert_false(imap_parts_begin(&p, &body, 9, 4, true));
 	imap_parts_add(&p, 9, nine);
-	assert_false(imap_parts_begin(&p, &body, 8, 4));
-	assert_true(imap_parts_begin(&p, &body, 9, 4));
+	assert_false(imap_parts_begin(&p, &body, 8, 4, true));
+	assert_true(imap_parts_begin(&p, &body, 9, 4, true));
 	imap_parts_count(&p, SPAN("abcd"));
 	assert_true(imap_parts_end(&p, &body, 9, false)->complete);
 	/* One that comes late moves it: what streams then is nobody's. */
@@ -207,13 +208,13 @@ static void asking_again_begins_anew(void **state)
 	struct imap_parts p;
 
 	ask(&p);
-	assert_true(imap_parts_begin(&p, &streamed, 5, 4));
+	assert_true(imap_parts_begin(&p, &streamed, 5, 4, true));
 	imap_parts_count(&p, SPAN("abc"));
 	imap_command_init(&c, false, NULL);
 	imap_parts_ask(&p, &c);
 	imap_command_finish(&c);
 	assert_null(p.current);
-	assert_true(imap_parts_begin(&p, &streamed, 5, 1));
+	assert_true(imap_parts_begin(&p, &streamed, 5, 1, true));
 	imap_parts_count(&p, SPAN("a"));
 	assert_true(imap_parts_end(&p, &streamed, 5, false)->complete);
 }

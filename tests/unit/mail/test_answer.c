@@ -42,7 +42,7 @@ static void octets_before_the_start_are_passed_over(void **state)
 	struct answer a;
 
 	ask(&a);
-	assert_true(answer_begin(&a, &r, 5, 4));
+	assert_true(answer_begin(&a, &r, 5, 4, true));
 	assert_int_equal(a.announced, 3);
 	assert_true(answer_is_certain(&a));
 	assert_took(&a, SPAN(""), SPAN(""));
@@ -59,14 +59,17 @@ static void bodies_of_others_are_not_claimed(void **state)
 {
 	struct imap_fetch r = from(row(1, 5, IMAP_BODY_STREAMED), 49);
 	struct imap_fetch elsewhere = from(r, 50);
+	struct imap_fetch nowhere = row(1, 5, IMAP_BODY_STREAMED);
 	struct answer a;
 
 	ask(&a);
-	assert_false(answer_begin(&a, &r, 6, 4));
-	assert_false(answer_begin(&a, &elsewhere, 5, 4));
-	assert_true(answer_begin(&a, &r, 5, 4));
+	assert_false(answer_begin(&a, &r, 6, 4, true));
+	assert_false(answer_begin(&a, &elsewhere, 5, 4, true));
+	/* Of who says not from where it is the one that was asked first. */
+	assert_false(answer_begin(&a, &nowhere, 5, 4, false));
+	assert_true(answer_begin(&a, &r, 5, 4, true));
 	/* One at a time. */
-	assert_false(answer_begin(&a, &r, 5, 4));
+	assert_false(answer_begin(&a, &r, 5, 4, true));
 }
 
 /* Without an origin, a body of so many octets. */
@@ -77,7 +80,7 @@ static struct answer interpreted(uint64_t size, bool outgrown)
 
 	ask(&a);
 	a.outgrown = outgrown;
-	assert_true(answer_begin(&a, &r, 5, size));
+	assert_true(answer_begin(&a, &r, 5, size, true));
 	assert_false(answer_is_certain(&a));
 	return a;
 }
@@ -92,7 +95,7 @@ static void without_an_origin_the_length_tells_what_it_is(void **state)
 	answer_init(&a, 5, 80, 31, 81);
 	a.end = 100;
 	struct imap_fetch r = row(1, 5, IMAP_BODY_STREAMED);
-	assert_true(answer_begin(&a, &r, 5, 20));
+	assert_true(answer_begin(&a, &r, 5, 20, true));
 	assert_false(a.nonsense);
 	/* The length tells nothing where the message is longer than promised. */
 	assert_true(interpreted(31, true).nonsense);
@@ -117,7 +120,7 @@ static void the_row_tells_whose_a_body_was(void **state)
 	struct answer a;
 
 	ask(&a);
-	assert_true(answer_begin(&a, &begin, 5, 4));
+	assert_true(answer_begin(&a, &begin, 5, 4, true));
 	assert_false(answer_is_certain(&a));
 	answer_end(&a, &other, 6, false);
 	assert_false(a.ended || a.uid_said || a.row);
@@ -125,7 +128,7 @@ static void the_row_tells_whose_a_body_was(void **state)
 	assert_true(a.ended && a.uid_said && !a.nonsense);
 	/* It was another's. */
 	ask(&a);
-	assert_true(answer_begin(&a, &begin, 5, 4));
+	assert_true(answer_begin(&a, &begin, 5, 4, true));
 	answer_end(&a, &begin, 6, false);
 	assert_true(a.ended && a.nonsense);
 	assert_false(a.row);
