@@ -36,7 +36,7 @@ void entry_stat_directory(const struct fs *fs, const struct mailbox *mb, struct 
 
 /* The kernel reads nothing of a file without octets. One that is not proved to have none gets one,
  * so that who reads it has the error, and no copy that is empty. */
-static uint64_t shown_size(const struct cache_message *m)
+uint64_t entry_shown_size(const struct cache_message *m)
 {
 	return m->size == 0 && !(m->flags & CACHE_SIZE_PROVED) ? 1 : m->size;
 }
@@ -49,7 +49,7 @@ void entry_stat_message(const struct fs *fs, const struct mailbox *mb,
 	st->st_ino = inode_of_message(mb, m->uid);
 	st->st_mode = S_IFREG | (0400 & ~fs->options.fmask);
 	st->st_nlink = 1;
-	uint64_t size = shown_size(m);
+	uint64_t size = entry_shown_size(m);
 	st->st_size = size > INT64_MAX ? INT64_MAX : (off_t)size;
 	st->st_blocks = (blkcnt_t)(size / 512 + (size % 512 != 0));
 }

@@ -22,6 +22,8 @@ struct mailbox;
 void entry_stat_directory(const struct fs *fs, const struct mailbox *mb, struct stat *st);
 void entry_stat_message(const struct fs *fs, const struct mailbox *mb,
 	const struct cache_message *m, struct stat *st);
+/* Octets: the size that it has there. */
+uint64_t entry_shown_size(const struct cache_message *m);
 /* How long the kernel may believe the message's size, seconds. */
 double entry_size_timeout(const struct mailbox *mb, const struct cache_message *m);
 /* The message's name by its number, as it is called in its mailbox's directory and in views; for the rule

@@ -168,14 +168,31 @@ static void release_message(fuse_req_t req, fuse_ino_t ino, struct fuse_file_inf
 	fuse_reply_err(req, 0);
 }
 
-/* Whether the kernel must be told something before this read is answered. It must when the size was
- * just found to be larger, or it would drop the octets behind the old end. And it must when a
- * program was shown a size that turned out to be wrong, and has not asked again (size_misled): the
- * program may take the old size for the end of the file, or map more than there is. It gets an
- * error then, which is better than a copy that is cut short or padded. */
-static bool must_tell(struct fs *fs, fuse_ino_t ino, const struct body_read *read)
+/* What lies behind a size that nothing has told, and that is shown all the same (find_size.h), the
+ * kernel would drop. */
+static bool is_cut(const struct body_read *read, const struct body_parts *parts)
 {
-	return sizes_misled(read->mb, read->uid) || notify_is_due(fs->notifier, ino);
+	const struct cache_message *m = mailbox_find(read->mb, read->uid);
+
+	return m && !sizes_can_show(read->mb, m) &&
+	       read->offset + parts->total > entry_shown_size(m);
+}
+
+/* Whether a program was shown a size that turned out to be wrong, and has not asked again: it may take
+ * the old size for the end of the file, or map more than there is. It gets an error then, which is
+ * better than a copy that is cut short or padded. */
+static bool is_misled(const struct body_read *read, const struct body_parts *parts)
+{
+	return sizes_misled(read->mb, read->uid) || is_cut(read, parts);
+}
+
+/* Whether the kernel must be told something before this read is answered. It must where a program is
+ * misled, and when the size was just found to be larger, or it would drop the octets behind the old
+ * end. */
+static bool must_tell(
+	struct fs *fs, fuse_ino_t ino, const struct body_read *read, const struct body_parts *parts)
+{
+	return is_misled(read, parts) || notify_is_due(fs->notifier, ino);
 }
 
 static void read_told(struct fs_op *op, int err)
@@ -189,9 +206,10 @@ static void read_told(struct fs_op *op, int err)
 }
 
 /* Answers when the kernel has been told what it is to know before. */
-static void answer_later(struct fs_op *op, const struct body_parts *parts)
+static void answer_later(
+	struct fs_op *op, const struct body_read *read, const struct body_parts *parts)
 {
-	if (sizes_misled(op->mb, op->uid)) {
+	if (is_misled(read, parts)) {
 		notify_attributes(op->fs->notifier, op->ino);
 		op->error = EIO;
 	} else {
@@ -230,8 +248,8 @@ static void read_reply(struct fs_op *op, const struct body_parts *parts)
 {
 	struct body_read read = read_of(op);
 
-	if (must_tell(op->fs, op->ino, &read)) {
-		answer_later(op, parts);
+	if (must_tell(op->fs, op->ino, &read, parts)) {
+		answer_later(op, &read, parts);
 		return;
 	}
 	answer_now(op->fs, op->req, op->ino, &read, parts);
@@ -316,8 +334,8 @@ static void file_read(
 		read_missing(create_read(fs, req, ino, &read), &read);
 		return;
 	}
-	if (err == 0 && must_tell(fs, ino, &read)) {
-		answer_later(create_read(fs, req, ino, &read), &parts);
+	if (err == 0 && must_tell(fs, ino, &read, &parts)) {
+		answer_later(create_read(fs, req, ino, &read), &read, &parts);
 		return;
 	}
 	int error = err < 0 ? error_errno(read_error(err)) : 0;

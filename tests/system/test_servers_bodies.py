@@ -107,6 +107,19 @@ def test_past_the_end(past_end, lie):
         check(m, FULL)
 
 
+@pytest.mark.parametrize("again", [False, True], ids=["once", "and again"])
+def test_end_unknown(again):
+    """Neither its size nor its end can be had: no reader gets the beginning for all of it."""
+    with serve(size=LIES["nil"]) as server, mount(server, says=[UNREADABLE]) as m:
+        server.rule("UID FETCH", match=rb"FETCH 7 .*<26214\d\.", reply=b"NO cannot read it")
+        path = m.root / "INBOX" / "7"
+        for _ in range(1 + again):
+            assert errno_of(path.read_bytes) == "EIO"
+        server.rules.clear()
+        wait_until(lambda: errno_of(path.read_bytes) is None, "the size that was shown is not believed any more")
+        assert path.read_bytes() == BODIES[7]
+
+
 @pytest.mark.parametrize("origin", ["missing", "full"])
 def test_origin(origin):
     with serve(origin=origin) as server, mount(server) as m:
