@@ -62,6 +62,7 @@ struct sync {
 	struct {
 		int err;
 		char *text;                /* the server's words, or NULL */
+		char *name;                /* what the mailbox was called, or NULL */
 		struct lister_wait listed; /* the LIST that is to tell whether it is there */
 		unsigned lists;            /* LISTs asked for */
 		bool list_is_old;          /* the LIST that is waited for was under way before */

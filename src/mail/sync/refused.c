@@ -38,6 +38,12 @@ static void look_for_mailbox(struct sync *s)
 	lister_list(a, &s->refusal.listed, true);
 }
 
+/* It was refused under a name that it does not have any more: we renamed it meanwhile. */
+static bool is_renamed(const struct sync *s)
+{
+	return s->refusal.name && !span_equal(span_of(s->refusal.name), s->mb->name);
+}
+
 void sync_on_relisted(struct lister_wait *w, int err)
 {
 	struct sync *s = list_entry(w, struct sync, refusal.listed);
@@ -45,6 +51,9 @@ void sync_on_relisted(struct lister_wait *w, int err)
 
 	if (s->mb->dead || !mailbox_selectable(s->mb)) {
 		sync_finish(s, ERR_NO_MAILBOX);
+	} else if (is_renamed(s)) {
+		s->refusal.lists = 0;
+		sync_queue(s);
 	} else if (err == 0 && (s->refusal.list_is_old || lister_is_running(a)) &&
 		   s->refusal.lists < LISTS_MAX) {
 		look_for_mailbox(s);
@@ -64,6 +73,8 @@ void sync_on_fail(struct pool_task *t, int err)
 	bool ask = !lister_is_vain(a);
 
 	s->refusal.err = err;
+	free(s->refusal.name);
+	s->refusal.name = mem_printf("%.*s", (int)s->mb->name.n, s->mb->name.p);
 	if (err == ERR_THROTTLED)
 		sync_retry_later(s);
 	else if (refused && ask && !s->mb->dead && !a->on_stopped)

@@ -50,6 +50,7 @@ static void destroy(struct sync *s)
 	sync_start_rider(s, 0);
 	lister_unwait(&s->refusal.listed);
 	free(s->refusal.text);
+	free(s->refusal.name);
 	imap_command_finish(&s->command);
 	bisect_destroy(s->bisect);
 	uidset_finish(&s->search.found);
