@@ -138,6 +138,7 @@ struct mailbox {
 
 	struct list waiters; /* for a check: struct mailbox_wait */
 	size_t woken_at;     /* rows when the waiters were last woken */
+	uint32_t woken_to;   /* messages.settled then */
 };
 
 /* In message.flags, beside those of rows.h. */

@@ -165,9 +165,10 @@ void sync_on_batch(struct mailbox *mb)
 	if (mb->freshness.sync)
 		sync_settle(mb->freshness.sync);
 	/* A sample is not shown before its sizes are proved. */
-	if (!mb->freshness.sync || mb->messages.rows.count == mb->woken_at ||
-		mb->freshness.sync->step == SYNC_SAMPLE)
+	bool came = mb->messages.rows.count != mb->woken_at || mb->messages.settled != mb->woken_to;
+	if (!mb->freshness.sync || !came || mb->freshness.sync->step == SYNC_SAMPLE)
 		return;
 	mb->woken_at = mb->messages.rows.count;
+	mb->woken_to = mb->messages.settled;
 	mailbox_wake(mb, true, 0);
 }
