@@ -105,6 +105,12 @@ static void begin_hiding(struct mailboxes_job *job)
 	job_go(job, &hide);
 }
 
+static void begin_dropping(struct mailboxes_job *job)
+{
+	job_pause_lists(job);
+	job_go(job, &drop_directory);
+}
+
 static void look_done(struct mailboxes_job *job)
 {
 	const struct job_heard *heard = &job->heard_name;
@@ -116,7 +122,7 @@ static void look_done(struct mailboxes_job *job)
 	else if (!heard->listed && !heard->counted)
 		end_removed(job);
 	else if (!heard->counted && !job_is_mailbox(heard))
-		job_go(job, &drop_directory);
+		begin_dropping(job);
 	else if (!heard->counted)
 		refuse_removal(job, job_result(job, 0) < 0 ? job_result(job, 0) : ERR_REFUSED);
 	else if (!job->wait)
