@@ -43,6 +43,13 @@ def ready(m, mode):
     return len(BODIES)
 
 
+def is_at_rest(m, mailbox):
+    """It has been looked at, and no connection for data has anything to do."""
+    status = m.read(".imapfs", "status").decode()
+    return re.search(rf"^mailbox: {mailbox}: .* complete, checked ", status, re.M) and \
+        all(tasks == "0" for tasks in re.findall(r" data: .* (\d+) tasks", status))
+
+
 def whole_listing(path):
     """None: the mailbox was replaced by another one in the middle of it."""
     try:
@@ -206,7 +213,10 @@ def test_named_while_it_is_written_to():
     with FakeImap({"INBOX": BODIES, "Work": BODIES}, capabilities=MODES["NOTIFY"]) as server, \
             mount(server, refresh=3600, connections=4, timeout=30) as m, ThreadPoolExecutor() as pool:
         ready(m, "NOTIFY")
+        assert os.listdir(m.root / "Work") == list("12345")
         assert (m.root / "Work" / "1").read_bytes() == BODIES[0]
+        # Else what the first look at it has still to ask would stand behind the upload.
+        wait_until(lambda: is_at_rest(m, "Work"), "what the first look at it asks is answered")
         upload = server.rule("APPEND", times=1, stall=True)
         put = pool.submit((m.root / "Work" / "new").write_bytes, BODIES[0])
         try:
