@@ -386,16 +386,13 @@ def test_silent_at_idle():
     them no other is lost that way."""
     with FakeImap(BOXES, capabilities=NOTIFIED) as server, \
             mount(server, says=None, refresh=3600, timeout=2, connections=1) as m:
-        server.rule("IDLE", stall=True)
+        server.wait_for("NOTIFY")  # that connection is there
+        made = []
+        server.rule("IDLE", stall=True, action=lambda _: made.append(server.connections))
         for turn in range(1, 4):
-            # Whatever is timed by the first is over when the second is.
-            wait_until(lambda: errno_of(os.listdir, m.root / "Box1") is None, "it is there")
-            time.sleep(0.7)
-            wait_until(lambda t=turn: errno_of(os.listdir, m.root / f"Box{t + 1}") is None, "so is another")
-            server.wait_for("IDLE", turn)
-            before = server.connections
+            wait_until(lambda t=turn: errno_of(os.listdir, m.root / f"Box{t}") is None, "it is there")
             # Asked for a sign of life it would be after two minutes.
-            server.wait(lambda b=before: server.connections > b, 30)
+            server.wait(lambda t=turn: len(made) >= t and server.connections > made[t - 1], 30)
         wait_until(lambda: errno_of(os.listdir, m.root / "Box5") is None, "it is well again")
         check_no_more_idle(server, m)
 
