@@ -218,6 +218,8 @@ static void login_on_refused(struct imap_session *s, const struct imap_result *r
 	const char *reason = s->login.sasl ? imap_sasl_reason(s->login.sasl) : "";
 	bool failed = result->response->code == IMAP_CODE_AUTHENTICATIONFAILED;
 	int err = result->err == ERR_THROTTLED ? ERR_THROTTLED : ERR_AUTH;
+	bool token = imap_mechanism_uses(s->login.mechanism) & IMAP_USES_TOKEN;
+	const char *of = token ? ": of the token it says: " : ": ";
 	char text[448], way[96] = "";
 
 	if (err == ERR_AUTH && refuses_first_token(s)) {
@@ -231,8 +233,7 @@ static void login_on_refused(struct imap_session *s, const struct imap_result *r
 	}
 	if (err == ERR_AUTH && s->login.sasl)
 		describe_way(s, way, sizeof(way));
-	snprintf(text, sizeof(text), "login refused%s%s%s%s", way,
-		*reason ? ": of the token it says: " : "", reason,
+	snprintf(text, sizeof(text), "login refused%s%s%s%s", way, *reason ? of : "", reason,
 		failed ? ": [AUTHENTICATIONFAILED]" : "");
 	imap_session_fail_with(s, err, text, server_text(result));
 }

@@ -238,6 +238,27 @@ static bool asks_too_much(const char *challenge)
 	return excessive;
 }
 
+/* SCRAM hashes the password as RFC 4013 prepares it (RFC 5802 section 2.2), and not all can be. GNU SASL
+ * 2.2.0 refuses those too, but forgets to free the salt. */
+static bool has_unfit_password(struct imap_sasl *s)
+{
+	const char *password = gsasl_property_fast(s->session, GSASL_PASSWORD);
+	char *prepared = NULL;
+
+	if (!password || s->mechanism == IMAP_AUTH_PLAIN || s->mechanism == IMAP_AUTH_LOGIN)
+		return false;
+	int rc = gsasl_saslprep(password, 0, &prepared, NULL);
+	if (prepared) {
+		explicit_bzero(prepared, strlen(prepared));
+		gsasl_free(prepared);
+	}
+	if (rc == GSASL_OK || rc == GSASL_MALLOC_ERROR)
+		return false;
+	snprintf(s->reason, sizeof(s->reason),
+		"the password has a character that SCRAM does not allow (RFC 4013)");
+	return true;
+}
+
 static int append_base64(struct buf *reply, struct span octets)
 {
 	char *text;
@@ -275,8 +296,8 @@ int imap_sasl_step(struct imap_sasl *s, struct span challenge, struct buf *reply
 	char *answer = NULL;
 	if (!text)
 		return ERR_NOMEM;
-	int rc = asks_too_much(text) ? GSASL_AUTHENTICATION_ERROR
-				     : gsasl_step64(s->session, text, &answer);
+	bool refuses = asks_too_much(text) || (*text && has_unfit_password(s));
+	int rc = refuses ? GSASL_AUTHENTICATION_ERROR : gsasl_step64(s->session, text, &answer);
 	free(text);
 	s->complete = rc == GSASL_OK;
 	int err = rc == GSASL_OK || rc == GSASL_NEEDS_MORE ? 0 : ERR_AUTH;

@@ -83,8 +83,8 @@ bool imap_sasl_speaks_first(const struct imap_sasl *s);
  * first the first challenge is empty. Returns 0, or ERR_AUTH when the challenge makes no sense or
  * the server failed to prove itself (SCRAM). */
 int imap_sasl_step(struct imap_sasl *s, struct span challenge, struct buf *reply);
-/* Why the server refuses the token, as it said in a challenge, for people; empty: it did not say.
- */
+/* Why the login fails, for people; empty: not known. With a token in the server's words, as it said in a
+ * challenge; with SCRAM that the password cannot be used. */
 const char *imap_sasl_reason(const struct imap_sasl *s);
 /* Whether the mechanism saw all it needs: an OK before that is a server that proved nothing. */
 bool imap_sasl_complete(const struct imap_sasl *s);
