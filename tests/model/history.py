@@ -88,6 +88,7 @@ class History:
         self.promise = promise
         self.stays = {}    # path: {uid: [Stay]}
         self.folders = {}  # path: [Folder]
+        self.moving = set()  # folders that a job makes, renames or removes, and has not come back from
         self.faults = []   # (time, kind)
         self.mounting = self.mounted = 0.0
         self.transfers = []
@@ -412,12 +413,12 @@ class History:
                 known[below[len(prefix):]] = stays
         for name, stays in known.items():
             sure = any(f.sure(self.known_from(job["t0"], self.promise.names), job["t1"]) for f in stays)
-            if sure and name not in shown and not around and not forgiven:
+            if sure and name not in shown and not around and not forgiven and prefix + name not in self.moving:
                 self.fail("folder left out", f"{prefix}{name}", job)
         for name in shown:
             # Another mount sees how one removes a folder.
             if not any(f.possible(names_from, job["t1"]) for f in known.get(name, [])) and HIDDEN not in name and \
-                    not forgiven and not around:
+                    not forgiven and not around and prefix + name not in self.moving:
                 self.fail("folder invented", f"{prefix}{name}", job)
 
     def _listed_messages(self, job, path):

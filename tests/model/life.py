@@ -156,6 +156,7 @@ class Run:
         self.history = History(Promise(
             names=names if options.server == "views" else FROZEN + names, settled=names,
             by_name=news if notify else refresh + 2.0 + late + latency, listed=news, timeout=TIMEOUT))
+        self.history.moving = self.moving
         self.history.slack = patience.late
         self.options_of_mount = [f"timeout={TIMEOUT}", f"refresh={refresh}"]
         if rng.random() < 0.3:
