@@ -111,6 +111,7 @@ struct draft {
 	bool found; /* `uid` was there before, or is another writer's: not this draft's to replace */
 	bool taken_over;    /* another process writes it, since it is being stored for its writer */
 	bool redated;       /* it was stored again for its date alone */
+	bool reflagged;     /* its flags were to be others since it was stored */
 	uint64_t stored_at; /* uv_now */
 	uint32_t namesake;  /* a message that its name stood for, in mb; 0: none */
 	uint32_t former;    /* one that came in under its name; 0: none, or it is another */

@@ -58,7 +58,8 @@ static bool is_stored_with(const struct draft *d, const char *value, size_t size
 {
 	const char *flags = d->flags ? d->flags : "";
 
-	return !d->source && !d->found && strlen(flags) == size && memcmp(flags, value, size) == 0;
+	return !d->source && !d->found && !d->reflagged && strlen(flags) == size &&
+	       memcmp(flags, value, size) == 0;
 }
 
 /* They are the message's by now, and stay it if it is stored once more, as for its date. */
@@ -67,10 +68,12 @@ static void set_stored(fuse_req_t req, struct draft *d, const char *value, size_
 	bool is_so = is_stored_with(d, value, size);
 	int error = is_so ? 0 : d->uid ? set_flags(d, value, size) : EOPNOTSUPP;
 
-	if (error || is_so)
+	if (error || is_so) {
 		fuse_reply_err(req, error);
-	else
-		xattr_set_flags(req, d->ino, d->mb, d->uid, (struct span){value, size});
+		return;
+	}
+	d->reflagged = true;
+	xattr_set_flags(req, d->ino, d->mb, d->uid, (struct span){value, size});
 }
 
 void draft_setxattr(

@@ -341,6 +341,20 @@ static void set_message(struct fs_op *op, int err)
 		op_wait_flags(op, set_flagged);
 }
 
+/* When the mailbox was looked at. */
+static void start_setting(struct fs_op *op, uint32_t uid, struct span value, op_resume *loaded)
+{
+	op->uid = uid;
+	op->octets = mem_copy(value.p, value.n);
+	op->n_octets = value.n;
+	if (op->mb->messages.loaded) {
+		loaded(op, 0);
+		return;
+	}
+	sync_start(op->mb);
+	op_wait_mailbox(op, false, loaded);
+}
+
 static void set_loaded(struct fs_op *op, int err)
 {
 	fresh_message(op, set_message);
@@ -351,16 +365,8 @@ void xattr_set_flags(
 {
 	struct fs_op *op = op_create(fuse_req_userdata(req), req, "setxattr", ino, mb);
 
-	op->uid = uid;
 	op->given = true;
-	op->octets = mem_copy(value.p, value.n);
-	op->n_octets = value.n;
-	if (mb->messages.loaded) {
-		set_loaded(op, 0);
-		return;
-	}
-	sync_start(mb);
-	op_wait_mailbox(op, false, set_loaded);
+	start_setting(op, uid, value, set_loaded);
 }
 
 /* value: NULL: none are left. */
@@ -380,15 +386,7 @@ static void set_xattr(fuse_req_t req, fuse_ino_t ino, const char *name, struct s
 		return;
 	}
 	struct fs_op *op = op_create(fs, req, "setxattr", ino, mb);
-	op->uid = uid;
-	op->octets = mem_copy(value.p, value.n);
-	op->n_octets = value.n;
-	if (mb->messages.loaded) {
-		set_message(op, 0);
-		return;
-	}
-	sync_start(mb);
-	op_wait_mailbox(op, false, set_message);
+	start_setting(op, uid, value, set_message);
 }
 
 void xattr_set(

@@ -517,3 +517,16 @@ def test_overwritten_while_it_is_stored():
         run(PROGRAM, "--sync", m.point)
         wait_until(lambda: os.listdir(m.root / "INBOX") == ["1", "2"], "both are listed")
         assert texts(server) == [LETTER, other]
+
+
+def test_flags_refused_after_the_close():
+    """Who sets them once more does not hear that they are there."""
+    with FakeImap({"INBOX": Mailbox()}) as server, mount(server, says=None, sync=True) as m:
+        letter = m.root / "INBOX" / "letter"
+        write(letter)
+        rule = server.rule("UID STORE", reply=b"NO not now")
+        for _ in range(2):
+            assert errno_of(os.setxattr, letter, "user.imap.flags", b"\\Flagged") is not None
+        server.rules.remove(rule)
+        assert errno_of(os.setxattr, letter, "user.imap.flags", b"\\Flagged") is None
+        wait_until(lambda: b"\\Flagged" in server.mailbox("INBOX").messages[0].flags, "they are set")

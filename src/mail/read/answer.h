@@ -5,7 +5,8 @@
  *
  * A server may send what was asked for, or, where it does not know parts, the whole message. It may
  * not say where the octets begin, and then they answer the first question that is not answered, and
- * their number tells which it is; where it does not, the answer is nonsense. It may not say whose they are before they come, and then the row's end does.
+ * their number tells which it is; where it does not, the answer is nonsense. It may not say whose
+ * they are before they come, and then the row's end does.
  */
 #ifndef MAIL_READ_ANSWER_H
 #define MAIL_READ_ANSWER_H
